@@ -1,1 +1,27 @@
-//! x
+//! What the tests of the operator stand on: a real control plane that starts in seconds, users and
+//! service accounts, the audit log as the counter of writes, and a proxy that makes faults.
+//!
+//! [`ControlPlane::shared`] gives a test binary its control plane; each test takes a namespace of
+//! its own with [`ControlPlane::namespace`]. Run the tests with `cargo test`, which runs a binary's
+//! tests in one process: a runner with a process per test would start a control plane for each.
+//!
+//! This is test code: where a test could do nothing about a failure, it panics with a sentence.
+
+pub mod assets;
+pub mod audit;
+pub mod certificates;
+mod control_plane;
+pub mod kwok;
+pub mod ports;
+pub mod proxy;
+mod servers;
+pub mod supervisor;
+mod users;
+pub mod wait;
+
+pub use audit::{AuditLog, Writes};
+pub use control_plane::{ControlPlane, Options, Output};
+pub use proxy::{Action, Hook, Proxy};
+pub use supervisor::{Process, Scratch, Signal};
+pub use users::ServiceAccount;
+pub use wait::{eventually, rolled_out, wait_for, wait_gone};

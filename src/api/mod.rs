@@ -1,0 +1,33 @@
+//! The resources of `identity.timbr.ai/v1alpha1`: types, rules, problems and conditions.
+//!
+//! This room owns what a user writes and reads: one file a kind, the rules each field obeys (one
+//! table, from which both the CRD's CEL and the Rust checks are made), and the closed lists of
+//! problem codes, condition types and reasons. It knows no client, no runtime and no clock.
+
+mod azure_sso;
+mod condition;
+mod crd;
+mod names;
+mod problem;
+mod reference;
+mod resource;
+mod rule;
+mod sensitive;
+mod status;
+mod timbr_installation;
+
+pub use azure_sso::{ADMIN_ROLE_NOT_ALLOWED, CLIENT_ID_EXACTLY_ONE, AzureSso, AzureSsoSpec, AzureSsoStatus, PasswordLogin, SelfRegistration, UserIdentity};
+pub use condition::{ConditionStatus, ConditionType, Reason, message};
+pub use crd::{crd, crds, final_schema};
+pub use names::*;
+pub use problem::{Code, Problem, Severity};
+pub use reference::{InstallationRef, SecretKeyRef};
+pub use resource::{Kind, Meta, Resource, Spec, Status};
+pub use rule::{FieldRule, rules};
+pub use sensitive::Sensitive;
+pub use status::{CommonStatus, Delivered};
+pub use timbr_installation::{
+    COMPONENT_DUPLICATE,
+    Component, ComponentState, ComponentStatus, Components, ComponentTarget, Resources, TimbrInstallation,
+    TimbrInstallationSpec, TimbrInstallationStatus,
+};

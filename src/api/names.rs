@@ -1,0 +1,36 @@
+//! Names that are part of the contract with users and with other tools. None ever changes: managed
+//! fields, labels and annotations in running clusters carry them.
+
+/// API group of every kind.
+pub const GROUP: &str = "identity.timbr.ai";
+/// The served version.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` of every kind.
+pub const API_VERSION: &str = "identity.timbr.ai/v1alpha1";
+/// Field manager of everything we write.
+pub const FIELD_MANAGER: &str = "timbr-identity-operator";
+
+/// Label on what we make: who made it.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label on what we make: the component (`platform`, `server`, `api`) it is for.
+pub const LABEL_COMPONENT: &str = "identity.timbr.ai/component";
+/// Label on what we make: the installation it belongs to (`default` for the implicit one).
+pub const LABEL_INSTALLATION: &str = "identity.timbr.ai/installation";
+/// Label on a Deployment (metadata only) that carries variables of ours.
+pub const LABEL_MANAGED: &str = "identity.timbr.ai/managed";
+/// Label by which a Secret's owner agrees that it may be referenced (`--require-secret-opt-in`).
+pub const LABEL_CREDENTIAL: &str = "identity.timbr.ai/credential";
+/// Secret type that may be referenced, beside `Opaque`.
+pub const CREDENTIAL_TYPE: &str = "identity.timbr.ai/credential";
+/// Annotation on a Deployment: which resource caused which variable.
+pub const ANNOTATION_DELIVERED: &str = "identity.timbr.ai/delivered";
+/// Annotation on a resource: any new value makes the operator look at it again.
+pub const ANNOTATION_RECONCILE: &str = "identity.timbr.ai/reconcile-requested-at";
+
+/// Secret in the operator's namespace that holds the key of Secret names.
+pub const NAME_KEY_SECRET: &str = "timbr-identity-name-key";
+/// Key within [`NAME_KEY_SECRET`].
+pub const NAME_KEY: &str = "key";
+
+/// Name of the implicit installation in labels, and of the one that is taken when several exist.
+pub const DEFAULT_INSTALLATION: &str = "default";

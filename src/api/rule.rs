@@ -1,0 +1,181 @@
+//! The self-contained rules of string fields, each once: a code, a sentence and a pattern.
+//!
+//! From one [`FieldRule`] come the CEL rule in the CRD (what the API server says) and the Rust check
+//! in compose (what the operator says about an object that got past an older CRD), so the two cannot
+//! drift apart. CEL's `matches` is RE2 and Rust's `regex` has the same syntax and semantics.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use kube::core::Rule;
+use regex::Regex;
+
+use super::{Code, Problem};
+
+/// One rule that a string field obeys.
+#[derive(Debug)]
+pub struct FieldRule {
+    /// The code of a violation.
+    pub code: Code,
+    /// The sentence: what is expected, and how to fix it.
+    pub message: &'static str,
+    /// What a value must match.
+    pub pattern: &'static str,
+    /// The rule speaks only of values that match this: so one fault yields one problem.
+    pub only_if: Option<&'static str>,
+}
+
+impl FieldRule {
+    /// The rule for the CRD's schema; the message begins with the code.
+    pub fn cel(&self) -> Rule {
+        let holds = |pattern: &str| format!("self.matches(r'{pattern}')");
+        let rule = match self.only_if {
+            Some(only_if) => format!("!{} || {}", holds(only_if), holds(self.pattern)),
+            None => holds(self.pattern),
+        };
+        Rule::new(rule).message(format!("{}: {}", self.code, self.message).as_str())
+    }
+
+    /// Whether `value` obeys the rule.
+    pub fn holds(&self, value: &str) -> bool {
+        let is_match = |pattern| REGEXES[pattern].is_match(value);
+        self.only_if.is_some_and(|only_if| !is_match(only_if)) || is_match(self.pattern)
+    }
+
+    /// The problem at `path` if `value` violates the rule.
+    pub fn check(&self, path: &str, value: &str) -> Option<Problem> {
+        (!self.holds(value)).then(|| Problem::error(path, self.code, self.message))
+    }
+}
+
+/// Compiled once; the patterns are constants, and a test compiles each.
+static REGEXES: LazyLock<HashMap<&'static str, Regex>> = LazyLock::new(|| {
+    rules::ALL
+        .iter()
+        .flat_map(|rule| [Some(rule.pattern), rule.only_if])
+        .flatten()
+        .filter_map(|pattern| Some((pattern, Regex::new(pattern).ok()?)))
+        .collect()
+});
+
+/// The rules themselves.
+pub mod rules {
+    use super::{Code, FieldRule};
+
+    macro_rules! rules {
+        ($($(#[doc = $doc:literal])+ $name:ident = $code:ident $pattern:literal $(only if $only_if:literal)? : $message:literal;)+) => {
+            $(
+                $(#[doc = $doc])+
+                pub const $name: FieldRule = FieldRule {
+                    code: Code::$code,
+                    message: $message,
+                    pattern: $pattern,
+                    only_if: rules!(@option $($only_if)?),
+                };
+            )+
+            /// Every rule.
+            pub const ALL: &[FieldRule] = &[$($name,)+];
+        };
+        (@option) => { None };
+        (@option $value:literal) => { Some($value) };
+    }
+
+    rules! {
+        /// A Kubernetes object name.
+        OBJECT_NAME = NameInvalid r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$":
+            "must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+        /// A container name.
+        CONTAINER_NAME = NameInvalid r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$":
+            "must be the name of a container: lower-case letters, digits and '-', with a letter or digit at both ends";
+        /// The name of a Secret.
+        SECRET_NAME = SecretNameInvalid r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$":
+            "must be the name of a Secret in the same namespace: lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+        /// A key of a Secret.
+        SECRET_KEY = SecretKeyInvalid r"^[-._a-zA-Z0-9]+$":
+            "must be a key of the Secret's data: letters, digits, '-', '_' and '.'";
+        /// A directory (tenant) of Entra: a GUID or a domain. `common` and its like name no single tenant and have no dot.
+        TENANT_ID = TenantIdInvalid r"^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)$":
+            "must be the Directory (tenant) ID, a GUID, or a domain of the tenant such as contoso.onmicrosoft.com; common, organizations and consumers name no single tenant";
+        /// An application (client) id.
+        CLIENT_ID = ClientIdInvalid r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$":
+            "must be the Application (client) ID, a GUID such as 11111111-2222-3333-4444-555555555555, from the app registration's overview page";
+        /// Azure refuses redirect URIs without TLS.
+        PUBLIC_URL_HTTPS = PublicUrlNotHttps r"^https://":
+            "must begin with https:// (Azure accepts no other redirect URI)";
+        /// Scheme, host, optional port, nothing more.
+        PUBLIC_URL_HOST_ONLY = PublicUrlHostOnly r"^https://[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$" only if r"^https://":
+            "must be https://, a host and at most a port, such as https://timbr.example.com: no path, not even a final slash, no user, query or fragment";
+        /// A role of Timbr.
+        ROLE = RoleInvalid r"^[A-Za-z0-9_][A-Za-z0-9_ .-]*$":
+            "must be a role of Timbr: letters, digits, '_', '.', '-' and spaces, beginning with a letter, digit or '_'";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_compiles() {
+        for rule in rules::ALL {
+            assert!(REGEXES.contains_key(rule.pattern), "{}", rule.pattern);
+            assert!(rule.only_if.is_none_or(|only_if| REGEXES.contains_key(only_if)));
+            assert!(!rule.pattern.contains('\''), "would end the CEL string: {}", rule.pattern);
+        }
+    }
+
+    #[test]
+    fn accepts_and_refuses() {
+        let guid = "11111111-2222-3333-4444-555555555555";
+        let table: &[(&FieldRule, &[&str], &[&str])] = &[
+            (&rules::OBJECT_NAME, &["a", "timbr-platform", "a.b"], &["", "A", "-a", "a-", "a..b", "a_b", "$(X)", "a\n"]),
+            (&rules::CONTAINER_NAME, &["timbr", "timbr-api"], &["", "a.b", "Timbr", "a\n"]),
+            (&rules::SECRET_KEY, &["client-secret", "a.b_C"], &["", "a/b", "a b", "$(X)"]),
+            (
+                &rules::TENANT_ID,
+                &[guid, "contoso.onmicrosoft.com", "Contoso.COM"],
+                &["", "common", "organizations", "consumers", "contoso", ".com", "a..b", "$(DB_PASSWORD)", "1.2.3.4", "https://a.b", "a.b/c"],
+            ),
+            (&rules::CLIENT_ID, &[guid, "AAAAAAAA-2222-3333-4444-555555555555"], &["", "timbr", "11111111222233334444555555555555"]),
+            (&rules::PUBLIC_URL_HTTPS, &["https://a", "https://"], &["http://a", "a.b", "HTTPS://a", ""]),
+            (
+                &rules::PUBLIC_URL_HOST_ONLY,
+                &["https://timbr.example.com", "https://timbr:8443", "https://a:65535", "http://other.rule/x"],
+                &["https://", "https://a/", "https://a/b", "https://u@a", "https://a?b", "https://a#b", "https://a:0", "https://a:65536", "https://a b", "https://$(X)"],
+            ),
+            (&rules::ROLE, &["viewer", "Data Editors", "a.b-c_d"], &["", " a", "-a", "a$(X)", "a'b", "a`b", "a;b"]),
+        ];
+        for (rule, good, bad) in table {
+            for value in *good {
+                assert!(rule.holds(value), "{:?} refuses {value:?}", rule.code);
+            }
+            for value in *bad {
+                assert!(!rule.holds(value), "{:?} accepts {value:?}", rule.code);
+            }
+        }
+    }
+
+    /// The patterns use nothing in which RE2 and `regex` differ: the text itself may not hold a
+    /// value that one of them would treat by another flag.
+    #[test]
+    fn cel_and_rust_agree() {
+        use kube::core::cel::{Validator, compile_schema};
+        use proptest::prelude::*;
+        let validator = Validator::new();
+        let fragments = "https://|timbr|.example|:8443|/|$(X)|common|11111111-2222-3333-4444-555555555555|-|_| |A|\n|é|@|?|#|'|`|;|";
+        let fragment = proptest::sample::select(fragments.split('|').map(str::to_owned).collect::<Vec<_>>());
+        let values = proptest::collection::vec(fragment, 0..5).prop_map(|parts| parts.concat());
+        for rule in rules::ALL {
+            let schema = serde_json::json!({"type": "string", "x-kubernetes-validations": [rule.cel()]});
+            let compiled = compile_schema(&schema);
+            assert!(!compiled.has_errors(), "{:?}", compiled.compilation_errors());
+            let mut runner = proptest::test_runner::TestRunner::default();
+            runner
+                .run(&values, |value| {
+                    let cel = validator.validate_compiled(&compiled, &serde_json::json!(value), None).is_ok();
+                    prop_assert_eq!(cel, rule.holds(&value), "{:?}", value);
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+}

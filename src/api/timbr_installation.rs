@@ -1,0 +1,206 @@
+//! `TimbrInstallation`: where one Timbr runs, when its names differ from the defaults.
+
+use kube::{CustomResource, KubeSchema, core::Rule};
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Code, CommonStatus, rules, status};
+
+/// One Timbr: its Deployments in this namespace.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "identity.timbr.ai",
+    version = "v1alpha1",
+    kind = "TimbrInstallation",
+    plural = "timbrinstallations",
+    shortname = "tinst",
+    category = "timbr",
+    namespaced,
+    status = "TimbrInstallationStatus",
+    derive = "PartialEq",
+    doc = "One Timbr: its platform, server and api Deployments in this namespace. Optional: without one, a namespace that holds resources of this group has the Deployments timbr-platform, timbr-server and timbr-api."
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TimbrInstallationSpec {
+    /// The Deployments and containers of Timbr's three components.
+    #[serde(default)]
+    pub components: Components,
+    /// true: nothing of this installation is checked or changed; what is delivered stays.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// The three components of Timbr.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = usual_deployments)]
+#[x_kube(validation = distinct_components())]
+pub struct Components {
+    /// The web application.
+    #[serde(default)]
+    pub platform: ComponentTarget,
+    /// The engine.
+    #[serde(default)]
+    pub server: ComponentTarget,
+    /// The REST API (an optional part of Timbr).
+    #[serde(default)]
+    pub api: ComponentTarget,
+}
+
+impl Components {
+    /// The target of a component.
+    pub fn get(&self, component: Component) -> &ComponentTarget {
+        match component {
+            Component::Platform => &self.platform,
+            Component::Server => &self.server,
+            Component::Api => &self.api,
+        }
+    }
+}
+
+/// Where a component runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentTarget {
+    /// Name of the Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::OBJECT_NAME.cel())]
+    pub deployment: Option<String>,
+    /// Name of the container in its pod template. Absent: the component's usual names are tried
+    /// (timbr-platform; timbr-server, then timbr; timbr-api), then the only container there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::CONTAINER_NAME.cel())]
+    pub container: Option<String>,
+}
+
+/// A part of Timbr with a Deployment of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Component {
+    /// timbr-server, the engine.
+    Server,
+    /// timbr-api, the REST API.
+    Api,
+    /// timbr-platform, the web application.
+    Platform,
+}
+
+impl Component {
+    /// All components, in the order in which they are rolled out.
+    pub const ALL: [Component; 3] = [Component::Server, Component::Api, Component::Platform];
+
+    /// The component's name in labels and in names of Secrets.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Component::Platform => "platform",
+            Component::Server => "server",
+            Component::Api => "api",
+        }
+    }
+
+    /// The component's field in `spec.components` is its [`Self::name`]; this is the default of its
+    /// `deployment`.
+    pub const fn usual_deployment(self) -> &'static str {
+        match self {
+            Component::Platform => "timbr-platform",
+            Component::Server => "timbr-server",
+            Component::Api => "timbr-api",
+        }
+    }
+
+    /// Container names that are tried, in this order, when none is given. Timbr's published
+    /// manifests call the server's container `timbr`, its documentation `timbr-server`.
+    pub const fn usual_containers(self) -> &'static [&'static str] {
+        match self {
+            Component::Platform => &["timbr-platform"],
+            Component::Server => &["timbr-server", "timbr"],
+            Component::Api => &["timbr-api"],
+        }
+    }
+}
+
+/// What the operator says about a TimbrInstallation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = status::first_sight)]
+pub struct TimbrInstallationStatus {
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub common: CommonStatus,
+    /// What was found of each component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentStatus>,
+    /// The resources that belong to this installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// What was found of one component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// The component.
+    pub name: Component,
+    /// The Deployment looked for.
+    pub deployment: String,
+    /// The container found in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// uid of the Deployment found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Found, Missing (no such Deployment), or Ambiguous (no container could be chosen).
+    pub state: ComponentState,
+    /// When Ambiguous: the containers there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
+}
+
+/// Whether a component was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ComponentState {
+    /// Deployment and container are known.
+    Found,
+    /// There is no such Deployment.
+    Missing,
+    /// The Deployment is there, but not the container.
+    Ambiguous,
+}
+
+/// A count of an installation's resources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// How many there are.
+    pub total: u32,
+    /// How many are Ready.
+    pub ready: u32,
+    /// ready/total, for the printed column.
+    pub summary: String,
+}
+
+/// Each component's own default for `deployment`, which one shared type cannot say.
+fn usual_deployments(schema: &mut Schema) {
+    for component in Component::ALL {
+        let pointer = format!("/properties/{}/properties/deployment", component.name());
+        if let Some(deployment) = schema.pointer_mut(&pointer).and_then(Value::as_object_mut) {
+            deployment.insert("default".to_owned(), component.usual_deployment().into());
+        }
+    }
+}
+
+/// Sentence of [`Code::ComponentDuplicate`].
+pub const COMPONENT_DUPLICATE: &str =
+    "two components name the same container of the same Deployment; give each its own deployment or container";
+
+/// Two components may share a Deployment only with a container name each.
+fn distinct_components() -> Rule {
+    let differ = |a: &str, b: &str| {
+        format!(
+            "(self.{a}.deployment != self.{b}.deployment || (has(self.{a}.container) && has(self.{b}.container) && self.{a}.container != self.{b}.container))"
+        )
+    };
+    let rule = [differ("platform", "server"), differ("platform", "api"), differ("server", "api")].join(" && ");
+    Rule::new(rule).message(format!("{}: {COMPONENT_DUPLICATE}", Code::ComponentDuplicate).as_str())
+}

@@ -1,0 +1,69 @@
+//! Which resource caused which variable: the annotation on the Deployment.
+//!
+//! What is ours is decided by managed fields alone; this says whose it is, so that a resource that
+//! turns invalid keeps what it delivered, and a deleted one loses it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::ownership::Place;
+
+/// The annotation's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    v: u32,
+    /// `<container>/<VARIABLE>` → holders (`Kind/name`).
+    #[serde(default)]
+    vars: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Default for Attribution {
+    fn default() -> Self {
+        Self { v: 1, vars: BTreeMap::new() }
+    }
+}
+
+impl Attribution {
+    /// Reads the annotation; what cannot be read attributes nothing.
+    pub fn read(annotation: Option<&str>) -> Self {
+        annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// The annotation's text.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Records a holder of a variable.
+    pub fn add(&mut self, place: &Place, holder: &str) {
+        self.vars.entry(key(place)).or_default().insert(holder.to_owned());
+    }
+
+    /// The holders of a variable.
+    pub fn holders(&self, place: &Place) -> impl Iterator<Item = &str> {
+        self.vars.get(&key(place)).into_iter().flatten().map(String::as_str)
+    }
+}
+
+fn key((container, variable): &Place) -> String {
+    format!("{container}/{variable}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_survives_anything_else() {
+        let place = ("timbr".to_owned(), "A".to_owned());
+        let mut attribution = Attribution::default();
+        attribution.add(&place, "AzureSso/sso");
+        assert_eq!(attribution.write(), r#"{"v":1,"vars":{"timbr/A":["AzureSso/sso"]}}"#);
+        assert_eq!(Attribution::read(Some(&attribution.write())), attribution);
+        assert_eq!(attribution.holders(&place).collect::<Vec<_>>(), ["AzureSso/sso"]);
+        for broken in [None, Some(""), Some("[]"), Some("{\"vars\":3}")] {
+            assert_eq!(Attribution::read(broken), Attribution::default());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What an AzureSso asks for. Variables, spellings and defaults: Timbr's documentation, "Azure AD
+//! Single Sign-On (SSO)", step 5.
+
+use crate::api::{
+    ADMIN_ROLE_NOT_ALLOWED, AzureSsoSpec, CLIENT_ID_EXACTLY_ONE, Code, Component, PasswordLogin, Problem, SecretKeyRef,
+    UserIdentity, rules,
+};
+
+use super::{
+    Demand, EnvName, PlainValue, Snapshot, Value,
+    plan::Asked,
+    references::{is_guid, resolve, resolve_client_id},
+};
+
+/// Where Entra sends people back to, below the public address.
+const REDIRECT_PATH: &str = "/oauth-authorized/azure";
+
+/// What is wrong with the spec by itself.
+pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(rules::TENANT_ID.check("spec.tenantId", &spec.tenant_id));
+    problems.extend(spec.client_id.as_ref().and_then(|id| rules::CLIENT_ID.check("spec.clientId", id)));
+    if spec.client_id.is_some() == spec.client_id_ref.is_some() {
+        problems.push(Problem::error("spec", Code::ClientIdExactlyOne, CLIENT_ID_EXACTLY_ONE));
+    }
+    let mut reference = |path: &str, reference: &SecretKeyRef| {
+        problems.extend(rules::SECRET_NAME.check(&format!("{path}.name"), &reference.name));
+        problems.extend(rules::SECRET_KEY.check(&format!("{path}.key"), &reference.key));
+    };
+    if let Some(client_id_ref) = &spec.client_id_ref {
+        reference("spec.clientIdRef", client_id_ref);
+    }
+    reference("spec.clientSecretRef", &spec.client_secret_ref);
+    for rule in [rules::PUBLIC_URL_HTTPS, rules::PUBLIC_URL_HOST_ONLY] {
+        problems.extend(rule.check("spec.publicUrl", &spec.public_url));
+    }
+    if let Some(registration) = &spec.self_registration {
+        problems.extend(rules::ROLE.check("spec.selfRegistration.role", &registration.role));
+        if registration.role.eq_ignore_ascii_case("admin") && !registration.allow_admin {
+            problems.push(Problem::error("spec.selfRegistration", Code::AdminRoleNotAllowed, ADMIN_ROLE_NOT_ALLOWED));
+        }
+    }
+    if let Some(installation) = &spec.installation_ref {
+        problems.extend(rules::OBJECT_NAME.check("spec.installationRef.name", &installation.name));
+    }
+    problems
+}
+
+/// The redirect URI to register.
+pub fn redirect_uri(spec: &AzureSsoSpec) -> String {
+    format!("{}{REDIRECT_PATH}", spec.public_url)
+}
+
+/// What an accepted spec asks for.
+pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
+    let mut asked = Asked::default();
+    let client_id = match (&spec.client_id, &spec.client_id_ref) {
+        (_, Some(reference)) => asked.resolved(resolve_client_id(snapshot, "spec.clientIdRef", reference)),
+        (id, None) => id.as_deref().map(|id| Value::Sensitive(id.into())),
+    };
+    let client_secret = asked.resolved(resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
+    if let Some(Value::Sensitive(secret)) = &client_secret
+        && is_guid(secret.expose())
+    {
+        asked.problems.push(Problem::warning(
+            "spec.clientSecretRef",
+            Code::SecretValueLooksLikeId,
+            format!(
+                "Secret {}, key {}: the value looks like a Secret ID; the app registration shows Value and Secret ID side by side, and Timbr needs the Value",
+                spec.client_secret_ref.name, spec.client_secret_ref.key
+            ),
+        ));
+    }
+    let base_url = format!("{}/{}/oauth2", snapshot.settings.authority_url, spec.tenant_id);
+    let base_url = asked.plain(PlainValue::new("spec.tenantId", base_url));
+    let registration = spec.self_registration.as_ref();
+    let role = registration.and_then(|registration| {
+        asked.plain(PlainValue::new("spec.selfRegistration.role", registration.role.as_str()))
+    });
+    let login = match spec.password_login {
+        Some(PasswordLogin::Enabled) => Some(Value::lower_bool(true)),
+        Some(PasswordLogin::Disabled) => {
+            // Until the credentials are verified, single sign-on may not work, and this would lock
+            // everybody out.
+            asked.problems.push(Problem::warning(
+                "spec.passwordLogin",
+                Code::PasswordLoginStillEnabled,
+                "people can still sign in with user name and password: AUTH_WITH_USERPASS=false is held back until the credentials of this resource are verified, so that a mistake in them locks nobody out",
+            ));
+            None
+        }
+        None => None,
+    };
+    let upn_first = spec.user_identity == UserIdentity::UserPrincipalName;
+    let variables: [(EnvName, Option<Value>); 8] = [
+        ("OAUTH_PROVIDER", Some(Value::constant("azure"))),
+        ("OAUTH_CLIENT_ID", client_id),
+        ("OAUTH_SECRET", client_secret),
+        ("OAUTH_BASE_URL", base_url),
+        ("OAUTH_AZURE_WITH_UPN_FIRST", Some(Value::capital_bool(upn_first))),
+        ("AUTH_USER_REGISTRATION", registration.map(|_| Value::lower_bool(true))),
+        ("AUTH_USER_REGISTRATION_ROLE", role),
+        ("AUTH_WITH_USERPASS", login),
+    ];
+    asked.demands.extend(variables.into_iter().filter_map(|(name, value)| {
+        Some(Demand { component: Component::Platform, name, value: value? })
+    }));
+    asked
+}

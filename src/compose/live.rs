@@ -1,0 +1,125 @@
+//! A Deployment as compose sees it: containers, their variables, and who owns them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Container, EnvVar},
+};
+
+use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Sensitive};
+
+use super::{Ownership, Rollout};
+
+/// A live Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveDeployment {
+    /// Its uid; empty offline.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Its containers; init and ephemeral containers are never ours to touch.
+    pub containers: Vec<LiveContainer>,
+    /// Who owns what.
+    pub ownership: Ownership,
+    /// Value of our label.
+    pub managed: Option<String>,
+    /// Value of our annotation.
+    pub delivered: Option<String>,
+    /// How far its pods are.
+    pub rollout: Rollout,
+}
+
+/// A container and its variables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveContainer {
+    /// Its name.
+    pub name: String,
+    /// Its variables, in their order.
+    pub env: Vec<LiveEnv>,
+}
+
+/// A variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveEnv {
+    /// Its name.
+    pub name: String,
+    /// Where its value comes from.
+    pub value: LiveValue,
+}
+
+/// Where a variable's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveValue {
+    /// Written in the template. Other people's plain values may be secrets: never printed.
+    Plain(Sensitive),
+    /// A key of a Secret.
+    SecretKey {
+        /// The Secret.
+        name: String,
+        /// The key.
+        key: String,
+    },
+    /// Anything else that Kubernetes offers.
+    Other,
+}
+
+impl LiveDeployment {
+    /// The container of that name.
+    pub fn container(&self, name: &str) -> Option<&LiveContainer> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// Names of the containers, for messages.
+    pub fn container_names(&self) -> Vec<String> {
+        self.containers.iter().map(|container| container.name.clone()).collect()
+    }
+}
+
+impl LiveContainer {
+    /// The variables of that name: more than one is legal.
+    pub fn variables<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a LiveValue> {
+        self.env.iter().filter(move |env| env.name == name).map(|env| &env.value)
+    }
+}
+
+/// Reads a Deployment.
+pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
+    let meta = &deployment.metadata;
+    let value = |map: &Option<BTreeMap<String, String>>, key: &str| map.as_ref().and_then(|map| map.get(key).cloned());
+    let pod = deployment.spec.template.spec.as_ref();
+    LiveDeployment {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        containers: pod.map(|pod| pod.containers.iter().map(container).collect()).unwrap_or_default(),
+        ownership: Ownership::read(meta.managed_fields.as_deref().unwrap_or_default()),
+        managed: value(&meta.labels, LABEL_MANAGED),
+        delivered: value(&meta.annotations, ANNOTATION_DELIVERED),
+        rollout: Rollout::read(deployment),
+    }
+}
+
+fn container(container: &Container) -> LiveContainer {
+    LiveContainer {
+        name: container.name.clone(),
+        env: container
+            .env
+            .iter()
+            .flatten()
+            .map(|env| LiveEnv { name: env.name.clone(), value: value(env) })
+            .collect(),
+    }
+}
+
+fn value(env: &EnvVar) -> LiveValue {
+    let Some(source) = &env.value_from else {
+        return LiveValue::Plain(Sensitive::from(env.value.as_deref().unwrap_or_default()));
+    };
+    match &source.secret_key_ref {
+        // `optional` is not ours: an entry with it is another entry.
+        Some(secret) if secret.optional != Some(true) => {
+            LiveValue::SecretKey { name: secret.name.clone(), key: secret.key.clone() }
+        }
+        _ => LiveValue::Other,
+    }
+}

@@ -1,0 +1,52 @@
+//! What must be read, live, before an installation can be composed.
+
+use std::collections::BTreeSet;
+
+use crate::api::{Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
+
+use super::{
+    InstallationKey,
+    installation::{Claims, key_of},
+};
+
+/// Names of objects in the installation's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Deployments: the installation's own, and those it must release.
+    pub deployments: BTreeSet<String>,
+    /// Secrets that its resources name.
+    pub secrets: BTreeSet<String>,
+}
+
+/// What an installation needs, given the resources of its namespace and the Deployments there that
+/// carry our label.
+pub fn needs(
+    key: &InstallationKey,
+    installations: &[Resource<TimbrInstallationSpec>],
+    resources: &[Resource<Spec>],
+    managed: &BTreeSet<String>,
+) -> Needs {
+    let claims = Claims::new(installations);
+    let names = claims.names();
+    let mine: Vec<_> = resources
+        .iter()
+        .filter(|resource| key_of(&key.namespace, resource.installation_ref(), &names).as_ref() == Ok(key))
+        .collect();
+    let targets = claims.targets(key).into_iter().map(|target| target.deployment);
+    // A Deployment with nothing of ours and no resource that wants it is not even read.
+    let mut deployments: BTreeSet<String> =
+        targets.filter(|name| key.name.is_some() || !mine.is_empty() || managed.contains(name)).collect();
+    if key.name.is_none() {
+        deployments.extend(managed.iter().filter(|name| claims.holder(name).is_none()).cloned());
+    }
+    let secrets = mine.iter().flat_map(|resource| secret_refs(resource)).map(|reference| reference.name.clone()).collect();
+    Needs { deployments, secrets }
+}
+
+/// Every Secret that a resource names.
+pub fn secret_refs(resource: &Resource<Spec>) -> Vec<&SecretKeyRef> {
+    match &resource.spec {
+        Ok(Spec::AzureSso(spec)) => spec.client_id_ref.iter().chain([&spec.client_secret_ref]).collect(),
+        Err(_) => vec![],
+    }
+}

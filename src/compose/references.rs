@@ -1,0 +1,181 @@
+//! Secrets that resources name: whether they may be used, and whether their values can be variables.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::api::{
+    CREDENTIAL_TYPE, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_MANAGED_BY, Reason, SecretKeyRef, Sensitive, rules,
+};
+
+use super::{Lookup, Snapshot, Value};
+
+/// A live Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveSecret {
+    /// Its type.
+    pub type_: String,
+    /// Whether its labels say that we made it.
+    pub ours: bool,
+    /// Whether its owner agreed that it may be referenced.
+    pub opted_in: bool,
+    /// Whether it is immutable.
+    pub immutable: bool,
+    /// uid of the Deployment that owns it, when that is its only owner.
+    pub owner: Option<String>,
+    /// Its data.
+    pub data: BTreeMap<String, Sensitive>,
+}
+
+/// Reads a Secret.
+pub fn live_secret(secret: Secret) -> LiveSecret {
+    let labels = secret.metadata.labels.unwrap_or_default();
+    let mut owners = secret.metadata.owner_references.unwrap_or_default();
+    let data = secret.data.unwrap_or_default();
+    LiveSecret {
+        type_: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
+        ours: labels.get(LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER),
+        opted_in: labels.get(LABEL_CREDENTIAL).is_some_and(|value| value == "true"),
+        immutable: secret.immutable.unwrap_or_default(),
+        owner: if owners.len() == 1 { owners.pop().filter(|owner| owner.kind == "Deployment").map(|owner| owner.uid) } else { None },
+        data: data.into_iter().map(|(key, value)| (key, Sensitive::new(value.0))).collect(),
+    }
+}
+
+/// Longest value, in bytes. Linux limits one variable to 128 KiB, name included.
+const LONGEST: usize = 64 * 1024;
+
+/// A reference that cannot be used: the condition's reason, and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The reason of ReferencesResolved=False.
+    pub reason: Reason,
+    /// The field that names the Secret.
+    pub path: String,
+    /// Object, cause, fix; never a value.
+    pub message: String,
+}
+
+/// The value that `reference` at `path` names.
+///
+/// # Errors
+/// Says why it cannot be used. No value is ever quoted.
+pub fn resolve(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Result<Value, Unresolved> {
+    let SecretKeyRef { name, key } = reference;
+    let namespace = &snapshot.key.namespace;
+    let unresolved = |reason, message: String| Err(Unresolved { reason, path: path.to_owned(), message });
+    let secret = match snapshot.secrets.get(name) {
+        Some(Lookup::Found(secret)) => secret,
+        Some(Lookup::NotInInput) => return Ok(Value::Placeholder(format!("<Secret {name}/{key}>"))),
+        Some(Lookup::Forbidden) => {
+            return unresolved(
+                Reason::SecretNotPermitted,
+                format!("Secret {name}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get on secrets there"),
+            );
+        }
+        Some(Lookup::Missing) | None => {
+            return unresolved(
+                Reason::SecretNotFound,
+                format!("Secret {name} does not exist in namespace {namespace}; create it with the key {key}"),
+            );
+        }
+    };
+    if let Some(cause) = refusal(secret, snapshot.settings.require_secret_opt_in) {
+        return unresolved(Reason::SecretNotPermitted, format!("Secret {name} {cause}"));
+    }
+    let Some(value) = secret.data.get(key) else {
+        let keys: Vec<&str> = secret.data.keys().map(String::as_str).collect();
+        let there = if keys.is_empty() { "it holds none".to_owned() } else { format!("it holds: {}", keys.join(", ")) };
+        return unresolved(Reason::SecretKeyNotFound, format!("Secret {name} has no key {key} ({there}); add the key, or name another"));
+    };
+    match unusable(value.expose()) {
+        Some(cause) => unresolved(Reason::SecretValueInvalid, format!("Secret {name}, key {key}: the value {cause}")),
+        None => Ok(Value::Sensitive(value.clone())),
+    }
+}
+
+/// As [`resolve`], for an application (client) id: it must be a GUID, so that a client secret named
+/// by mistake is not published as an id.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_client_id(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Result<Value, Unresolved> {
+    let value = resolve(snapshot, path, reference)?;
+    match &value {
+        Value::Sensitive(bytes) if !is_guid(bytes.expose()) => Err(Unresolved {
+            reason: Reason::SecretValueInvalid,
+            path: path.to_owned(),
+            message: format!(
+                "Secret {}, key {}: the value is not an Application (client) ID (a GUID); does the reference name the client secret by mistake?",
+                reference.name, reference.key
+            ),
+        }),
+        _ => Ok(value),
+    }
+}
+
+/// Whether bytes are a GUID.
+pub fn is_guid(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| rules::CLIENT_ID.holds(text))
+}
+
+/// Why a Secret may not be referenced.
+fn refusal(secret: &LiveSecret, require_opt_in: bool) -> Option<String> {
+    if secret.ours {
+        return Some("is made by this operator and may not be referenced; name the Secret that you created".to_owned());
+    }
+    if secret.type_ != "Opaque" && secret.type_ != CREDENTIAL_TYPE {
+        return Some(format!(
+            "has type {}, which may not be referenced; put the value into a Secret of type Opaque",
+            secret.type_
+        ));
+    }
+    (require_opt_in && !secret.opted_in)
+        .then(|| format!("lacks the label {LABEL_CREDENTIAL}: \"true\", which this operator requires of Secrets that are referenced"))
+}
+
+/// Why a value cannot be a variable.
+fn unusable(value: &[u8]) -> Option<&'static str> {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return Some("is not UTF-8 text, so it cannot be an environment variable");
+    };
+    if text.is_empty() {
+        Some("is empty")
+    } else if text.contains('\0') {
+        Some("holds a NUL byte, so it cannot be an environment variable")
+    } else if text.len() > LONGEST {
+        Some("is longer than 64 KiB, too long for an environment variable")
+    } else if text.trim() != text && !text.trim_start().starts_with("-----BEGIN ") {
+        Some("begins or ends with white space; often a line break from `echo` without -n or from a file: create it with --from-literal")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_be_variables() {
+        let long = "x".repeat(LONGEST + 1);
+        let table: &[(&[u8], Option<&str>)] = &[
+            (b"hunter2", None),
+            (b"-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n", None),
+            (&long.as_bytes()[..LONGEST], None),
+            (b"", Some("empty")),
+            (b"a\0b", Some("NUL")),
+            (b"\xff\xfe", Some("UTF-8")),
+            (long.as_bytes(), Some("64 KiB")),
+            (b"hunter2\n", Some("white space")),
+            (b" hunter2", Some("white space")),
+        ];
+        for (value, expected) in table {
+            match (unusable(value), expected) {
+                (None, None) => {}
+                (Some(cause), Some(word)) => assert!(cause.contains(word), "{cause}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

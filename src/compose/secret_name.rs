@@ -1,0 +1,83 @@
+//! Names of the Secrets that carry sensitive values: content-addressed, by a keyed hash.
+//!
+//! A changed value changes the name, hence the pod template, hence the pods are replaced; the old
+//! pods keep their old Secret. A bare hash in a public name would be an oracle for weak secrets, so
+//! the hash has a key that only the operator can read.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_lc_rs::hmac;
+
+use crate::api::Sensitive;
+
+/// The key of Secret names.
+#[derive(Clone)]
+pub enum NameKey {
+    /// The operator's key.
+    Key(hmac::Key),
+    /// Offline there is no key, and no hash is computed: the suffix is the word `offline`.
+    Offline,
+}
+
+impl NameKey {
+    /// The operator's key, from the 32 bytes in its Secret.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self::Key(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// The suffix for a Deployment's container and content: ten hex digits.
+    pub(super) fn suffix(&self, deployment: &str, container: &str, data: &BTreeMap<String, Sensitive>) -> String {
+        let NameKey::Key(key) = self else { return "offline".to_owned() };
+        let mut context = hmac::Context::with_key(key);
+        // Every part is preceded by its length, so no two contents have the same encoding.
+        let mut part = |bytes: &[u8]| {
+            context.update(&(bytes.len() as u64).to_be_bytes());
+            context.update(bytes);
+        };
+        part(deployment.as_bytes());
+        part(container.as_bytes());
+        for (name, value) in data {
+            part(name.as_bytes());
+            part(value.expose());
+        }
+        let tag = context.sign();
+        tag.as_ref().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for NameKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameKey::Key(_) => "<redacted>",
+            NameKey::Offline => "Offline",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, Sensitive> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), Sensitive::from(*value))).collect()
+    }
+
+    #[test]
+    fn every_part_counts_and_the_suffix_is_ten_hex_digits() {
+        let key = NameKey::new(&[7; 32]);
+        let base = key.suffix("d", "c", &data(&[("A", "1"), ("B", "2")]));
+        assert_eq!(base.len(), 10);
+        assert!(base.chars().all(|c| c.is_ascii_hexdigit()));
+        let others = [
+            NameKey::new(&[8; 32]).suffix("d", "c", &data(&[("A", "1"), ("B", "2")])),
+            key.suffix("dc", "", &data(&[("A", "1"), ("B", "2")])),
+            key.suffix("d", "c2", &data(&[("A", "1"), ("B", "2")])),
+            key.suffix("d", "c", &data(&[("A", "1B"), ("", "2")])),
+            key.suffix("d", "c", &data(&[("A", "1")])),
+        ];
+        for other in others {
+            assert_ne!(other, base);
+        }
+        assert_eq!(NameKey::Offline.suffix("d", "c", &data(&[])), "offline");
+    }
+}

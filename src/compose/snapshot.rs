@@ -1,0 +1,89 @@
+//! What compose sees: everything it may base a decision on, and nothing else.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Resource, Spec, TimbrInstallationSpec};
+
+use super::{InstallationKey, LiveDeployment, LiveSecret, NameKey};
+
+/// The result of looking for an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup<T> {
+    /// It is there.
+    Found(T),
+    /// It is not there.
+    Missing,
+    /// The operator may not read it.
+    Forbidden,
+    /// Offline: it is not in the input, which says nothing about a cluster.
+    NotInInput,
+}
+
+impl<T> Lookup<T> {
+    /// The object, if it is there.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Lookup::Found(object) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+/// Which of Microsoft's clouds the tenants are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cloud {
+    /// Azure public.
+    #[default]
+    Public,
+    /// Azure US Government.
+    UsGov,
+    /// Azure China (21Vianet).
+    China,
+}
+
+impl Cloud {
+    /// Where people of this cloud's tenants sign in.
+    /// Source: Microsoft, "National clouds", Microsoft Entra authentication endpoints.
+    pub const fn authority(self) -> &'static str {
+        match self {
+            Cloud::Public => "https://login.microsoftonline.com",
+            Cloud::UsGov => "https://login.microsoftonline.us",
+            Cloud::China => "https://login.partner.microsoftonline.cn",
+        }
+    }
+}
+
+/// The operator's settings that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The host that issues tokens, without a trailing slash. It receives credentials, so it never
+    /// comes from a resource.
+    pub authority_url: String,
+    /// Only Secrets with the label `identity.timbr.ai/credential: "true"` may be referenced.
+    pub require_secret_opt_in: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { authority_url: Cloud::Public.authority().to_owned(), require_secret_opt_in: false }
+    }
+}
+
+/// One installation, and what of its namespace concerns it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which installation.
+    pub key: InstallationKey,
+    /// The operator's settings.
+    pub settings: Settings,
+    /// The key of Secret names.
+    pub name_key: NameKey,
+    /// Every TimbrInstallation of the namespace.
+    pub installations: Vec<Resource<TimbrInstallationSpec>>,
+    /// Every other resource of the namespace.
+    pub resources: Vec<Resource<Spec>>,
+    /// The Deployments that [`super::needs`] names, live.
+    pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
+    /// The Secrets that [`super::needs`] names, live; ours among them.
+    pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+}

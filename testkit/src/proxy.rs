@@ -1,0 +1,218 @@
+//! A proxy before the API server, through which a test makes the faults a network makes.
+//!
+//! It ends TLS with a certificate of the control plane's authority, so its clients authenticate by a
+//! bearer token, which it passes on. It names each request as the API server's authorizer would and
+//! numbers the writes, so that a test can say "the third write is lost". It runs on a thread and a
+//! runtime of its own and knows nothing of the test's.
+
+mod call;
+mod forward;
+mod hook;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+pub use call::Call;
+pub use hook::Hook;
+
+use crate::certificates::{self, Authority};
+
+/// What the proxy does with a request.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Forwards it.
+    Pass,
+    /// Answers it with this status code, and a Retry-After of so many seconds, without forwarding.
+    Refuse(u16, Option<u32>),
+    /// Forwards it later.
+    Delay(Duration),
+    /// Forwards it, and cuts the connection when the API server has answered: done, but nobody
+    /// is told.
+    Lose,
+    /// Cuts the connection without forwarding: not done, but the sender cannot know.
+    Reset,
+    /// Holds it before it is forwarded, until the hook is released.
+    HoldBefore(Arc<Hook>),
+    /// Forwards it, and holds the API server's answer until the hook is released.
+    HoldAfter(Arc<Hook>),
+}
+
+type Rule = Arc<dyn Fn(&Call) -> Action + Send + Sync>;
+type Filter = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
+
+/// A running proxy. Dropping it closes its connections and its port.
+pub struct Proxy {
+    url: String,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the test sets and the connections follow.
+struct State {
+    upstream: SocketAddr,
+    connector: TlsConnector,
+    on_write: Mutex<Rule>,
+    on_read: Mutex<Rule>,
+    counts: Mutex<Filter>,
+    writes: Mutex<Vec<Call>>,
+    reads: Mutex<usize>,
+    /// Each change of it cuts the watches open then.
+    cut: watch::Sender<u64>,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Proxy {
+    /// Starts a proxy before an API server whose certificate the authority signed.
+    pub(crate) fn start(upstream: &str, authority: &Authority) -> Self {
+        certificates::use_aws_lc();
+        let upstream = upstream
+            .strip_prefix("https://")
+            .and_then(|address| address.parse().ok());
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(authority.der())
+            .expect("the authority's certificate is valid");
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (certificate, key) = authority.server().der();
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(certificate, key);
+        let server = server.expect("the proxy's certificate is valid");
+
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the proxy");
+        listener
+            .set_nonblocking(true)
+            .expect("a non-blocking listener");
+        let url = format!(
+            "https://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
+        let state = Arc::new(State {
+            upstream: upstream.expect("the API server's address is an IP and a port"),
+            connector: TlsConnector::from(Arc::new(client)),
+            on_write: Mutex::new(Arc::new(|_| Action::Pass)),
+            on_read: Mutex::new(Arc::new(|_| Action::Pass)),
+            counts: Mutex::new(Arc::new(|call| {
+                !matches!(call.resource.as_str(), "events" | "leases")
+            })),
+            writes: Mutex::default(),
+            reads: Mutex::default(),
+            cut: watch::Sender::new(0),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let (acceptor, shared) = (TlsAcceptor::from(Arc::new(server)), state.clone());
+        let thread = std::thread::Builder::new()
+            .name("proxy".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                // The runtime ends with this block, and every connection with it.
+                runtime
+                    .expect("a runtime for the proxy")
+                    .block_on(async move {
+                        tokio::select! {
+                            () = forward::accept(listener, acceptor, shared) => {}
+                            _ = stopped => {}
+                        }
+                    });
+            });
+        Self {
+            url,
+            state,
+            stop: Some(stop),
+            thread: Some(thread.expect("a thread for the proxy")),
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sets what happens to writes, in place of what was set before. Asked once for each write that
+    /// counts, in the order of their numbers as long as the client sends one at a time.
+    pub fn on_write(&self, rule: impl Fn(&Call) -> Action + Send + Sync + 'static) {
+        *lock(&self.state.on_write) = Arc::new(rule);
+    }
+
+    /// Sets what happens to reads: gets, lists, watches and discovery.
+    pub fn on_read(&self, rule: impl Fn(&Call) -> Action + Send + Sync + 'static) {
+        *lock(&self.state.on_read) = Arc::new(rule);
+    }
+
+    /// Sets which writes count; others pass unnumbered. Unless set, all but those of events and
+    /// leases. Dry runs and reviews of tokens and access are never writes.
+    pub fn count(&self, filter: impl Fn(&Call) -> bool + Send + Sync + 'static) {
+        *lock(&self.state.counts) = Arc::new(filter);
+    }
+
+    /// Lets everything pass again.
+    pub fn pass(&self) {
+        self.on_write(|_| Action::Pass);
+        self.on_read(|_| Action::Pass);
+    }
+
+    /// Cuts all watches that are open now.
+    pub fn cut_watches(&self) {
+        self.state.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// The counted writes so far, refused and lost ones too.
+    pub fn writes(&self) -> Vec<Call> {
+        lock(&self.state.writes).clone()
+    }
+}
+
+impl State {
+    /// What to do with a request that has just arrived. Gives it its number.
+    fn decide(&self, call: &mut Call) -> Action {
+        let rule = if call.is_read() {
+            let mut reads = lock(&self.reads);
+            *reads += 1;
+            call.nth = *reads;
+            lock(&self.on_read).clone()
+        } else {
+            let counts = lock(&self.counts).clone();
+            if !call.is_write() || !counts(call) {
+                return Action::Pass;
+            }
+            let mut writes = lock(&self.writes);
+            call.nth = writes.len() + 1;
+            writes.push(call.clone());
+            lock(&self.on_write).clone()
+        };
+        rule(call)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

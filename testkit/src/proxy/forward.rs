@@ -1,0 +1,231 @@
+//! The way of a request through the proxy: taken from a connection, treated as the rules say,
+//! forwarded on a connection of its own, answered.
+
+use std::convert::Infallible;
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::hook::Verdict;
+use super::{Action, Call, State};
+
+/// An answer's body: streamed, so that watches work.
+type Body = UnsyncBoxBody<Bytes, Broken>;
+
+/// The connection to the client is to be cut: hyper does so on a service's or a body's error.
+#[derive(Debug)]
+pub(super) struct Broken(String);
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl Broken {
+    fn because(reason: impl Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+/// Serves connections until the runtime ends.
+pub(super) async fn accept(
+    listener: std::net::TcpListener,
+    acceptor: TlsAcceptor,
+    state: Arc<State>,
+) {
+    let listener = TcpListener::from_std(listener).expect("a listener of the proxy's runtime");
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let (acceptor, state) = (acceptor.clone(), state.clone());
+        tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let service = service_fn(move |request| {
+                // A task of its own: what has arrived takes its way although its sender ends.
+                let answer = tokio::spawn(answer(state.clone(), request));
+                async move {
+                    answer
+                        .await
+                        .unwrap_or_else(|panic| Err(Broken::because(panic)))
+                }
+            });
+            // Errors are the clients' to see: a cut connection is one.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(Broken::because)?.to_bytes();
+    let mut call = Call::new(&head.method, &head.uri, &body);
+    let action = state.decide(&mut call);
+    let mut request = Request::from_parts(head, Full::new(body));
+    strip(request.headers_mut());
+    match action {
+        Action::Pass => forward(&state, request, &call).await,
+        Action::Refuse(code, retry_after) => Ok(refusal(code, retry_after, &call)),
+        Action::Delay(time) => {
+            tokio::time::sleep(time).await;
+            forward(&state, request, &call).await
+        }
+        Action::Reset => Err(Broken::because("reset")),
+        Action::Lose => {
+            whole(forward(&state, request, &call).await?, &call).await?;
+            Err(Broken::because("lost"))
+        }
+        Action::HoldBefore(hook) => match hook.hold(&call).await {
+            Verdict::Release => forward(&state, request, &call).await,
+            Verdict::Discard => Err(Broken::because("discarded")),
+        },
+        Action::HoldAfter(hook) => {
+            let response = whole(forward(&state, request, &call).await?, &call).await?;
+            match hook.hold(&call).await {
+                Verdict::Release => Ok(response),
+                Verdict::Discard => Err(Broken::because("discarded")),
+            }
+        }
+    }
+}
+
+/// Sends a request on to the API server. When that is away, the client's connection is cut, as its
+/// own would be.
+async fn forward(
+    state: &State,
+    request: Request<Full<Bytes>>,
+    call: &Call,
+) -> Result<Response<Body>, Broken> {
+    let stream = TcpStream::connect(state.upstream)
+        .await
+        .map_err(Broken::because)?;
+    let _ = stream.set_nodelay(true);
+    let name = state.upstream.ip().into();
+    let stream = state
+        .connector
+        .connect(name, stream)
+        .await
+        .map_err(Broken::because)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Broken::because)?;
+    tokio::spawn(connection);
+    let (mut head, body) = sender
+        .send_request(request)
+        .await
+        .map_err(Broken::because)?
+        .into_parts();
+    strip(&mut head.headers);
+    let body = if call.verb == "watch" {
+        cuttable(state, body)
+    } else {
+        body.map_err(Broken::because).boxed_unsync()
+    };
+    Ok(Response::from_parts(head, body))
+}
+
+/// A body that breaks off when the test cuts the watches.
+fn cuttable(state: &State, body: Incoming) -> Body {
+    let parts = (body, state.cut.subscribe());
+    let frames = stream::unfold(parts, |(mut body, mut cut)| async move {
+        let frame = tokio::select! {
+            biased;
+            _ = cut.changed() => Some(Err(Broken::because("cut"))),
+            frame = body.frame() => frame.map(|frame| frame.map_err(Broken::because)),
+        };
+        frame.map(|frame| (frame, (body, cut)))
+    });
+    BodyExt::boxed_unsync(StreamBody::new(frames))
+}
+
+/// Takes in the whole answer, except a watch's, which has no end.
+async fn whole(response: Response<Body>, call: &Call) -> Result<Response<Body>, Broken> {
+    if call.verb == "watch" {
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response::from_parts(head, full(body)))
+}
+
+/// An error as the API server words it.
+fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
+    let reason = match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "",
+    };
+    let Call {
+        verb,
+        group,
+        resource,
+        name,
+        ..
+    } = call;
+    let mut details = json!({"name": name, "group": group, "kind": resource});
+    if let Some(seconds) = retry_after {
+        details["retryAfterSeconds"] = seconds.into();
+    }
+    let status = json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": format!("the test's proxy refuses to {verb} {resource} \"{name}\""),
+        "reason": reason,
+        "details": details,
+        "code": code,
+    });
+    let mut response = Response::new(full(Bytes::from(status.to_string())));
+    *response.status_mut() =
+        StatusCode::from_u16(code).expect("a rule refuses with a valid status code");
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        "application/json".parse().expect("a valid header"),
+    );
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn full(body: Bytes) -> Body {
+    Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
+}
+
+/// Removes the headers that speak of one connection only.
+fn strip(headers: &mut HeaderMap) {
+    headers.remove(CONNECTION);
+    headers.remove(TRANSFER_ENCODING);
+}

@@ -1,0 +1,10 @@
+//! The kit's own tests, in one binary, so that one shared control plane serves them.
+
+extern crate timbr_identity_testkit as testkit;
+
+mod audit;
+mod objects;
+mod proxy;
+mod restarts;
+mod rollout;
+mod supervisor;
