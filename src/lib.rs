@@ -6,3 +6,19 @@
 
 pub mod api;
 pub mod compose;
+#[cfg(feature = "operator")]
+mod apply;
+#[cfg(feature = "offline")]
+pub mod cli;
+#[cfg(feature = "operator")]
+mod controller;
+#[cfg(feature = "operator")]
+mod http;
+#[cfg(feature = "operator")]
+mod metrics;
+#[cfg(feature = "operator")]
+mod operator;
+#[cfg(feature = "operator")]
+mod world;
+#[cfg(feature = "offline")]
+pub mod yaml;

@@ -1,1 +1,8 @@
-fn main() { for c in timbr_identity::api::crds() { println!("{}", serde_json::to_string_pretty(&c).unwrap()); } }
+//! The binary: see `timbr-identity --help`.
+#![forbid(unsafe_code)]
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    timbr_identity::cli::Cli::parse().run()
+}

@@ -8,6 +8,7 @@ mod azure_sso;
 mod condition;
 mod crd;
 mod names;
+mod object;
 mod problem;
 mod reference;
 mod resource;
@@ -20,6 +21,7 @@ pub use azure_sso::{ADMIN_ROLE_NOT_ALLOWED, CLIENT_ID_EXACTLY_ONE, AzureSso, Azu
 pub use condition::{ConditionStatus, ConditionType, Reason, message};
 pub use crd::{crd, crds, final_schema};
 pub use names::*;
+pub use object::Object;
 pub use problem::{Code, Problem, Severity};
 pub use reference::{InstallationRef, SecretKeyRef};
 pub use resource::{Kind, Meta, Resource, Spec, Status};

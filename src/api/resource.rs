@@ -57,6 +57,8 @@ pub struct Meta {
     pub generation: i64,
     /// When it was created; `None` offline.
     pub created: Option<Timestamp>,
+    /// The annotation by which a person asks for another look.
+    pub requested_at: Option<String>,
 }
 
 impl Meta {

@@ -130,6 +130,20 @@ pub fn targets(spec: Option<&TimbrInstallationSpec>) -> Vec<Target> {
         .collect()
 }
 
+/// Every installation that names a Deployment, whether or not it is the one that has it.
+pub fn claimants<'a>(
+    namespace: &str,
+    deployment: &str,
+    installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>>,
+) -> BTreeSet<InstallationKey> {
+    installations
+        .filter(|installation| {
+            installation.spec.as_ref().is_ok_and(|spec| targets(Some(spec)).iter().any(|target| target.deployment == deployment))
+        })
+        .map(|installation| InstallationKey { namespace: namespace.to_owned(), name: Some(installation.meta.name.clone()) })
+        .collect()
+}
+
 /// What is wrong with a TimbrInstallation by itself.
 pub fn problems(installation: &Resource<TimbrInstallationSpec>) -> Vec<Problem> {
     let spec = match &installation.spec {

@@ -58,6 +58,16 @@ impl ResourceStatus {
     pub fn is_news(&self) -> bool {
         self.previous.as_ref() != Some(&self.status)
     }
+
+    /// Whether nothing is left to do or to wait for.
+    pub fn is_settled(&self) -> bool {
+        is_ready(&self.status)
+    }
+
+    /// The reason of Ready, for logs and metrics.
+    pub fn ready_reason(&self) -> &str {
+        ready(&self.status).map_or("", |condition| condition.reason.as_str())
+    }
 }
 
 /// The status of everything in the plan. Deployments that have no outcome were not reached.
@@ -80,7 +90,7 @@ fn resource_status(
     let before = judgement.previous.as_ref().map(Status::common);
     let delivered = delivered(judgement, before, plan, outcomes);
     let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
-    let rolled_out = rolled_out(judgement, before, &delivered, &delivered_verdict, plan, outcomes);
+    let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
     let verified = Verdict {
         status: ConditionStatus::Unknown,
         reason: Reason::NotChecked,
@@ -223,7 +233,6 @@ fn rolled_out(
     judgement: &Judgement,
     before: Option<&CommonStatus>,
     delivered: &[Delivered],
-    delivered_verdict: &Verdict,
     plan: &Plan,
     outcomes: &BTreeMap<String, Outcome>,
 ) -> Verdict {
@@ -239,7 +248,7 @@ fn rolled_out(
         if was_rolled_out && recorded.contains(there) {
             continue;
         }
-        let (paused, name) = (&there.deployment, &there.deployment);
+        let name = &there.deployment;
         let rollout = match outcomes.get(name) {
             Some(Outcome::Done { rollout, .. }) => rollout.clone(),
             _ => match plan.deployments.iter().find(|deployment| &deployment.name == name) {
@@ -253,7 +262,7 @@ fn rolled_out(
         if rollout.paused {
             return Verdict::no(
                 Reason::DeploymentPaused,
-                format!("Deployment {paused} is paused, so its pods are not replaced; run: kubectl rollout resume deployment/{paused} -n {}", judgement.meta.namespace),
+                format!("Deployment {name} is paused, so its pods are not replaced; run: kubectl rollout resume deployment/{name} -n {}", judgement.meta.namespace),
             );
         }
         if rollout.deadline_exceeded && rollout.observed_generation >= there.generation {
@@ -264,7 +273,6 @@ fn rolled_out(
         }
         return Verdict::no(Reason::RollingOut, format!("Deployment {name}: {}", rollout.progress()));
     }
-    let _ = delivered_verdict;
     Verdict::yes(Reason::RolledOut, "the pods run with what is delivered")
 }
 
@@ -357,9 +365,12 @@ fn installation_status(
     }
 }
 
+fn ready(status: &Status) -> Option<&Condition> {
+    status.common().conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())
+}
+
 fn is_ready(status: &Status) -> bool {
-    let ready = |condition: &Condition| condition.type_ == ConditionType::Ready.as_str() && condition.status == "True";
-    status.common().conditions.iter().any(ready)
+    ready(status).is_some_and(|condition| condition.status == ConditionStatus::True.as_str())
 }
 
 fn warnings(problems: &[Problem]) -> Option<u32> {

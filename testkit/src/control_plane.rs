@@ -566,7 +566,7 @@ async fn ready<E: Display>(
     loop {
         let answer = look().await;
         // Asked after the look: on a snatched port somebody else may have answered.
-        for process in processes.iter().filter(|process| !process.is_running()) {
+        if let Some(process) = processes.iter().find(|process| !process.is_running()) {
             let tail = process.tail();
             let snatched = tail.contains("address already in use");
             assert!(snatched, "{} ended:\n{tail}", process.name());

@@ -1,0 +1,105 @@
+//! Reads an object of ours, whatever its kind, from a cluster or a file.
+//!
+//! An object that does not decode is still an object: it keeps its place and what it delivered, and
+//! its status says what is wrong. So nothing here fails.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ANNOTATION_RECONCILE, Kind, Meta, Resource, Spec, Status, TimbrInstallationSpec};
+
+/// An object of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A TimbrInstallation.
+    Installation(Resource<TimbrInstallationSpec>),
+    /// Any other kind.
+    Resource(Resource<Spec>),
+}
+
+impl Object {
+    /// Reads an object of `kind` with this metadata and the rest of its fields.
+    pub fn read(kind: Kind, metadata: &ObjectMeta, fields: &Value) -> Self {
+        let meta = Meta {
+            kind,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            requested_at: metadata.annotations.as_ref().and_then(|map| map.get(ANNOTATION_RECONCILE).cloned()),
+        };
+        let status = fields.get("status");
+        match kind {
+            Kind::AzureSso => Object::Resource(Resource {
+                meta,
+                spec: spec(fields).map(Spec::AzureSso),
+                status: status.and_then(lenient).map(Status::AzureSso),
+            }),
+            Kind::TimbrInstallation => Object::Installation(Resource {
+                meta,
+                spec: spec(fields),
+                status: status.and_then(lenient).map(Status::TimbrInstallation),
+            }),
+        }
+    }
+
+    /// Who it is.
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Object::Installation(installation) => &installation.meta,
+            Object::Resource(resource) => &resource.meta,
+        }
+    }
+}
+
+fn lenient<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}
+
+fn spec<T: DeserializeOwned>(fields: &Value) -> Result<T, String> {
+    let spec = fields.get("spec").ok_or("spec is missing")?;
+    serde_path_to_error::deserialize(spec).map_err(|error| {
+        let path = match error.path().to_string() {
+            path if path == "." => "spec".to_owned(),
+            path => format!("spec.{path}"),
+        };
+        format!("{path}: {}", without_values(&error.inner().to_string()))
+    })
+}
+
+/// The decoder quotes what it found, and that may be a secret in the wrong place: only what it
+/// expected is repeated.
+fn without_values(error: &str) -> String {
+    match error.split_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None if error.starts_with("missing field") => error.to_owned(),
+        None => "has a value that this field cannot hold".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(spec: Value) -> String {
+        match Object::read(Kind::AzureSso, &ObjectMeta::default(), &json!({"spec": spec})) {
+            Object::Resource(resource) => resource.spec.unwrap_err(),
+            Object::Installation(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn what_does_not_decode_says_where_but_never_what() {
+        let mut spec = json!({"tenantId": "t", "publicUrl": "https://a", "clientSecretRef": "hunter2"});
+        assert_eq!(error(spec.clone()), "spec.clientSecretRef: expected struct SecretKeyRef");
+        spec["clientSecretRef"] = json!({"name": "n"});
+        assert_eq!(error(spec.clone()), "spec.clientSecretRef: missing field `key`");
+        spec["clientSecretRef"] = json!({"name": "n", "key": "k"});
+        spec["userIdentity"] = json!("hunter2");
+        assert_eq!(error(spec.clone()), "spec.userIdentity: expected `Email` or `UserPrincipalName`");
+        assert_eq!(error(json!(5)), "spec: expected struct AzureSsoSpec");
+    }
+}

@@ -1,0 +1,104 @@
+//! Failed writes, sorted by what to do about them.
+
+use std::{future::Future, time::Duration};
+
+use kube::core::Status;
+
+use crate::compose::Failure;
+
+use super::{WRITE_TIMEOUT, Writer};
+
+/// A write that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server refused; carries its Status.
+    #[error("{}", .0.message)]
+    Refused(Box<Status>),
+    /// The API server could not be reached, or its answer was lost.
+    #[error("the API server could not be reached: {0}")]
+    Unreachable(String),
+    /// No answer in time; the write may or may not have happened.
+    #[error("no answer within 5 seconds")]
+    TimedOut,
+    /// An object that ought to be ours is somebody else's.
+    #[error("{0}")]
+    NotOurs(String),
+}
+
+impl WriteError {
+    /// What it means for the Deployment's plan.
+    pub fn failure(&self) -> Failure {
+        match self {
+            WriteError::Refused(status) if status.code == 403 => Failure::Forbidden(format!(
+                "the API server refused ({}); grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused",
+                status.message
+            )),
+            // An apply's conflict names manager and field; any other 409 means that the object has
+            // moved on, and the next look will see it.
+            WriteError::Refused(status) if status.code == 409 && status.message.contains("conflict with") => {
+                Failure::Conflict(format!("{}; remove it there", status.message))
+            }
+            WriteError::NotOurs(sentence) => Failure::Conflict(sentence.clone()),
+            other => Failure::Transient(other.to_string()),
+        }
+    }
+
+    /// How long the API server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            WriteError::Refused(status) => {
+                let seconds = status.details.as_ref()?.retry_after_seconds;
+                (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the API server says that there is no such object.
+    pub fn is_code(&self, code: u16) -> bool {
+        matches!(self, WriteError::Refused(status) if status.code == code)
+    }
+
+    fn label(&self) -> &'static str {
+        match self {
+            WriteError::Refused(status) => match status.code {
+                403 => "forbidden",
+                404 => "not_found",
+                409 => "conflict",
+                422 => "invalid",
+                429 => "throttled",
+                _ => "error",
+            },
+            WriteError::Unreachable(_) => "unreachable",
+            WriteError::TimedOut => "timeout",
+            WriteError::NotOurs(_) => "not_ours",
+        }
+    }
+}
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => WriteError::Refused(status),
+            other => WriteError::Unreachable(other.to_string()),
+        }
+    }
+}
+
+impl Writer {
+    /// Sends a write once, within its time limit, and counts it.
+    pub(super) async fn send<T>(
+        &self,
+        verb: &'static str,
+        resource: &'static str,
+        write: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, WriteError> {
+        let result = match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+            Ok(result) => result.map_err(WriteError::from),
+            Err(_) => Err(WriteError::TimedOut),
+        };
+        let outcome = result.as_ref().err().map_or("ok", WriteError::label);
+        self.metrics.write(verb, resource, outcome);
+        result
+    }
+}

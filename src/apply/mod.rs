@@ -1,0 +1,42 @@
+//! The only room that writes to the cluster: Secrets, then one apply per Deployment, then status and
+//! Events. It decides nothing: what to write is in the plan, and what came of it goes back as an
+//! [`Outcome`](crate::compose::Outcome).
+//!
+//! Every write has a time limit and is sent once; trying again is the queue's.
+
+mod deployment;
+mod error;
+mod name_key;
+mod secret;
+mod status;
+
+use std::time::Duration;
+
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+
+use crate::{api::FIELD_MANAGER, metrics::Metrics};
+
+pub use name_key::name_key;
+
+/// Longest time for one write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    metrics: Metrics,
+    recorder: Recorder,
+}
+
+impl Writer {
+    /// A writer; `instance` names this process in Events.
+    pub fn new(client: Client, metrics: Metrics, instance: String) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, metrics, recorder }
+    }
+}

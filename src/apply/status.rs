@@ -1,0 +1,81 @@
+//! Status and Events.
+
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams},
+    runtime::events,
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use serde_json::json;
+
+use crate::{
+    api::{API_VERSION, FIELD_MANAGER},
+    compose::{EventType, ResourceStatus, events as events_of},
+    world::api_resource,
+};
+
+use super::{WRITE_TIMEOUT, Writer, error::WriteError};
+
+impl Writer {
+    /// Writes a status, whole, and the Events of its change.
+    ///
+    /// # Errors
+    /// The failed write; a resource that is gone needs no status and is no error.
+    pub async fn status(&self, change: &ResourceStatus) -> Result<(), WriteError> {
+        let meta = &change.meta;
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &meta.namespace, &api_resource(meta.kind));
+        let patch = json!({
+            "apiVersion": API_VERSION,
+            "kind": meta.kind.name(),
+            "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+            "status": change.status,
+        });
+        // The status of our own kinds is ours: what anybody else wrote there goes.
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(patch);
+        let write = api.patch_status(&meta.name, &params, &patch);
+        match self.send("patch", "status", write).await {
+            Ok(_) => {}
+            Err(error) if error.is_code(404) || error.is_code(409) => {
+                tracing::debug!(resource = meta.holder(), namespace = meta.namespace, "gone or replaced, no status to write");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.events(change).await;
+        Ok(())
+    }
+
+    /// Events are for people; a lost one is logged and changes nothing.
+    async fn events(&self, change: &ResourceStatus) {
+        let meta = &change.meta;
+        let regarding = ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some(meta.kind.name().to_owned()),
+            name: Some(meta.name.clone()),
+            namespace: Some(meta.namespace.clone()),
+            uid: Some(meta.uid.clone()),
+            ..Default::default()
+        };
+        for event in events_of(change) {
+            let event = events::Event {
+                type_: match event.type_ {
+                    EventType::Normal => events::EventType::Normal,
+                    EventType::Warning => events::EventType::Warning,
+                },
+                reason: event.reason,
+                note: Some(event.message),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            let sent = tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &regarding)).await;
+            let error = match sent {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer within 5 seconds".to_owned(),
+            };
+            tracing::warn!(resource = meta.holder(), namespace = meta.namespace, event.reason, error, "Event not sent");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `timbr-identity operator`.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::{Args as ClapArgs, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    controller::Timing,
+    operator::{Options, operate},
+    world::Scope,
+};
+
+use super::settings::SettingsArgs;
+
+/// Flags of the operator. Each can also be given as an environment variable.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Namespaces to watch, separated by commas. Absent: all.
+    #[arg(long, env = "TIMBR_IDENTITY_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    watch_namespaces: Vec<String>,
+    /// The operator's own namespace. Absent: POD_NAMESPACE, else the service account's, else the
+    /// kubeconfig's.
+    #[arg(long, env = "TIMBR_IDENTITY_NAMESPACE")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Changes are collected until this much quiet.
+    #[arg(long, env = "TIMBR_IDENTITY_DEBOUNCE", default_value = "1s", value_parser = duration)]
+    debounce: Duration,
+    /// Changes are collected at most this long.
+    #[arg(long, env = "TIMBR_IDENTITY_DEBOUNCE_MAX", default_value = "15s", value_parser = duration)]
+    debounce_max: Duration,
+    /// Installations looked at at the same time.
+    #[arg(long, env = "TIMBR_IDENTITY_CONCURRENCY", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// Address of /livez and /readyz.
+    #[arg(long, env = "TIMBR_IDENTITY_HEALTH_BIND", default_value = "[::]:8081")]
+    health_bind: SocketAddr,
+    /// Address of /metrics.
+    #[arg(long, env = "TIMBR_IDENTITY_METRICS_BIND", default_value = "[::]:8080")]
+    metrics_bind: SocketAddr,
+    /// How to write logs.
+    #[arg(long, env = "TIMBR_IDENTITY_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// What to log: a level (error, warn, info, debug, trace), or directives as in
+    /// info,kube=debug.
+    #[arg(long, env = "TIMBR_IDENTITY_LOG_LEVEL", default_value = "info")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A duration such as 90s, 1m30s or 500ms.
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration; write 90s, 1m30s or 500ms"))?;
+    Duration::try_from(span).map_err(|_| format!("`{text}` is negative; write 90s, 1m30s or 500ms"))
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+pub fn run(args: Args) -> ExitCode {
+    if let Err(error) = init_logging(&args) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operate_until_signal(args)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
+    // Exactly one crypto provider is in the tree; rustls wants to be told.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let stop = CancellationToken::new();
+    let on_signal = stop.clone();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        on_signal.cancel();
+    });
+    let scopes = match args.watch_namespaces.is_empty() {
+        true => [Scope::All].into(),
+        false => args.watch_namespaces.iter().cloned().map(Scope::Namespace).collect(),
+    };
+    let options = Options {
+        scopes,
+        namespace: args.namespace,
+        settings: args.settings.settings()?,
+        timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
+        concurrency: usize::from(args.concurrency),
+        health: args.health_bind,
+        metrics: args.metrics_bind,
+    };
+    operate(options, stop).await
+}
+
+fn init_logging(args: &Args) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level)
+        .map_err(|error| anyhow::anyhow!("--log-level {}: {error}; write a level such as info, or directives such as info,kube=debug", args.log_level))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(location, message, "panic");
+    }));
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Standard output and exit codes.
+
+use std::{
+    fmt::Display,
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
+
+/// Exit code for unreadable input and wrong usage.
+const UNREADABLE: u8 = 2;
+
+/// Prints a result; a reader that closes the pipe early (`| head`) is no error.
+pub fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says why nothing could be done.
+pub fn fail(error: &dyn Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(UNREADABLE)
+}

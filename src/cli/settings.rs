@@ -1,0 +1,52 @@
+//! The flags that decisions depend on, the same for the operator and the offline commands.
+
+use clap::{Args, ValueEnum};
+
+use crate::compose::{Cloud, Settings};
+
+/// Flags that decisions depend on.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    /// Microsoft's cloud that the tenants are in; `custom` needs --authority-url.
+    #[arg(long, env = "TIMBR_IDENTITY_CLOUD", default_value = "public")]
+    cloud: CloudArg,
+    /// Host that issues tokens, instead of the cloud's own.
+    #[arg(long, env = "TIMBR_IDENTITY_AUTHORITY_URL", value_name = "URL")]
+    authority_url: Option<String>,
+    /// Only use Secrets that carry the label identity.timbr.ai/credential: "true".
+    #[arg(long, env = "TIMBR_IDENTITY_REQUIRE_SECRET_OPT_IN")]
+    require_secret_opt_in: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CloudArg {
+    Public,
+    Usgov,
+    China,
+    Custom,
+}
+
+impl SettingsArgs {
+    /// The settings.
+    ///
+    /// # Errors
+    /// A sentence on which flag is wrong.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let of_cloud = match self.cloud {
+            CloudArg::Public => Some(Cloud::Public),
+            CloudArg::Usgov => Some(Cloud::UsGov),
+            CloudArg::China => Some(Cloud::China),
+            CloudArg::Custom => None,
+        };
+        let authority_url = match (&self.authority_url, of_cloud) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(cloud)) => cloud.authority().to_owned(),
+            (None, None) => anyhow::bail!("--cloud custom needs --authority-url, the host that issues tokens"),
+        };
+        let host = authority_url.strip_prefix("https://").unwrap_or_default();
+        if host.is_empty() || host.contains(['$', '@', '?', '#', ' ']) {
+            anyhow::bail!("--authority-url {authority_url} must be https:// and a host, optionally with a path");
+        }
+        Ok(Settings { authority_url, require_secret_opt_in: self.require_secret_opt_in })
+    }
+}

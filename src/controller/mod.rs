@@ -1,0 +1,14 @@
+//! Wiring: a queue of installations, fed by the watches, worked off by reconciliations.
+//!
+//! kube's Controller is keyed by an object, and its debounce has no upper bound; our unit of work is
+//! an installation, which may be no object at all. So the loop is our own: a pure [`queue`], and a
+//! [`runner`] that gives it a clock.
+
+mod backoff;
+mod queue;
+mod reconcile;
+mod runner;
+
+pub use queue::Timing;
+pub use reconcile::Reconciler;
+pub use runner::{Heartbeat, run};

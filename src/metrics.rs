@@ -1,0 +1,104 @@
+//! Prometheus metrics. Labels come from closed lists only: no object names, no messages.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use crate::compose::ResourceStatus;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabel {
+    verb: &'static str,
+    resource: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    kind: &'static str,
+    reason: String,
+}
+
+/// The operator's metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    reconciles: Family<ResultLabel, Counter>,
+    duration: Histogram,
+    writes: Family<WriteLabel, Counter>,
+    statuses: Family<StatusLabel, Counter>,
+    waiting: Gauge,
+    running: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Arc::default(),
+            reconciles: Family::default(),
+            duration: Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            writes: Family::default(),
+            statuses: Family::default(),
+            waiting: Gauge::default(),
+            running: Gauge::default(),
+        };
+        let mut registry = Registry::with_prefix("timbr_identity");
+        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "The running version", Info::new(version));
+        registry.register("reconciles", "Looks at an installation", metrics.reconciles.clone());
+        registry.register("reconcile_duration_seconds", "Duration of a look", metrics.duration.clone());
+        registry.register("api_writes", "Writes sent to the API server", metrics.writes.clone());
+        registry.register("status_changes", "Statuses written, by the reason of Ready", metrics.statuses.clone());
+        registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
+        registry.register("queue_running", "Installations being looked at", metrics.running.clone());
+        *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A look has ended.
+    pub fn reconciled(&self, failed: bool, duration: Duration) {
+        let result = if failed { "retry" } else { "ok" };
+        self.reconciles.get_or_create(&ResultLabel { result }).inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// A write was sent.
+    pub fn write(&self, verb: &'static str, resource: &'static str, result: &'static str) {
+        self.writes.get_or_create(&WriteLabel { verb, resource, result }).inc();
+    }
+
+    /// A status was written.
+    pub fn ready(&self, change: &ResourceStatus) {
+        let label = StatusLabel { kind: change.meta.kind.name(), reason: change.ready_reason().to_owned() };
+        self.statuses.get_or_create(&label).inc();
+    }
+
+    /// How long the queue is.
+    pub fn queue(&self, waiting: usize, running: usize) {
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.waiting.set(gauge(waiting));
+        self.running.set(gauge(running));
+    }
+
+    /// The metrics in OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        text
+    }
+}

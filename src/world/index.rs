@@ -1,0 +1,316 @@
+//! What the watches have seen, by namespace, and which installations a change concerns. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::{DEFAULT_INSTALLATION, Kind, Object, Resource, Spec, Status, TimbrInstallationSpec},
+    compose::{InstallationKey, claimants, key_of, keys, secret_refs},
+};
+
+/// Something that a watch has seen.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// One of our objects is there, or is there anew.
+    Object(Box<Object>),
+    /// One of our objects is gone.
+    ObjectGone {
+        /// Its kind.
+        kind: Kind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A Deployment was seen.
+    Deployment {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Whether it is there and carries our label.
+        managed: bool,
+    },
+    /// A Secret was seen, or is gone.
+    Secret {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// When it is there and made by us: the label that names its installation.
+        installation: Option<String>,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    installations: BTreeMap<String, Resource<TimbrInstallationSpec>>,
+    resources: BTreeMap<(Kind, String), Resource<Spec>>,
+    /// Deployments that carry our label.
+    managed: BTreeSet<String>,
+    /// Secrets that we made, and the installation each is labelled with.
+    secrets: BTreeMap<String, String>,
+}
+
+/// What the watches have seen.
+#[derive(Debug, Default)]
+pub struct Index {
+    namespaces: BTreeMap<String, Namespace>,
+}
+
+/// What of a namespace an installation's snapshot is made from.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Its TimbrInstallations.
+    pub installations: Vec<Resource<TimbrInstallationSpec>>,
+    /// Its other resources.
+    pub resources: Vec<Resource<Spec>>,
+    /// Its Deployments that carry our label.
+    pub managed: BTreeSet<String>,
+    /// Its Secrets that we made.
+    pub secrets: BTreeSet<String>,
+}
+
+impl Index {
+    /// Takes in a change; returns the installations that must be looked at again.
+    pub fn apply(&mut self, change: Change) -> BTreeSet<InstallationKey> {
+        match change {
+            Change::Object(object) => match *object {
+                Object::Installation(installation) => self.installation(installation),
+                Object::Resource(resource) => self.resource(resource),
+            },
+            Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
+            Change::Deployment { namespace, name, managed } => self.deployment(&namespace, name, managed),
+            Change::Secret { namespace, name, installation } => self.secret(&namespace, name, installation),
+        }
+    }
+
+    /// What an installation of a namespace may look at.
+    pub fn view(&self, namespace: &str) -> View {
+        let Some(here) = self.namespaces.get(namespace) else { return View::default() };
+        View {
+            installations: here.installations.values().cloned().collect(),
+            resources: here.resources.values().cloned().collect(),
+            managed: here.managed.clone(),
+            secrets: here.secrets.keys().cloned().collect(),
+        }
+    }
+
+    /// Every installation of a namespace, or of all.
+    pub fn keys(&self, namespace: Option<&str>) -> BTreeSet<InstallationKey> {
+        let here = self.namespaces.iter().filter(|(name, _)| namespace.is_none_or(|only| only == name.as_str()));
+        here.filter(|(_, here)| !here.is_empty()).flat_map(|(name, here)| keys(name, &here.names())).collect()
+    }
+
+    /// Names of what is known of a kind in a namespace, or in all: what a relist must confirm.
+    pub fn known(&self, what: Known, namespace: Option<&str>) -> BTreeSet<(String, String)> {
+        let here = self.namespaces.iter().filter(|(name, _)| namespace.is_none_or(|only| only == name.as_str()));
+        here.flat_map(|(namespace, here)| {
+            let names: Vec<&String> = match what {
+                Known::Object(Kind::TimbrInstallation) => here.installations.keys().collect(),
+                Known::Object(kind) => here.resources.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name).collect(),
+                Known::Deployment => here.managed.iter().collect(),
+                Known::Secret => here.secrets.keys().collect(),
+            };
+            names.into_iter().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    /// Notes a status that was just written, so that the next look compares with it and not with
+    /// what the watch has yet to deliver.
+    pub fn record_status(&mut self, meta: &crate::api::Meta, status: Status) {
+        let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
+        let place = match meta.kind {
+            Kind::TimbrInstallation => here.installations.get_mut(&meta.name).map(|there| (&there.meta.uid, &mut there.status)),
+            kind => here.resources.get_mut(&(kind, meta.name.clone())).map(|there| (&there.meta.uid, &mut there.status)),
+        };
+        if let Some((uid, place)) = place
+            && *uid == meta.uid
+        {
+            *place = Some(status);
+        }
+    }
+
+    fn installation(&mut self, installation: Resource<TimbrInstallationSpec>) -> BTreeSet<InstallationKey> {
+        let namespace = installation.meta.namespace.clone();
+        let here = self.namespaces.entry(namespace.clone()).or_default();
+        let name = installation.meta.name.clone();
+        if here.installations.get(&name) == Some(&installation) {
+            return BTreeSet::new();
+        }
+        // Which installation any resource belongs to may change with it.
+        let mut concerned: BTreeSet<_> = keys(&namespace, &here.names()).into_iter().collect();
+        here.installations.insert(name, installation);
+        concerned.extend(keys(&namespace, &here.names()));
+        concerned
+    }
+
+    fn resource(&mut self, resource: Resource<Spec>) -> BTreeSet<InstallationKey> {
+        let namespace = resource.meta.namespace.clone();
+        let here = self.namespaces.entry(namespace.clone()).or_default();
+        let place = (resource.meta.kind, resource.meta.name.clone());
+        // Our own status coming back is no news.
+        if here.resources.get(&place) == Some(&resource) {
+            return BTreeSet::new();
+        }
+        let after = here.key_of(&namespace, &resource);
+        let before = here.resources.insert(place, resource);
+        before.map(|before| here.key_of(&namespace, &before)).into_iter().chain([after]).collect()
+    }
+
+    fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
+        let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
+        if kind == Kind::TimbrInstallation {
+            let concerned = keys(namespace, &here.names()).into_iter().collect();
+            return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
+        }
+        let before = here.resources.remove(&(kind, name.to_owned()));
+        before.map(|before| here.key_of(namespace, &before)).into_iter().collect()
+    }
+
+    fn deployment(&mut self, namespace: &str, name: String, managed: bool) -> BTreeSet<InstallationKey> {
+        if managed {
+            self.namespaces.entry(namespace.to_owned()).or_default().managed.insert(name.clone());
+        }
+        let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
+        let was_managed = if managed { true } else { here.managed.remove(&name) };
+        let mut concerned = claimants(namespace, &name, here.installations.values());
+        // Without claimants: the implicit installation's, or one that must be released.
+        if concerned.is_empty() && (was_managed || (here.installations.is_empty() && !here.resources.is_empty())) {
+            concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
+        }
+        concerned
+    }
+
+    fn secret(&mut self, namespace: &str, name: String, installation: Option<String>) -> BTreeSet<InstallationKey> {
+        if let Some(installation) = &installation {
+            let here = self.namespaces.entry(namespace.to_owned()).or_default();
+            here.secrets.insert(name.clone(), installation.clone());
+        }
+        let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
+        let labelled = if installation.is_some() { installation } else { here.secrets.remove(&name) };
+        let named = here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
+        let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
+        if let Some(label) = labelled {
+            let name = here.installations.contains_key(&label).then(|| label.clone());
+            if name.is_some() || label == DEFAULT_INSTALLATION {
+                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name });
+            }
+        }
+        concerned
+    }
+}
+
+/// What a watch watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Objects of one of our kinds.
+    Object(Kind),
+    /// Deployments that carry our label.
+    Deployment,
+    /// Secrets that we made.
+    Secret,
+}
+
+impl Namespace {
+    fn names(&self) -> BTreeSet<&str> {
+        self.installations.keys().map(String::as_str).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.installations.is_empty() && self.resources.is_empty() && self.managed.is_empty() && self.secrets.is_empty()
+    }
+
+    /// The installation that speaks for a resource: its own, else the implicit one.
+    fn key_of(&self, namespace: &str, resource: &Resource<Spec>) -> InstallationKey {
+        key_of(namespace, resource.installation_ref(), &self.names())
+            .unwrap_or_else(|_| InstallationKey { namespace: namespace.to_owned(), name: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
+
+    fn object(kind: Kind, name: &str, spec: serde_json::Value) -> Change {
+        let meta = ObjectMeta { namespace: Some("ns".into()), name: Some(name.into()), uid: Some(format!("uid-{name}")), ..Default::default() };
+        Change::Object(Box::new(Object::read(kind, &meta, &json!({"spec": spec}))))
+    }
+
+    fn sso(name: &str, installation: Option<&str>) -> Change {
+        let mut spec = json!({
+            "tenantId": "contoso.com", "clientId": "11111111-2222-3333-4444-555555555555",
+            "clientSecretRef": {"name": "entra", "key": "client-secret"}, "publicUrl": "https://a.b"
+        });
+        if let Some(name) = installation {
+            spec["installationRef"] = json!({"name": name});
+        }
+        object(Kind::AzureSso, name, spec)
+    }
+
+    fn installation(name: &str, platform: &str) -> Change {
+        object(Kind::TimbrInstallation, name, json!({"components": {"platform": {"deployment": platform}}}))
+    }
+
+    fn secret(name: &str, installation: Option<&str>) -> Change {
+        Change::Secret { namespace: "ns".into(), name: name.into(), installation: installation.map(str::to_owned) }
+    }
+
+    fn deployment(name: &str, managed: bool) -> Change {
+        Change::Deployment { namespace: "ns".into(), name: name.into(), managed }
+    }
+
+    fn names(keys: BTreeSet<InstallationKey>) -> Vec<String> {
+        keys.into_iter().map(|key| key.name.unwrap_or_else(|| "-".to_owned())).collect()
+    }
+
+    #[test]
+    fn a_change_concerns_exactly_the_installations_it_can_matter_to() {
+        let mut index = Index::default();
+        // Nothing of ours yet: other people's objects concern nobody and are not kept.
+        assert_eq!(names(index.apply(deployment("timbr-platform", false))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(secret("entra", None))), [] as [&str; 0]);
+        assert!(index.namespaces.is_empty());
+
+        assert_eq!(names(index.apply(sso("sso", None))), ["-"]);
+        assert_eq!(names(index.apply(sso("sso", None))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(deployment("timbr-platform", false))), ["-"]);
+        assert_eq!(names(index.apply(secret("entra", None))), ["-"]);
+        assert_eq!(names(index.apply(secret("other", None))), [] as [&str; 0]);
+
+        assert_eq!(names(index.apply(installation("a", "web"))), ["-", "a"]);
+        assert_eq!(names(index.apply(deployment("web", true))), ["a"]);
+        assert_eq!(names(index.apply(deployment("timbr-platform", false))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(secret("entra", None))), ["a"]);
+
+        // A second installation: the resource without a reference belongs to none.
+        assert_eq!(names(index.apply(installation("b", "web-b"))), ["-", "a", "b"]);
+        assert_eq!(names(index.apply(secret("entra", None))), ["-"]);
+        assert_eq!(names(index.apply(sso("sso", Some("b")))), ["-", "b"]);
+        assert_eq!(names(index.apply(secret("timbr-platform-identity-x", Some("b")))), ["b"]);
+        assert_eq!(names(index.apply(secret("timbr-platform-identity-x", None))), ["b"]);
+
+        let gone = |kind, name: &str| Change::ObjectGone { kind, namespace: "ns".into(), name: name.into() };
+        assert_eq!(names(index.apply(gone(Kind::TimbrInstallation, "a"))), ["-", "a", "b"]);
+        // "web" carries our label, and nobody names it any more.
+        assert_eq!(names(index.apply(deployment("web", true))), ["-"]);
+        assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), ["b"]);
+        assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn our_own_status_coming_back_is_no_news() {
+        let mut index = Index::default();
+        index.apply(sso("sso", None));
+        let status = json!({"observedGeneration": 1, "conditions": []});
+        let meta = index.view("ns").resources[0].meta.clone();
+        index.record_status(&meta, Status::AzureSso(serde_json::from_value(status.clone()).unwrap()));
+        let Change::Object(mut object) = sso("sso", None) else { unreachable!() };
+        if let Object::Resource(resource) = object.as_mut() {
+            resource.status = Some(Status::AzureSso(serde_json::from_value(status).unwrap()));
+        }
+        assert_eq!(names(index.apply(Change::Object(object))), [] as [&str; 0]);
+    }
+}

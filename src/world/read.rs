@@ -1,0 +1,110 @@
+//! Live reads: what a decision is based on is asked of the API server when it is made.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use kube::{Api, Client};
+
+use crate::compose::{
+    InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment, live_secret, needs,
+};
+
+use super::index::Index;
+
+/// Longest time for one read.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes snapshots.
+#[derive(Clone)]
+pub struct Reader {
+    client: Client,
+    index: Arc<RwLock<Index>>,
+    settings: Settings,
+    name_key: NameKey,
+}
+
+/// A read that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The API server refused or failed.
+    #[error("cannot read {what}: {source}")]
+    Api {
+        /// What was read.
+        what: String,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// No answer in time.
+    #[error("cannot read {0}: no answer within 10 seconds")]
+    TimedOut(String),
+}
+
+impl Reader {
+    /// A reader over an index that watches keep.
+    pub fn new(client: Client, index: Arc<RwLock<Index>>, settings: Settings, name_key: NameKey) -> Self {
+        Self { client, index, settings, name_key }
+    }
+
+    /// A snapshot of an installation.
+    ///
+    /// # Errors
+    /// When the API server does not answer; what it says is not there, or may not be read, is part of
+    /// the snapshot.
+    pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
+        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
+        let needs = needs(key, &view.installations, &view.resources, &view.managed);
+        let mut deployments = BTreeMap::new();
+        for name in needs.deployments {
+            let found = self.get::<Deployment>("Deployment", &key.namespace, &name).await?;
+            let found: Lookup<LiveDeployment> = map(found, |deployment| live_deployment(&deployment));
+            deployments.insert(name, found);
+        }
+        let mut secrets = BTreeMap::new();
+        // Ours too: their content decides whether a name can stay.
+        for name in needs.secrets.union(&view.secrets) {
+            let found = self.get::<Secret>("Secret", &key.namespace, name).await?;
+            let found: Lookup<LiveSecret> = map(found, live_secret);
+            secrets.insert(name.clone(), found);
+        }
+        Ok(Snapshot {
+            key: key.clone(),
+            settings: self.settings.clone(),
+            name_key: self.name_key.clone(),
+            installations: view.installations,
+            resources: view.resources,
+            deployments,
+            secrets,
+        })
+    }
+
+    async fn get<K>(&self, kind: &str, namespace: &str, name: &str) -> Result<Lookup<K>, ReadError>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = || format!("{kind} {namespace}/{name}");
+        match tokio::time::timeout(READ_TIMEOUT, api.get_opt(name)).await {
+            Ok(Ok(Some(object))) => Ok(Lookup::Found(object)),
+            Ok(Ok(None)) => Ok(Lookup::Missing),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Ok(Lookup::Forbidden),
+            Ok(Err(error)) => Err(ReadError::Api { what: what(), source: Box::new(error) }),
+            Err(_) => Err(ReadError::TimedOut(what())),
+        }
+    }
+}
+
+fn map<T, U>(lookup: Lookup<T>, f: impl FnOnce(T) -> U) -> Lookup<U> {
+    match lookup {
+        Lookup::Found(object) => Lookup::Found(f(object)),
+        Lookup::Missing => Lookup::Missing,
+        Lookup::Forbidden => Lookup::Forbidden,
+        Lookup::NotInInput => Lookup::NotInInput,
+    }
+}

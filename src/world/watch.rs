@@ -1,0 +1,280 @@
+//! The watches that keep the index, and tell the queue which installations to look at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta},
+    runtime::{WatchStreamExt, watcher},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    api::{FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object, VERSION},
+    compose::InstallationKey,
+};
+
+use super::index::{Change, Index, Known};
+
+/// Items a page of a list: bounds the memory that a list takes.
+const PAGE: u32 = 100;
+
+/// Where to watch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Every namespace.
+    All,
+    /// One namespace.
+    Namespace(String),
+}
+
+impl Scope {
+    fn namespace(&self) -> Option<&str> {
+        match self {
+            Scope::All => None,
+            Scope::Namespace(name) => Some(name),
+        }
+    }
+}
+
+/// One watch: what, where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    what: Known,
+    scope: Scope,
+}
+
+impl Source {
+    /// Names the watch in logs and in `/readyz?verbose`: "secrets in ns" or "azuressos".
+    pub fn name(&self) -> String {
+        let what = match self.what {
+            Known::Object(kind) => kind.plural(),
+            Known::Deployment => "deployments",
+            Known::Secret => "secrets",
+        };
+        match &self.scope {
+            Scope::All => what.to_owned(),
+            Scope::Namespace(name) => format!("{what} in {name}"),
+        }
+    }
+}
+
+/// Which watches have listed everything once. Before all have, nothing may be decided: a resource
+/// that was not listed yet would look deleted.
+#[derive(Debug, Default)]
+pub struct Sync {
+    watches: Mutex<BTreeMap<String, Result<(), String>>>,
+}
+
+impl Sync {
+    fn set(&self, source: &Source, state: Result<(), String>) {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).insert(source.name(), state);
+    }
+
+    fn fail(&self, source: &Source, error: String) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once listed, a broken watch is old news, not none: the index stays usable.
+        if let Some(Err(state)) = watches.get_mut(&source.name()) {
+            *state = error;
+        }
+    }
+
+    /// Each watch, and what is missing of it.
+    pub fn states(&self) -> BTreeMap<String, Result<(), String>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether all have listed everything once.
+    pub fn is_complete(&self) -> bool {
+        self.states().values().all(Result::is_ok)
+    }
+}
+
+/// Starts every watch in every scope. Installations to look at go to `triggers`.
+pub fn watch_all(
+    client: &Client,
+    scopes: &BTreeSet<Scope>,
+    index: &Arc<RwLock<Index>>,
+    sync: &Arc<Sync>,
+    triggers: &mpsc::UnboundedSender<InstallationKey>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for scope in scopes {
+        let mut start = |what: Known| {
+            let source = Source { what, scope: scope.clone() };
+            sync.set(&source, Err("not listed yet".to_owned()));
+            let feed = Feed {
+                source,
+                index: Arc::clone(index),
+                sync: Arc::clone(sync),
+                triggers: triggers.clone(),
+                seen: BTreeSet::new(),
+            };
+            let config = watcher::Config::default().page_size(PAGE);
+            match what {
+                Known::Object(kind) => {
+                    let resource = api_resource(kind);
+                    let api: Api<DynamicObject> = match scope {
+                        Scope::All => Api::all_with(client.clone(), &resource),
+                        Scope::Namespace(name) => Api::namespaced_with(client.clone(), name, &resource),
+                    };
+                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), move |object: &DynamicObject| {
+                        Change::Object(Box::new(Object::read(kind, &object.metadata, &object.data)))
+                    }));
+                }
+                Known::Deployment => {
+                    let api: Api<PartialObjectMeta<Deployment>> = scoped(client, scope);
+                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), |object: &PartialObjectMeta<Deployment>| {
+                        deployment(&object.metadata)
+                    }));
+                }
+                Known::Secret => {
+                    let api: Api<PartialObjectMeta<Secret>> = scoped(client, scope);
+                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), |object: &PartialObjectMeta<Secret>| {
+                        secret(&object.metadata)
+                    }));
+                }
+            }
+        };
+        Kind::ALL.into_iter().map(Known::Object).for_each(&mut start);
+        start(Known::Deployment);
+        start(Known::Secret);
+    }
+    tasks
+}
+
+/// How the API server calls a kind.
+pub fn api_resource(kind: Kind) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind.name()), kind.plural())
+}
+
+fn scoped<K>(client: &Client, scope: &Scope) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match scope {
+        Scope::All => Api::all(client.clone()),
+        Scope::Namespace(name) => Api::namespaced(client.clone(), name),
+    }
+}
+
+fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a String> {
+    meta.labels.as_ref()?.get(key)
+}
+
+fn deployment(meta: &ObjectMeta) -> Change {
+    let (namespace, name) = place(meta);
+    Change::Deployment { namespace, name, managed: label(meta, LABEL_MANAGED).is_some() }
+}
+
+fn secret(meta: &ObjectMeta) -> Change {
+    let (namespace, name) = place(meta);
+    let ours = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
+    Change::Secret { namespace, name, installation: label(meta, LABEL_INSTALLATION).filter(|_| ours).cloned() }
+}
+
+fn place(meta: &ObjectMeta) -> (String, String) {
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}
+
+/// Feeds one watch into the index.
+struct Feed {
+    source: Source,
+    index: Arc<RwLock<Index>>,
+    sync: Arc<Sync>,
+    triggers: mpsc::UnboundedSender<InstallationKey>,
+    /// What the list that is under way has named so far.
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Feed {
+    async fn run<K: kube::ResourceExt>(
+        mut self,
+        events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        change: impl Fn(&K) -> Change,
+    ) {
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Init) => self.seen.clear(),
+                Ok(watcher::Event::InitApply(object)) => {
+                    self.seen.insert(place(object.meta()));
+                    self.take_in(change(&object));
+                }
+                Ok(watcher::Event::Apply(object)) if object.meta().deletion_timestamp.is_none() => {
+                    self.take_in(change(&object));
+                }
+                // An object that is being deleted no longer asks for anything.
+                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+                    let (namespace, name) = place(object.meta());
+                    self.take_in(self.gone(namespace, name));
+                }
+                Ok(watcher::Event::InitDone) => self.listed(),
+                Err(error) => {
+                    tracing::warn!(watch = self.source.name(), error = %chain(&error), "watch failed, trying again");
+                    self.sync.fail(&self.source, chain(&error));
+                }
+            }
+        }
+    }
+
+    fn gone(&self, namespace: String, name: String) -> Change {
+        match self.source.what {
+            Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
+            Known::Deployment => Change::Deployment { namespace, name, managed: false },
+            Known::Secret => Change::Secret { namespace, name, installation: None },
+        }
+    }
+
+    /// The list is complete: what it did not name is gone, and what went unseen of objects that the
+    /// index does not keep may concern anybody.
+    fn listed(&mut self) {
+        let seen = std::mem::take(&mut self.seen);
+        let namespace = self.source.scope.namespace();
+        let known = self.read(|index| index.known(self.source.what, namespace));
+        for (namespace, name) in known.difference(&seen) {
+            self.take_in(self.gone(namespace.clone(), name.clone()));
+        }
+        self.sync.set(&self.source, Ok(()));
+        self.trigger(self.read(|index| index.keys(namespace)));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Index) -> T) -> T {
+        read(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_in(&self, change: Change) {
+        let concerned = self.index.write().unwrap_or_else(PoisonError::into_inner).apply(change);
+        self.trigger(concerned);
+    }
+
+    fn trigger(&self, keys: BTreeSet<InstallationKey>) {
+        for key in keys {
+            // A closed channel means that the operator is shutting down.
+            let _ = self.triggers.send(key);
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
+}
