@@ -32,7 +32,7 @@ pub struct TimbrInstallationSpec {
 }
 
 /// The three components of Timbr.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = usual_deployments)]
 #[x_kube(validation = distinct_components())]
@@ -46,6 +46,18 @@ pub struct Components {
     /// The REST API (an optional part of Timbr).
     #[serde(default)]
     pub api: ComponentTarget,
+}
+
+impl Default for Components {
+    /// The usual names, spelled out: the API server checks a default against the rules without
+    /// filling in the defaults inside it.
+    fn default() -> Self {
+        let usual = |component: Component| ComponentTarget {
+            deployment: Some(component.usual_deployment().to_owned()),
+            container: None,
+        };
+        Self { platform: usual(Component::Platform), server: usual(Component::Server), api: usual(Component::Api) }
+    }
 }
 
 impl Components {

@@ -1,0 +1,196 @@
+//! Starts the operator under a service account of its own, bound to the manifest's rights.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::{Value, json};
+use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
+use tokio::sync::OnceCell;
+
+/// Longest wait for anything that the operator does.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A namespace of a test's own, with the CRDs installed and an operator's account in it.
+pub struct Lab {
+    pub plane: &'static ControlPlane,
+    pub namespace: String,
+    pub account: ServiceAccount,
+    /// Namespaces that the operator watches.
+    pub watched: Vec<String>,
+}
+
+/// A running operator.
+pub struct Operator {
+    pub process: Process,
+    pub health: String,
+    pub metrics: String,
+}
+
+impl Lab {
+    /// A new namespace on the shared control plane.
+    pub async fn new(prefix: &str) -> Self {
+        Self::on(ControlPlane::shared().await, prefix).await
+    }
+
+    /// A new namespace on a control plane.
+    pub async fn on(plane: &'static ControlPlane, prefix: &str) -> Self {
+        install(plane).await;
+        let namespace = plane.namespace(prefix).await;
+        let account = plane.service_account(&namespace, "operator").await;
+        let lab = Self { plane, watched: vec![namespace.clone()], namespace, account };
+        lab.grant(&lab.namespace).await;
+        lab
+    }
+
+    /// Gives the operator the manifest's rights in a namespace.
+    pub async fn grant(&self, namespace: &str) {
+        let subject = json!([{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}]);
+        let binding = |name: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": name, "namespace": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                "subjects": subject,
+            })
+        };
+        self.apply(&binding("timbr-identity-operator")).await;
+    }
+
+    /// Applies a manifest as admin, as a person would.
+    pub async fn apply(&self, manifest: &Value) {
+        self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", "-"], Some(&manifest.to_string())).await.ok();
+    }
+
+    /// Runs kubectl in the namespace, which must succeed.
+    pub async fn kubectl(&self, args: &[&str]) -> String {
+        let args: Vec<&str> = ["-n", self.namespace.as_str()].into_iter().chain(args.iter().copied()).collect();
+        self.plane.kubectl(&args, None).await.ok()
+    }
+
+    /// An object, managed fields included.
+    pub async fn get(&self, what: &str) -> Value {
+        let text = self.kubectl(&["get", what, "-o", "json", "--show-managed-fields"]).await;
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+
+    /// Waits with `kubectl wait`.
+    pub async fn wait(&self, what: &str, condition: &str) {
+        self.kubectl(&["wait", what, &format!("--for=condition={condition}"), "--timeout=60s"]).await;
+    }
+
+    /// Waits until a condition has this status and reason, and returns its message.
+    pub async fn wait_condition(&self, what: &str, type_: &str, status: &str, reason: &str) -> String {
+        testkit::eventually(&format!("{what}: {type_}={status}/{reason}"), SOON, async || {
+            let object = self.get(what).await;
+            let condition = condition(&object, type_);
+            let is = |field: &str, wanted: &str| condition[field] == wanted;
+            // Of this generation, so that what was said of an older one does not count.
+            if is("status", status) && is("reason", reason) && object["status"]["observedGeneration"] == object["metadata"]["generation"] {
+                Ok(condition["message"].as_str().unwrap_or_default().to_owned())
+            } else {
+                Err(object["status"].to_string())
+            }
+        })
+        .await
+    }
+
+    /// Starts the operator.
+    pub async fn start(&self) -> Operator {
+        self.start_with(self.account.kubeconfig.clone(), &[]).await
+    }
+
+    /// Starts the operator with a kubeconfig and more flags.
+    pub async fn start_with(&self, kubeconfig: PathBuf, flags: &[&str]) -> Operator {
+        let operator = self.launch(kubeconfig, flags).await;
+        operator.wait_ready().await;
+        operator
+    }
+
+    /// Starts the operator without waiting until it is ready.
+    pub async fn launch(&self, kubeconfig: PathBuf, flags: &[&str]) -> Operator {
+        let log = self.plane.dir().join(format!("operator-{}-{:08x}.log", self.namespace, rand()));
+        let mut args = vec!["operator", "--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0", "--log-format=json", "--debounce=100ms", "--debounce-max=2s"];
+        let watched = format!("--watch-namespaces={}", self.watched.join(","));
+        let namespace = format!("--namespace={}", self.namespace);
+        args.extend([watched.as_str(), namespace.as_str()]);
+        args.extend(flags);
+        let process = Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), log)
+            .args(&args)
+            .env("KUBECONFIG", kubeconfig)
+            .start()
+            .expect("the operator can be started");
+        let listening = async |server: &str| {
+            let line = process
+                .wait_for_line(|line| line.contains("\"listening\"") && line.contains(&format!("\"server\":\"{server}\"")), SOON)
+                .await;
+            let record: Value = serde_json::from_str(&line).expect("a JSON record");
+            format!("http://{}", record["address"].as_str().expect("an address"))
+        };
+        let (health, metrics) = (listening("health").await, listening("metrics").await);
+        Operator { process, health, metrics }
+    }
+
+    /// The writes that this operator's account has sent so far, without Events.
+    pub async fn writes(&self) -> Vec<Write> {
+        self.plane.audit().writes_of(&self.account.username).await.without_events()
+    }
+}
+
+impl Operator {
+    /// Waits until `/readyz` says so.
+    pub async fn wait_ready(&self) {
+        testkit::eventually("the operator is ready", SOON, async || {
+            let (status, body) = get(&format!("{}/readyz?verbose", self.health)).await?;
+            if status == 200 { Ok(()) } else { Err(body) }
+        })
+        .await;
+    }
+
+    /// Ends it as a node would.
+    pub async fn stop(&self) {
+        let status = self.process.stop(Signal::TERM, Duration::from_secs(20)).await;
+        assert!(status.success(), "{status}\n{}", self.process.tail());
+    }
+}
+
+/// A condition of an object, or null.
+pub fn condition(object: &Value, type_: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default()
+}
+
+/// A GET without TLS.
+pub async fn get(url: &str) -> Result<(u16, String), String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (host, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
+    let mut stream = tokio::net::TcpStream::connect(host).await.map_err(|error| error.to_string())?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map_err(|error| error.to_string())?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or("no HTTP answer")?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("no status")?;
+    Ok((status, body.to_owned()))
+}
+
+/// Installs the CRDs and the operator's ClusterRole, once per control plane.
+async fn install(plane: &ControlPlane) {
+    static INSTALLED: OnceCell<tokio::sync::Mutex<std::collections::BTreeSet<String>>> = OnceCell::const_new();
+    let mut installed = INSTALLED.get_or_init(async || tokio::sync::Mutex::default()).await.lock().await;
+    if !installed.insert(plane.url().to_owned()) {
+        return;
+    }
+    let crds = std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("crds").output().expect("crds runs");
+    let crds = String::from_utf8(crds.stdout).expect("UTF-8");
+    plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&crds)).await.ok();
+    let rbac = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    let rbac = std::fs::read_to_string(rbac).expect("deploy/rbac.yaml");
+    let roles: Vec<&str> = rbac.split("\n---\n").filter(|document| document.contains("kind: ClusterRole\n")).collect();
+    plane.kubectl(&["apply", "-f", "-"], Some(&roles.join("\n---\n"))).await.ok();
+    plane.kubectl(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"], None).await.ok();
+}
+
+fn rand() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish() as u32
+}

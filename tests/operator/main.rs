@@ -1,0 +1,16 @@
+//! The operator on a real control plane, under its own user, never as admin.
+
+mod canary;
+mod conflicts;
+mod crash;
+mod debounce;
+mod deletion;
+mod delivery;
+mod endpoints;
+mod faults;
+mod fixtures;
+mod harness;
+mod installations;
+mod references;
+mod restart;
+mod rollout;
