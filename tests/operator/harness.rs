@@ -61,6 +61,13 @@ impl Lab {
         self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", "-"], Some(&manifest.to_string())).await.ok();
     }
 
+    /// Creates it anew: what was there under this name goes first.
+    pub async fn replace(&self, manifest: &Value) {
+        let what = format!("{}/{}", manifest["kind"].as_str().expect("kind"), manifest["metadata"]["name"].as_str().expect("name"));
+        self.kubectl(&["delete", &what, "--ignore-not-found"]).await;
+        self.apply(manifest).await;
+    }
+
     /// Runs kubectl in the namespace, which must succeed.
     pub async fn kubectl(&self, args: &[&str]) -> String {
         let args: Vec<&str> = ["-n", self.namespace.as_str()].into_iter().chain(args.iter().copied()).collect();
@@ -109,7 +116,7 @@ impl Lab {
     /// Starts the operator without waiting until it is ready.
     pub async fn launch(&self, kubeconfig: PathBuf, flags: &[&str]) -> Operator {
         let log = self.plane.dir().join(format!("operator-{}-{:08x}.log", self.namespace, rand()));
-        let mut args = vec!["operator", "--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0", "--log-format=json", "--debounce=100ms", "--debounce-max=2s"];
+        let mut args = vec!["operator", "--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0", "--log-format=json"];
         let watched = format!("--watch-namespaces={}", self.watched.join(","));
         let namespace = format!("--namespace={}", self.namespace);
         args.extend([watched.as_str(), namespace.as_str()]);
@@ -117,6 +124,9 @@ impl Lab {
         let process = Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), log)
             .args(&args)
             .env("KUBECONFIG", kubeconfig)
+            // By environment, so that a test can say otherwise by flag.
+            .env("TIMBR_IDENTITY_DEBOUNCE", "100ms")
+            .env("TIMBR_IDENTITY_DEBOUNCE_MAX", "2s")
             .start()
             .expect("the operator can be started");
         let listening = async |server: &str| {

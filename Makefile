@@ -1,0 +1,90 @@
+# What a developer runs. Needs cargo, go, a C compiler and cmake; the control plane and cargo-deny are
+# built on the first use, into a folder of the user's that all clones share.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+export TIMBR_IDENTITY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/timbr-identity
+# Dependencies are compiled once for all clones, into the cache; what is built of this clone stays in
+# its own target folder, so that two clones never run each other's binaries. (cargo before 1.91 knows
+# no such folder, ignores this, and compiles everything in the clone.)
+ifndef CARGO_TARGET_DIR
+export CARGO_BUILD_BUILD_DIR ?= $(TIMBR_IDENTITY_CACHE)/build
+endif
+
+CARGO := cargo
+PACKAGE := --package timbr-identity
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+
+.PHONY: help
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Builds the operator and the demo
+	$(CARGO) build --locked --workspace --bins
+
+.PHONY: test
+test: control-plane fmt clippy docs rooms tests crds-check demo-check ## Runs everything that needs only cargo and go
+	@echo "make test: all passed"
+
+.PHONY: test-full
+test-full: ## Runs `test` and everything heavier; says loudly what it could not run
+	hack/test-full
+
+.PHONY: demo
+demo: control-plane build ## Starts a cluster with the operator and single sign-on, to look at; Ctrl-C ends it
+	$(BIN)/demo
+
+.PHONY: demo-check
+demo-check: control-plane build ## Compares the demo with its transcript in README.md
+	hack/demo-transcript check $(BIN)/demo
+
+.PHONY: demo-write
+demo-write: control-plane build ## Writes the demo's transcript into README.md
+	hack/demo-transcript write $(BIN)/demo
+
+.PHONY: control-plane
+control-plane: ## Builds the control plane of tests and demo, unless it is there
+	@control-plane/build
+
+.PHONY: fmt
+fmt: ## Checks the format (cargo fmt corrects it)
+	$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy: ## Checks the code, with each set of features
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked $(PACKAGE) --lib --no-default-features -- -D warnings
+	$(CARGO) clippy --locked $(PACKAGE) --lib --no-default-features --features offline -- -D warnings
+
+.PHONY: docs
+docs: ## Checks the documentation of the code
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+.PHONY: rooms
+rooms: ## Checks that no room knows what it must not
+	hack/rooms
+
+.PHONY: tests
+tests: control-plane ## Runs the tests
+	$(CARGO) test --locked --workspace
+
+.PHONY: crds
+crds: build ## Writes the CustomResourceDefinitions to crds/
+	$(BIN)/timbr-identity crds >crds/identity.timbr.ai.yaml
+
+.PHONY: crds-check
+crds-check: build ## Checks that crds/ is what the binary prints
+	@diff -u crds/identity.timbr.ai.yaml <($(BIN)/timbr-identity crds) || { echo "crds/ is out of date: run make crds" >&2; exit 1; }
+	@echo "crds/ is up to date"
+
+.PHONY: deny
+deny: ## Checks licences, banned crates and sources of the dependencies
+	hack/deny
+
+.PHONY: bench
+bench: ## Runs the benchmarks
+	@compgen -G 'benches/*.rs' >/dev/null || { echo "there are no benchmarks yet"; exit 0; }; $(CARGO) bench --locked $(PACKAGE) --bench '*'
