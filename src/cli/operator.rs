@@ -1,9 +1,10 @@
 //! `timbr-identity operator`.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     controller::Timing,
@@ -110,11 +111,14 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
 fn init_logging(args: &Args) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level)
         .map_err(|error| anyhow::anyhow!("--log-level {}: {error}; write a level such as info, or directives such as info,kube=debug", args.log_level))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
+    // kube's client logs whole answers that it cannot decode, and an answer may be a Secret.
+    let bodies = filter_fn(|metadata| metadata.target() != "kube_client::client");
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match args.log_format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(logs.with_filter(bodies)).with(filter).init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");

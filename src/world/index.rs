@@ -66,7 +66,7 @@ pub struct View {
     pub resources: Vec<Resource<Spec>>,
     /// Its Deployments that carry our label.
     pub managed: BTreeSet<String>,
-    /// Its Secrets that we made.
+    /// The Secrets there that we made for the installation.
     pub secrets: BTreeSet<String>,
 }
 
@@ -84,14 +84,15 @@ impl Index {
         }
     }
 
-    /// What an installation of a namespace may look at.
-    pub fn view(&self, namespace: &str) -> View {
-        let Some(here) = self.namespaces.get(namespace) else { return View::default() };
+    /// What an installation may look at.
+    pub fn view(&self, key: &InstallationKey) -> View {
+        let Some(here) = self.namespaces.get(&key.namespace) else { return View::default() };
+        let secrets = here.secrets.iter().filter(|(_, installation)| *installation == key.label());
         View {
             installations: here.installations.values().cloned().collect(),
             resources: here.resources.values().cloned().collect(),
             managed: here.managed.clone(),
-            secrets: here.secrets.keys().cloned().collect(),
+            secrets: secrets.map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -305,7 +306,7 @@ mod tests {
         let mut index = Index::default();
         index.apply(sso("sso", None));
         let status = json!({"observedGeneration": 1, "conditions": []});
-        let meta = index.view("ns").resources[0].meta.clone();
+        let meta = index.view(&InstallationKey { namespace: "ns".into(), name: None }).resources[0].meta.clone();
         index.record_status(&meta, Status::AzureSso(serde_json::from_value(status.clone()).unwrap()));
         let Change::Object(mut object) = sso("sso", None) else { unreachable!() };
         if let Object::Resource(resource) = object.as_mut() {

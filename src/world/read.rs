@@ -55,7 +55,7 @@ impl Reader {
     /// When the API server does not answer; what it says is not there, or may not be read, is part of
     /// the snapshot.
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
-        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
+        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(key);
         let needs = needs(key, &view.installations, &view.resources, &view.managed);
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {

@@ -127,19 +127,22 @@ pub fn watch_all(
                         Scope::All => Api::all_with(client.clone(), &resource),
                         Scope::Namespace(name) => Api::namespaced_with(client.clone(), name, &resource),
                     };
-                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), move |object: &DynamicObject| {
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, move |object: &DynamicObject| {
                         Change::Object(Box::new(Object::read(kind, &object.metadata, &object.data)))
                     }));
                 }
                 Known::Deployment => {
                     let api: Api<PartialObjectMeta<Deployment>> = scoped(client, scope);
-                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), |object: &PartialObjectMeta<Deployment>| {
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Deployment>| {
                         deployment(&object.metadata)
                     }));
                 }
                 Known::Secret => {
                     let api: Api<PartialObjectMeta<Secret>> = scoped(client, scope);
-                    tasks.spawn(feed.run(watcher(api, config).default_backoff(), |object: &PartialObjectMeta<Secret>| {
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| {
                         secret(&object.metadata)
                     }));
                 }
@@ -197,32 +200,49 @@ struct Feed {
 }
 
 impl Feed {
-    async fn run<K: kube::ResourceExt>(
-        mut self,
-        events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-        change: impl Fn(&K) -> Change,
+    async fn run<K, S>(mut self, watch: impl Fn() -> S, change: impl Fn(&K) -> Change)
+    where
+        K: kube::ResourceExt + Send,
+        S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    {
+        // A watch begins anew by itself, but not when the server answers that its version is too old
+        // before the stream has begun: then it would ask for that version for ever.
+        loop {
+            let mut events = pin!(watch().default_backoff());
+            while let Some(event) = events.next().await {
+                if let Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) = &event
+                    && status.code == 410
+                {
+                    break;
+                }
+                self.take_event(event, &change);
+            }
+        }
+    }
+
+    fn take_event<K: kube::ResourceExt>(
+        &mut self,
+        event: watcher::Result<watcher::Event<K>>,
+        change: &impl Fn(&K) -> Change,
     ) {
-        let mut events = pin!(events);
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => self.seen.clear(),
-                Ok(watcher::Event::InitApply(object)) => {
-                    self.seen.insert(place(object.meta()));
-                    self.take_in(change(&object));
-                }
-                Ok(watcher::Event::Apply(object)) if object.meta().deletion_timestamp.is_none() => {
-                    self.take_in(change(&object));
-                }
-                // An object that is being deleted no longer asks for anything.
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
-                    let (namespace, name) = place(object.meta());
-                    self.take_in(self.gone(namespace, name));
-                }
-                Ok(watcher::Event::InitDone) => self.listed(),
-                Err(error) => {
-                    tracing::warn!(watch = self.source.name(), error = %chain(&error), "watch failed, trying again");
-                    self.sync.fail(&self.source, chain(&error));
-                }
+        match event {
+            Ok(watcher::Event::Init) => self.seen.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                self.seen.insert(place(object.meta()));
+                self.take_in(change(&object));
+            }
+            Ok(watcher::Event::Apply(object)) if object.meta().deletion_timestamp.is_none() => {
+                self.take_in(change(&object));
+            }
+            // An object that is being deleted no longer asks for anything.
+            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+                let (namespace, name) = place(object.meta());
+                self.take_in(self.gone(namespace, name));
+            }
+            Ok(watcher::Event::InitDone) => self.listed(),
+            Err(error) => {
+                tracing::warn!(watch = self.source.name(), error = %chain(&error), "watch failed, trying again");
+                self.sync.fail(&self.source, chain(&error));
             }
         }
     }

@@ -270,6 +270,11 @@ impl ControlPlane {
         &self.server.url
     }
 
+    /// etcd's address (its gRPC gateway speaks JSON under /v3/), to look at what is stored.
+    pub fn etcd_url(&self) -> String {
+        self.layout.etcd_url()
+    }
+
     /// The certificate of the authority that signed the servers' certificates, PEM.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()

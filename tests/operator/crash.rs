@@ -1,1 +1,183 @@
-//! To come.
+//! A kill before and after every write ends as if nothing had happened.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Secret};
+use kube::{
+    Api,
+    api::{DynamicObject, WatchEvent, WatchParams},
+};
+use serde_json::{Value, json};
+use testkit::{Action, Hook, Proxy, eventually, proxy::Call};
+
+use crate::{
+    fixtures::{PLATFORM, SSO, azure_sso, comparable, entra, platform, variable},
+    harness::{Lab, SOON},
+};
+
+/// Everything that must not depend on when the operator died.
+#[derive(Debug, PartialEq)]
+struct End {
+    deployment: Value,
+    status: Value,
+    secrets: Vec<Value>,
+    /// ADDED and DELETED of Secrets and ReplicaSets.
+    came_and_went: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    Before,
+    After,
+}
+
+/// Counts what comes and goes in the namespace from now on.
+fn count(lab: &Lab) -> (Arc<Mutex<BTreeMap<String, usize>>>, Vec<tokio::task::JoinHandle<()>>) {
+    let counts = Arc::new(Mutex::new(BTreeMap::new()));
+    let watch = |kind: &'static str, api: Api<DynamicObject>| {
+        let counts = Arc::clone(&counts);
+        tokio::spawn(async move {
+            let mut events = api.watch(&WatchParams::default(), "0").await.expect("a watch").boxed();
+            while let Ok(Some(event)) = events.try_next().await {
+                let what = match event {
+                    WatchEvent::Added(_) => "ADDED",
+                    WatchEvent::Deleted(_) => "DELETED",
+                    _ => continue,
+                };
+                *counts.lock().expect("a count").entry(format!("{kind} {what}")).or_insert(0) += 1;
+            }
+        })
+    };
+    let api = |resource| Api::namespaced_with(lab.plane.admin(), &lab.namespace, &resource);
+    let tasks = vec![
+        watch("Secret", api(kube::api::ApiResource::erase::<Secret>(&()))),
+        watch("ReplicaSet", api(kube::api::ApiResource::erase::<ReplicaSet>(&()))),
+    ];
+    (counts, tasks)
+}
+
+/// Names that differ from run to run become equal ones.
+fn masked(value: &Value, namespace: &str) -> Value {
+    match value {
+        Value::String(text) => {
+            let text = text.replace(namespace, "NAMESPACE");
+            match text.strip_prefix("timbr-platform-identity-") {
+                Some(_) => json!("timbr-platform-identity-X"),
+                None => json!(text),
+            }
+        }
+        Value::Array(items) => items.iter().map(|item| masked(item, namespace)).collect(),
+        Value::Object(fields) => {
+            let volatile = ["uid", "creationTimestamp", "lastTransitionTime", "resourceVersion"];
+            let kept = fields.iter().filter(|(key, _)| !volatile.contains(&key.as_str()));
+            kept.map(|(key, value)| (key.clone(), masked(value, namespace))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Delivers, rotates, and says how it ended. The operator is killed at the n-th write, and started
+/// again; `None` is the reference run.
+async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
+    let lab = Lab::new("crash").await;
+    lab.apply(&platform()).await;
+    lab.kubectl(&["rollout", "status", PLATFORM]).await;
+    lab.apply(&entra("first")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let (counts, tasks) = count(&lab);
+    let proxy = lab.plane.proxy();
+    let script = async {
+        lab.wait(SSO, "Ready").await;
+        let first = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
+        lab.apply(&entra("second")).await;
+        eventually("the rotation is delivered", SOON, async || {
+            let now = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
+            !now.is_null() && now != first
+        })
+        .await;
+        eventually("and rolled out", SOON, async || {
+            let (deployment, sso) = (lab.get(PLATFORM).await, lab.get(SSO).await);
+            let generation = &deployment["metadata"]["generation"];
+            let ready = crate::harness::condition(&sso, "Ready")["status"] == "True";
+            if sso["status"]["delivered"][0]["generation"] == *generation && ready { Ok(()) } else { Err(sso["status"].to_string()) }
+        })
+        .await;
+    };
+    tokio::pin!(script);
+    let operator = killed(&lab, &proxy, kill, script.as_mut()).await;
+    // The queue has come to rest before the end is looked at.
+    eventually("the operator is idle", SOON, async || {
+        let (_, metrics) = crate::harness::get(&format!("{}/metrics", operator.metrics)).await?;
+        let idle = ["timbr_identity_queue_waiting 0", "timbr_identity_queue_running 0"];
+        if idle.iter().all(|line| metrics.lines().any(|there| there == *line)) { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    operator.stop().await;
+    for task in tasks {
+        task.abort();
+    }
+    let secrets: Value = serde_json::from_str(&lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component", "-o", "json"]).await).expect("JSON");
+    let mut secrets: Vec<Value> = secrets["items"].as_array().expect("items").iter().map(|secret| masked(secret, &lab.namespace)).collect();
+    secrets.sort_by_key(ToString::to_string);
+    let came_and_went = counts.lock().expect("a count").clone();
+    let end = End {
+        deployment: masked(&comparable(&lab.get(PLATFORM).await), &lab.namespace),
+        status: masked(&lab.get(SSO).await["status"], &lab.namespace),
+        secrets,
+        came_and_went,
+    };
+    (end, proxy.writes())
+}
+
+/// Runs the script with an operator that is killed on the way, and returns its successor.
+async fn killed(
+    lab: &Lab,
+    proxy: &Proxy,
+    kill: Option<(usize, When)>,
+    mut script: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> crate::harness::Operator {
+    let kubeconfig = || lab.account.kubeconfig_at(proxy.url());
+    let Some((nth, when)) = kill else {
+        let operator = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+        script.await;
+        return operator;
+    };
+    let hook = Hook::new();
+    let there = Arc::clone(&hook);
+    proxy.on_write(move |call| match when {
+        _ if call.nth != nth => Action::Pass,
+        When::Before => Action::HoldBefore(Arc::clone(&there)),
+        When::After => Action::HoldAfter(Arc::clone(&there)),
+    });
+    let operator = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+    tokio::select! {
+        _ = hook.reached() => {
+            operator.process.kill();
+            hook.discard();
+            let successor = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+            script.await;
+            successor
+        }
+        // Statuses on the way may be fewer than in the reference run: then there is no such write.
+        () = script.as_mut() => operator,
+    }
+}
+
+#[tokio::test]
+async fn a_kill_before_or_after_every_write_ends_the_same() {
+    let (reference, writes) = run(None).await;
+    let names: Vec<String> = writes.iter().map(|call| format!("{} {}/{} {}", call.verb, call.resource, call.subresource, call.name)).collect();
+    println!("the reference run sent {} writes: {}", names.len(), names.join(", "));
+    assert_eq!(reference.came_and_went["ReplicaSet ADDED"], 3, "{reference:#?}");
+    let kills: Vec<(usize, When)> = (1..=writes.len()).flat_map(|nth| [(nth, When::Before), (nth, When::After)]).collect();
+    let ends = futures::stream::iter(kills.clone()).map(|kill| async move { (kill, run(Some(kill)).await.0) }).buffer_unordered(4);
+    let ends: Vec<_> = ends.collect().await;
+    for (kill, end) in ends {
+        assert_eq!(end, reference, "killed {kill:?} of {names:?}");
+    }
+    println!("{} kills ended as the reference run", kills.len());
+}

@@ -1,1 +1,154 @@
-//! To come.
+//! Several resources, several installations, names that differ, and suspension.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::{Writes as _, eventually};
+
+use crate::{
+    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, comparable, deployment, entra, env, installation, platform, variable},
+    harness::{Lab, SOON, condition},
+};
+
+/// Timestamps have whole seconds: who is older must show in them.
+async fn age() {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+}
+
+#[tokio::test]
+async fn of_two_azure_ssos_the_older_is_delivered() {
+    let lab = Lab::new("two-sso").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso_with("old", json!({"tenantId": "old.example.com"}))).await;
+    age().await;
+    // By name it would be first: age decides.
+    lab.apply(&azure_sso_with("another", json!({"tenantId": "new.example.com"}))).await;
+    let _operator = lab.start().await;
+    lab.wait("azuresso/old", "Ready").await;
+    let message = lab.wait_condition("azuresso/another", "Accepted", "False", "DuplicateInInstallation").await;
+    assert_eq!(message, "installation default has AzureSso/old already, which is older; delete one of the two, or give this one another installation");
+    let object = lab.get("azuresso/another").await;
+    assert_eq!(condition(&object, "Stalled")["reason"], "DuplicateInInstallation");
+    assert_eq!(object["status"]["problems"][0]["code"], "DuplicateInInstallation");
+    assert!(object["status"].get("delivered").is_none());
+    let url = async || variable(&lab.get(PLATFORM).await, "OAUTH_BASE_URL")["value"].clone();
+    assert_eq!(url().await, "https://login.microsoftonline.com/old.example.com/oauth2");
+    // The older goes: the younger takes its place.
+    lab.kubectl(&["delete", "azuresso/old"]).await;
+    lab.wait("azuresso/another", "Ready").await;
+    assert_eq!(url().await, "https://login.microsoftonline.com/new.example.com/oauth2");
+}
+
+#[tokio::test]
+async fn of_two_installations_that_name_a_deployment_the_older_has_it() {
+    let lab = Lab::new("two-inst").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&installation("old", json!({}))).await;
+    age().await;
+    lab.apply(&installation("another", json!({"components": {"server": {"deployment": "s2"}, "api": {"deployment": "a2"}}}))).await;
+    lab.apply(&azure_sso_with("of-old", json!({"installationRef": {"name": "old"}}))).await;
+    lab.apply(&azure_sso_with("of-another", json!({"installationRef": {"name": "another"}}))).await;
+    let _operator = lab.start().await;
+    lab.wait("azuresso/of-old", "Ready").await;
+    let sentence = "Deployment timbr-platform belongs to TimbrInstallation old, which is older and names it too; name another Deployment in spec.components of one of the two";
+    assert_eq!(lab.wait_condition("timbrinstallation/another", "Accepted", "False", "Collision").await, sentence);
+    assert_eq!(lab.wait_condition("azuresso/of-another", "Accepted", "False", "Collision").await, sentence);
+    let annotation = lab.get(PLATFORM).await["metadata"]["annotations"]["identity.timbr.ai/delivered"].to_string();
+    assert!(annotation.contains("AzureSso/of-old") && !annotation.contains("of-another"), "{annotation}");
+
+    // The younger names a Deployment of its own.
+    lab.apply(&deployment("web-2", &["web"])).await;
+    lab.apply(&installation("another", json!({"components": {"platform": {"deployment": "web-2"}, "server": {"deployment": "s2"}, "api": {"deployment": "a2"}}}))).await;
+    lab.wait("azuresso/of-another", "Ready").await;
+    assert_eq!(variable(&lab.get("deployment/web-2").await, "OAUTH_PROVIDER")["value"], "azure");
+    let status = lab.get("timbrinstallation/another").await["status"].clone();
+    eventually("its resources are counted", SOON, async || {
+        let status = lab.get("timbrinstallation/another").await["status"]["resources"].clone();
+        if status == json!({"total": 1, "ready": 1, "summary": "1/1"}) { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+    let components: Vec<Value> = status["components"].as_array().expect("components").iter().map(|component| json!([component["name"], component["state"], component["deployment"], component["container"]])).collect();
+    assert_eq!(components, [json!(["Server", "Missing", "s2", null]), json!(["Api", "Missing", "a2", null]), json!(["Platform", "Found", "web-2", "web"])]);
+}
+
+#[tokio::test]
+async fn a_resource_waits_for_its_installation() {
+    let lab = Lab::new("no-inst").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso_with("sso", json!({"installationRef": {"name": "prod"}}))).await;
+    let _operator = lab.start().await;
+    let message = lab.wait_condition(SSO, "Accepted", "False", "InstallationNotFound").await;
+    assert_eq!(message, format!("installationRef names TimbrInstallation prod, but namespace {} has none; create it, or drop installationRef", lab.namespace));
+    assert_eq!(condition(&lab.get(SSO).await, "Reconciling")["reason"], "WaitingForReference");
+    lab.apply(&installation("prod", json!({}))).await;
+    lab.wait(SSO, "Ready").await;
+}
+
+#[tokio::test]
+async fn containers_to_choose_from_are_listed() {
+    let lab = Lab::new("containers").await;
+    lab.apply(&deployment("timbr-platform", &["web", "sidecar"])).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let _operator = lab.start().await;
+    let message = lab.wait_condition(SSO, "Delivered", "False", "ContainerNotFound").await;
+    assert_eq!(
+        message,
+        "Deployment timbr-platform has several containers (web, sidecar) and none is called timbr-platform; name one in spec.components.platform.container of a TimbrInstallation"
+    );
+    lab.apply(&installation("default", json!({"components": {"platform": {"container": "gone"}}}))).await;
+    testkit::eventually("the named container is missed", SOON, async || {
+        let message = condition(&lab.get(SSO).await, "Delivered")["message"].clone();
+        message == "Deployment timbr-platform has no container gone (there are: web, sidecar); correct spec.components.platform.container of the TimbrInstallation"
+    })
+    .await;
+    let component = lab.get("timbrinstallation/default").await["status"]["components"][2].clone();
+    assert_eq!((&component["state"], &component["candidates"]), (&json!("Ambiguous"), &json!(["web", "sidecar"])));
+    lab.apply(&installation("default", json!({"components": {"platform": {"container": "web"}}}))).await;
+    lab.wait(SSO, "Ready").await;
+    let deployment = lab.get(PLATFORM).await;
+    assert_eq!(env(&deployment, "sidecar").len(), 1);
+    assert_eq!(env(&deployment, "web").len(), 6);
+}
+
+#[tokio::test]
+async fn suspended_nothing_changes_and_deleting_still_releases() {
+    for by_installation in [false, true] {
+        let lab = Lab::new("suspend").await;
+        lab.apply(&platform()).await;
+        lab.kubectl(&["rollout", "status", PLATFORM]).await;
+        let before = comparable(&lab.get(PLATFORM).await);
+        lab.apply(&entra("s3cr3t")).await;
+        let suspend = async |suspend: bool, tenant: &str| {
+            let resource = !by_installation && suspend;
+            lab.apply(&installation("default", json!({"suspend": by_installation && suspend}))).await;
+            lab.apply(&azure_sso_with("sso", json!({"suspend": resource, "tenantId": tenant}))).await;
+        };
+        // From the start: nothing is delivered, and a person must act.
+        suspend(true, "a.example.com").await;
+        let operator = lab.start().await;
+        lab.wait_condition(SSO, "Ready", "False", "Suspended").await;
+        assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "Suspended");
+        assert_eq!(lab.writes().await.of("deployments").len(), 0);
+
+        suspend(false, "a.example.com").await;
+        lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+        let good = lab.get(PLATFORM).await;
+        let writes = lab.writes().await.of("deployments").len();
+
+        // With something delivered: it stays, whatever is edited or rotated.
+        suspend(true, "b.example.com").await;
+        lab.apply(&entra("rotated")).await;
+        lab.wait_condition(SSO, "Ready", "True", "Suspended").await;
+        assert_eq!(lab.get(SSO).await["status"]["observedGeneration"], lab.get(SSO).await["metadata"]["generation"]);
+        assert_eq!(lab.get(PLATFORM).await["spec"], good["spec"]);
+        assert_eq!(lab.writes().await.of("deployments").len(), writes);
+
+        lab.kubectl(&["delete", SSO]).await;
+        eventually("the Deployment is as before", SOON, async || comparable(&lab.get(PLATFORM).await) == before).await;
+        operator.stop().await;
+    }
+}

@@ -1,1 +1,115 @@
-//! To come.
+//! RolledOut is the truth about pods.
+
+use serde_json::json;
+use testkit::{Writes as _, eventually};
+
+use crate::{
+    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, platform, variable},
+    harness::{Lab, SOON, condition},
+};
+
+#[tokio::test]
+async fn pods_that_never_become_ready_are_said_and_a_repair_is_noticed() {
+    let lab = Lab::new("never-ready").await;
+    let mut broken = platform();
+    broken["spec"]["progressDeadlineSeconds"] = json!(3);
+    broken["spec"]["template"]["metadata"]["labels"][testkit::kwok::NEVER_READY] = json!("true");
+    lab.apply(&broken).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let _operator = lab.start().await;
+    lab.wait_condition(SSO, "RolledOut", "False", "RollingOut").await;
+    let object = lab.get(SSO).await;
+    assert_eq!(condition(&object, "Delivered")["status"], "True");
+    assert_eq!(condition(&object, "Reconciling")["reason"], "RollingOut");
+    let message = lab.wait_condition(SSO, "RolledOut", "False", "ProgressDeadlineExceeded").await;
+    assert_eq!(
+        message,
+        format!("Deployment timbr-platform: the new pods did not become ready in time (1 of 1 pods are up to date, 0 available); look at: kubectl describe pods -n {}", lab.namespace)
+    );
+    assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "ProgressDeadlineExceeded");
+    // Its owner repairs the pods; our variables are still the same.
+    let mut repaired = platform();
+    repaired["spec"]["progressDeadlineSeconds"] = json!(600);
+    lab.apply(&repaired).await;
+    lab.wait(SSO, "Ready").await;
+    // Rolled out once, it stays so, whatever happens to later pods of others' making.
+    broken["spec"]["template"]["metadata"]["labels"]["version"] = json!("2");
+    lab.apply(&broken).await;
+    lab.kubectl(&["wait", PLATFORM, "--for=jsonpath={.status.unavailableReplicas}=1", "--timeout=60s"]).await;
+    lab.apply(&azure_sso_with("sso", json!({"publicUrl": "https://other.example.com"}))).await;
+    eventually("the edit is seen", SOON, async || {
+        let object = lab.get(SSO).await;
+        object["status"]["redirectUri"] == "https://other.example.com/oauth-authorized/azure"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_deployment_is_said() {
+    let lab = Lab::new("paused").await;
+    lab.apply(&platform()).await;
+    lab.kubectl(&["rollout", "pause", PLATFORM]).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let _operator = lab.start().await;
+    let message = lab.wait_condition(SSO, "RolledOut", "False", "DeploymentPaused").await;
+    assert_eq!(
+        message,
+        format!("Deployment timbr-platform is paused, so its pods are not replaced; run: kubectl rollout resume deployment/timbr-platform -n {}", lab.namespace)
+    );
+    assert_eq!(condition(&lab.get(SSO).await, "Reconciling")["reason"], "RollingOut");
+    lab.kubectl(&["rollout", "resume", PLATFORM]).await;
+    lab.wait(SSO, "Ready").await;
+}
+
+#[tokio::test]
+async fn a_deployment_made_anew_gets_everything_again() {
+    let lab = Lab::new("anew").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let _operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    for round in 0..3 {
+        let old = lab.get(PLATFORM).await["metadata"]["uid"].clone();
+        // Without waiting for the Secret's collection; then with a moment in which none is there.
+        lab.kubectl(&["delete", PLATFORM, "--wait=true"]).await;
+        if round == 2 {
+            lab.wait_condition(SSO, "Delivered", "False", "DeploymentNotFound").await;
+        }
+        lab.apply(&platform()).await;
+        eventually("the new Deployment is delivered, with a Secret that is its own", SOON, async || {
+            let deployment = lab.get(PLATFORM).await;
+            let entry = variable(&deployment, "OAUTH_SECRET");
+            let Some(name) = entry["valueFrom"]["secretKeyRef"]["name"].as_str() else { return Err("no variable yet".to_owned()) };
+            let found = lab.plane.kubectl(&["get", "secret", name, "-n", &lab.namespace, "-o", "json"], None).await;
+            let secret: serde_json::Value = serde_json::from_str(&found.stdout).map_err(|_| found.stderr)?;
+            let owner = &secret["metadata"]["ownerReferences"][0]["uid"];
+            if deployment["metadata"]["uid"] != old && *owner == deployment["metadata"]["uid"] { Ok(()) } else { Err(secret.to_string()) }
+        })
+        .await;
+        lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+    }
+}
+
+#[tokio::test]
+async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
+    let lab = Lab::new("lost-secret").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let _operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    let before = lab.get(PLATFORM).await;
+    let name = variable(&before, "OAUTH_SECRET")["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name").to_owned();
+    let uid = lab.get(&format!("secret/{name}")).await["metadata"]["uid"].clone();
+    lab.kubectl(&["delete", "secret", &name]).await;
+    eventually("it is back", SOON, async || {
+        let found = lab.plane.kubectl(&["get", "secret", &name, "-n", &lab.namespace, "-o", "jsonpath={.metadata.uid}"], None).await;
+        found.status.success() && found.stdout != uid.as_str().unwrap_or_default()
+    })
+    .await;
+    assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], before["metadata"]["generation"]);
+    assert_eq!(lab.writes().await.of("deployments").len(), 1);
+}

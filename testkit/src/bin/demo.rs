@@ -5,7 +5,7 @@
 //! does not come; otherwise it goes on until Ctrl-C. Both leave nothing behind.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use timbr_identity_testkit::{ControlPlane, Process, Signal, assets};
@@ -62,7 +62,13 @@ async fn demo(once: bool) -> Result<(), Failed> {
     let log = cluster.dir().join("operator.log");
     let operator = operator(&cluster, &binary, &log).await;
 
-    let told = tell(&stage).await;
+    let told = tokio::select! {
+        told = tell(&stage) => told,
+        status = ended(&operator) => {
+            eprintln!("demo: the operator ended by itself: {status}");
+            Err(Failed)
+        }
+    };
     if told.is_err() {
         eprintln!("demo: the operator's log ends:\n{}", operator.tail());
     } else if !once {
@@ -120,6 +126,16 @@ async fn operator(cluster: &ControlPlane, binary: &Path, log: &Path) -> Process 
         .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
         .start()
         .expect("the operator can be started")
+}
+
+/// Waits for a process that ought not to end.
+async fn ended(process: &Process) -> ExitStatus {
+    loop {
+        if let Some(status) = process.status() {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Where commands are run before an audience: each is printed, then its output.
