@@ -227,6 +227,8 @@ impl Feed {
     ) {
         match event {
             Ok(watcher::Event::Init) => self.seen.clear(),
+            // An object that is being deleted no longer asks for anything.
+            Ok(watcher::Event::InitApply(object)) if object.meta().deletion_timestamp.is_some() => {}
             Ok(watcher::Event::InitApply(object)) => {
                 self.seen.insert(place(object.meta()));
                 self.take_in(change(&object));
@@ -234,7 +236,6 @@ impl Feed {
             Ok(watcher::Event::Apply(object)) if object.meta().deletion_timestamp.is_none() => {
                 self.take_in(change(&object));
             }
-            // An object that is being deleted no longer asks for anything.
             Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
                 let (namespace, name) = place(object.meta());
                 self.take_in(self.gone(namespace, name));

@@ -1,1 +1,182 @@
-//! To come.
+//! The API server refuses, delays, loses; is away; holds what nobody can read.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use testkit::{Action, ControlPlane, Writes as _, eventually};
+use tokio::sync::OnceCell;
+
+use crate::{
+    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, env, platform, variable},
+    harness::{Lab, SOON, condition},
+};
+
+/// A control plane that these tests may stop and bend.
+async fn own_plane() -> &'static ControlPlane {
+    static OWN: OnceCell<ControlPlane> = OnceCell::const_new();
+    OWN.get_or_init(ControlPlane::start).await
+}
+
+#[tokio::test]
+async fn each_fault_of_each_write_is_overcome() {
+    let faults: [(&str, fn() -> Action); 6] = [
+        ("429 with Retry-After", || Action::Refuse(429, Some(1))),
+        ("500", || Action::Refuse(500, None)),
+        ("503", || Action::Refuse(503, None)),
+        ("reset", || Action::Reset),
+        ("lost answer", || Action::Lose),
+        ("longer than the time-out", || Action::Delay(Duration::from_secs(7))),
+    ];
+    let runs = faults.into_iter().flat_map(|(name, fault)| ["secrets", "deployments", "azuressos"].map(|resource| (name, fault, resource)));
+    let run = async |(name, fault, resource): (&'static str, fn() -> Action, &'static str)| {
+        let lab = Lab::new("fault").await;
+        lab.apply(&platform()).await;
+        lab.apply(&entra("s3cr3t")).await;
+        lab.apply(&azure_sso("sso")).await;
+        let proxy = lab.plane.proxy();
+        let met = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&met);
+        // Twice: the first try and the one after it.
+        proxy.on_write(move |call| {
+            let concerned = call.resource == resource && !call.name.contains("name-key");
+            if concerned && count.fetch_add(1, Ordering::SeqCst) < 2 { fault() } else { Action::Pass }
+        });
+        let operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
+        lab.wait(SSO, "Ready").await;
+        // A lost write was done, so it needs no second try.
+        let tries = if name == "lost answer" { 1 } else { 2 };
+        assert!(met.load(Ordering::SeqCst) >= tries, "{name} on {resource}");
+        let deployment = lab.get(PLATFORM).await;
+        assert_eq!(env(&deployment, "timbr-platform").len(), 6, "{name} on {resource}");
+        assert_eq!(deployment["metadata"]["generation"], 2, "one rollout: {name} on {resource}");
+        let secrets = lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component", "-o", "name"]).await;
+        assert_eq!(secrets.lines().count(), 1, "{name} on {resource}");
+        operator.stop().await;
+        name
+    };
+    use futures::StreamExt as _;
+    let ended: Vec<&str> = futures::stream::iter(runs).map(run).buffer_unordered(6).collect().await;
+    assert_eq!(ended.len(), 18);
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_said_and_its_return_noticed() {
+    let lab = Lab::new("forbidden").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let proxy = lab.plane.proxy();
+    proxy.on_write(|call| if call.resource == "deployments" { Action::Refuse(403, None) } else { Action::Pass });
+    let _operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
+    let message = lab.wait_condition(SSO, "Delivered", "False", "Forbidden").await;
+    assert!(message.starts_with("Deployment timbr-platform: the API server refused ("), "{message}");
+    assert!(message.ends_with("; grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused"), "{message}");
+    assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "Forbidden");
+    proxy.pass();
+    // A person asks for another look.
+    lab.kubectl(&["annotate", SSO, "identity.timbr.ai/reconcile-requested-at=now"]).await;
+    lab.wait(SSO, "Ready").await;
+}
+
+#[tokio::test]
+async fn what_happens_while_the_api_server_or_etcd_is_away_is_caught_up_with() {
+    let lab = Lab::on(own_plane().await, "away").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    let writes = lab.writes().await.of("deployments").len();
+
+    lab.plane.stop_apiserver();
+    lab.plane.start_apiserver().await;
+    lab.plane.wait_ready().await;
+    lab.apply(&azure_sso_with("sso", json!({"tenantId": "after-apiserver.example.com"}))).await;
+    let url = async |tenant: &str| {
+        let wanted = format!("https://login.microsoftonline.com/{tenant}/oauth2");
+        eventually(&format!("{tenant} is delivered"), SOON, async || variable(&lab.get(PLATFORM).await, "OAUTH_BASE_URL")["value"] == wanted).await;
+    };
+    url("after-apiserver.example.com").await;
+
+    lab.plane.stop_etcd().await;
+    lab.plane.start_etcd().await;
+    lab.plane.wait_ready().await;
+    lab.apply(&azure_sso_with("sso", json!({"tenantId": "after-etcd.example.com"}))).await;
+    url("after-etcd.example.com").await;
+    assert_eq!(lab.writes().await.of("deployments").succeeded().len(), writes + 2);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_decode_stops_nobody() {
+    let lab = Lab::on(own_plane().await, "undecodable").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    let good = lab.get(PLATFORM).await;
+    let writes = lab.writes().await.of("deployments").len();
+
+    // As an older or newer CRD could allow: no rules on the spec at all.
+    let crd = "customresourcedefinition/azuressos.identity.timbr.ai";
+    let anything = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec",
+        "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]);
+    let before = lab.plane.kubectl(&["get", crd, "-o", "json"], None).await.ok();
+    lab.plane.kubectl(&["patch", crd, "--type=json", "-p", &anything.to_string()], None).await.ok();
+    eventually("the rules are gone", SOON, async || {
+        let mut broken = azure_sso("sso");
+        broken["spec"]["clientSecretRef"] = json!("k4n4r1e");
+        let applied = lab.plane.kubectl(&["replace", "-n", &lab.namespace, "-f", "-"], Some(&broken.to_string())).await;
+        if applied.status.success() { Ok(()) } else { Err(applied.stderr) }
+    })
+    .await;
+    let message = lab.wait_condition(SSO, "Accepted", "False", "InvalidSpec").await;
+    assert_eq!(
+        message,
+        "spec: cannot be read as AzureSso (spec.clientSecretRef: expected struct SecretKeyRef); correct the field, or install the CRDs of this operator's version"
+    );
+    let object = lab.get(SSO).await;
+    assert_eq!(object["status"]["problems"][0]["code"], "DecodeFailed");
+    // It keeps what it delivered.
+    assert_eq!(condition(&object, "Delivered")["reason"], "DeliveredLastGood");
+    assert_eq!(lab.get(PLATFORM).await["spec"], good["spec"]);
+    assert_eq!(lab.writes().await.of("deployments").len(), writes);
+
+    // Rules that only the CRD carried are compose's too: the same code, for an object past them.
+    for (field, value, code) in [
+        ("publicUrl", json!("http://timbr.example.com"), "PublicUrlNotHttps"),
+        ("tenantId", json!("common"), "TenantIdInvalid"),
+        ("tenantId", json!("$(DB_PASSWORD)"), "TenantIdInvalid"),
+        ("clientId", json!("timbr"), "ClientIdInvalid"),
+        ("clientIdRef", json!({"name": "entra", "key": "k"}), "ClientIdExactlyOne"),
+        ("selfRegistration", json!({"role": "Admin"}), "AdminRoleNotAllowed"),
+        ("selfRegistration", json!({"role": "$(DB_PASSWORD)"}), "RoleInvalid"),
+    ] {
+        lab.plane.kubectl(&["replace", "-n", &lab.namespace, "-f", "-"], Some(&azure_sso_with("sso", json!({field: value})).to_string())).await.ok();
+        eventually(&format!("{code} is said"), SOON, async || {
+            let problems = lab.get(SSO).await["status"]["problems"].clone();
+            let codes: Vec<&Value> = problems.as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
+            if codes == [code] { Ok(()) } else { Err(problems.to_string()) }
+        })
+        .await;
+    }
+    assert_eq!(lab.get(PLATFORM).await["spec"], good["spec"]);
+
+    // Another namespace's resource came and went through all the while.
+    lab.plane.kubectl(&["replace", "-n", &lab.namespace, "-f", "-"], Some(&azure_sso("sso").to_string())).await.ok();
+    lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+    assert_eq!(lab.writes().await.of("deployments").len(), writes);
+    operator.stop().await;
+    let mut restored: Value = serde_json::from_str(&before).expect("JSON");
+    restored["metadata"].as_object_mut().expect("metadata").remove("resourceVersion");
+    lab.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&json!({
+        "apiVersion": restored["apiVersion"], "kind": restored["kind"], "metadata": {"name": restored["metadata"]["name"]}, "spec": restored["spec"],
+    }).to_string())).await.ok();
+}
