@@ -27,7 +27,7 @@ build: ## Builds the operator and the demo
 	$(CARGO) build --locked --workspace --bins
 
 .PHONY: test
-test: control-plane fmt clippy docs rooms tests crds-check demo-check ## Runs everything that needs only cargo and go
+test: control-plane fmt clippy docs rooms tests crds-check examples-check demo-check ## Runs everything that needs only cargo and go
 	@echo "make test: all passed"
 
 .PHONY: test-full
@@ -80,6 +80,10 @@ crds: build ## Writes the CustomResourceDefinitions to crds/
 crds-check: build ## Checks that crds/ is what the binary prints
 	@diff -u crds/identity.timbr.ai.yaml <($(BIN)/timbr-identity crds) || { echo "crds/ is out of date: run make crds" >&2; exit 1; }
 	@echo "crds/ is up to date"
+
+.PHONY: examples-check
+examples-check: build ## Checks that the examples are valid
+	@for dir in examples/*/; do echo "$$dir"; $(BIN)/timbr-identity validate -f "$$dir"; done
 
 .PHONY: deny
 deny: ## Checks licences, banned crates and sources of the dependencies

@@ -16,6 +16,8 @@ mod controller;
 mod http;
 #[cfg(feature = "operator")]
 mod metrics;
+#[cfg(feature = "offline")]
+pub mod offline;
 #[cfg(feature = "operator")]
 mod operator;
 #[cfg(feature = "operator")]

@@ -21,7 +21,7 @@ pub use azure_sso::{ADMIN_ROLE_NOT_ALLOWED, CLIENT_ID_EXACTLY_ONE, AzureSso, Azu
 pub use condition::{ConditionStatus, ConditionType, Reason, message};
 pub use crd::{crd, crds, final_schema};
 pub use names::*;
-pub use object::Object;
+pub use object::{Object, without_values};
 pub use problem::{Code, Problem, Severity};
 pub use reference::{InstallationRef, SecretKeyRef};
 pub use resource::{Kind, Meta, Resource, Spec, Status};

@@ -69,9 +69,9 @@ fn spec<T: DeserializeOwned>(fields: &Value) -> Result<T, String> {
     })
 }
 
-/// The decoder quotes what it found, and that may be a secret in the wrong place: only what it
-/// expected is repeated.
-fn without_values(error: &str) -> String {
+/// A decoder's sentence, without the value: the decoder quotes what it found, and that may be a secret
+/// in the wrong place. Only what it expected is repeated.
+pub fn without_values(error: &str) -> String {
     match error.split_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None if error.starts_with("missing field") => error.to_owned(),

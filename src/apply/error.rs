@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use kube::core::Status;
 
-use crate::compose::Failure;
+use crate::{compose::Failure, world::describe};
 
 use super::{WRITE_TIMEOUT, Writer};
 
@@ -80,7 +80,7 @@ impl From<kube::Error> for WriteError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => WriteError::Refused(status),
-            other => WriteError::Unreachable(other.to_string()),
+            other => WriteError::Unreachable(describe(&other)),
         }
     }
 }

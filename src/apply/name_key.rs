@@ -9,6 +9,7 @@ use kube::{Api, Client, api::PostParams};
 use crate::{
     api::{FIELD_MANAGER, LABEL_MANAGED_BY, NAME_KEY, NAME_KEY_SECRET},
     compose::NameKey,
+    world::describe,
 };
 
 use super::WRITE_TIMEOUT;
@@ -21,12 +22,12 @@ const LENGTH: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum NameKeyError {
     /// The API server refused or failed.
-    #[error("Secret {namespace}/{NAME_KEY_SECRET} cannot be read or made: {source}; grant the operator's ServiceAccount get and create on secrets in its own namespace")]
+    #[error("Secret {namespace}/{NAME_KEY_SECRET} cannot be read or made: {}; grant the operator's ServiceAccount get and create on secrets in its own namespace", describe(.source))]
     Api {
         /// The operator's namespace.
         namespace: String,
         /// Why.
-        source: Box<kube::Error>,
+        source: kube::Error,
     },
     /// No answer in time.
     #[error("Secret {namespace}/{NAME_KEY_SECRET} cannot be read: no answer within 5 seconds")]
@@ -53,7 +54,7 @@ pub enum NameKeyError {
 pub async fn name_key(client: &Client, namespace: &str) -> Result<NameKey, NameKeyError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let timed_out = |_| NameKeyError::TimedOut { namespace: namespace.to_owned() };
-    let failed = |source| NameKeyError::Api { namespace: namespace.to_owned(), source: Box::new(source) };
+    let failed = |source| NameKeyError::Api { namespace: namespace.to_owned(), source };
     let found = tokio::time::timeout(WRITE_TIMEOUT, api.get_opt(NAME_KEY_SECRET)).await.map_err(timed_out)?.map_err(failed)?;
     let secret = match found {
         Some(secret) => secret,

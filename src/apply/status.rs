@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     api::{API_VERSION, FIELD_MANAGER},
     compose::{EventType, ResourceStatus, events as events_of},
-    world::api_resource,
+    world::{api_resource, describe},
 };
 
 use super::{WRITE_TIMEOUT, Writer, error::WriteError};
@@ -72,7 +72,7 @@ impl Writer {
             let sent = tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &regarding)).await;
             let error = match sent {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => describe(&error),
                 Err(_) => "no answer within 5 seconds".to_owned(),
             };
             tracing::warn!(resource = meta.holder(), namespace = meta.namespace, event.reason, error, "Event not sent");

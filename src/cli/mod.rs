@@ -1,10 +1,13 @@
 //! The command line: one file a subcommand.
 
 mod crds;
+mod input;
 #[cfg(feature = "operator")]
 mod operator;
 mod output;
+mod render;
 mod settings;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -25,6 +28,10 @@ enum Command {
     Operator(operator::Args),
     /// Print the CustomResourceDefinitions, for `kubectl apply -f -`.
     Crds,
+    /// Print what the operator would write for resources in files, without a cluster.
+    Render(render::Args),
+    /// Say what is wrong with resources in files, without a cluster.
+    Validate(validate::Args),
 }
 
 impl Cli {
@@ -34,6 +41,8 @@ impl Cli {
             #[cfg(feature = "operator")]
             Command::Operator(args) => operator::run(args),
             Command::Crds => crds::run(),
+            Command::Render(args) => render::run(&args),
+            Command::Validate(args) => validate::run(&args),
         }
     }
 }

@@ -11,9 +11,14 @@ const UNREADABLE: u8 = 2;
 
 /// Prints a result; a reader that closes the pipe early (`| head`) is no error.
 pub fn print(text: &str) -> ExitCode {
+    print_with(text, ExitCode::SUCCESS)
+}
+
+/// Prints a result that has an exit code of its own.
+pub fn print_with(text: &str, code: ExitCode) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error),
-        _ => ExitCode::SUCCESS,
+        _ => code,
     }
 }
 

@@ -26,12 +26,23 @@ enum CloudArg {
     Custom,
 }
 
+/// Flags that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Nobody says where tokens come from.
+    #[error("--cloud custom needs --authority-url, the host that issues tokens")]
+    NoAuthority,
+    /// The authority is no https address.
+    #[error("--authority-url {0} must be https:// and a host, optionally with a path")]
+    Authority(String),
+}
+
 impl SettingsArgs {
     /// The settings.
     ///
     /// # Errors
     /// A sentence on which flag is wrong.
-    pub fn settings(&self) -> anyhow::Result<Settings> {
+    pub fn settings(&self) -> Result<Settings, SettingsError> {
         let of_cloud = match self.cloud {
             CloudArg::Public => Some(Cloud::Public),
             CloudArg::Usgov => Some(Cloud::UsGov),
@@ -41,11 +52,11 @@ impl SettingsArgs {
         let authority_url = match (&self.authority_url, of_cloud) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(cloud)) => cloud.authority().to_owned(),
-            (None, None) => anyhow::bail!("--cloud custom needs --authority-url, the host that issues tokens"),
+            (None, None) => return Err(SettingsError::NoAuthority),
         };
         let host = authority_url.strip_prefix("https://").unwrap_or_default();
         if host.is_empty() || host.contains(['$', '@', '?', '#', ' ']) {
-            anyhow::bail!("--authority-url {authority_url} must be https:// and a host, optionally with a path");
+            return Err(SettingsError::Authority(authority_url));
         }
         Ok(Settings { authority_url, require_secret_opt_in: self.require_secret_opt_in })
     }

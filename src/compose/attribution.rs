@@ -40,6 +40,14 @@ impl Attribution {
         self.vars.entry(key(place)).or_default().insert(holder.to_owned());
     }
 
+    /// The variables that have holders.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.vars.keys().filter_map(|key| {
+            let (container, variable) = key.split_once('/')?;
+            Some((container.to_owned(), variable.to_owned()))
+        })
+    }
+
     /// The holders of a variable.
     pub fn holders(&self, place: &Place) -> impl Iterator<Item = &str> {
         self.vars.get(&key(place)).into_iter().flatten().map(String::as_str)

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::api::{ANNOTATION_DELIVERED, Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Reason};
 
 use super::{
-    Attribution, Demand, LiveDeployment, LiveValue, Lookup, Rollout, Snapshot, Value, Verdict,
+    Attribution, Demand, EnvName, LiveDeployment, LiveValue, Lookup, PlainValue, Rollout, Snapshot, Value, Verdict,
     installation::Target, ownership::Place, plan::Judgement,
 };
 
@@ -172,10 +172,19 @@ pub fn plan_deployment(
             .iter()
             .filter_map(|demand| Some((containers.get(&demand.component)?.as_ref(), demand)))
             .collect();
-        let verdict = places.iter().find_map(|(container, demand)| match container {
-            Err(sentence) => Some(Verdict::no(Reason::ContainerNotFound, (*sentence).clone())),
-            Ok(container) => live.and_then(|live| hindrance(snapshot, name, live, container, demand)),
-        });
+        let mut verdict = None;
+        for (container, demand) in places {
+            let found = match (container, live) {
+                (Err(sentence), _) => Some(Verdict::no(Reason::ContainerNotFound, sentence.clone())),
+                (Ok(container), Some(live)) => set_elsewhere(snapshot, name, live, container, demand).and_then(|set| {
+                    let verdict = hindrance(&set, live);
+                    judgements[i].set_elsewhere.push(set);
+                    verdict
+                }),
+                (Ok(_), None) => None,
+            };
+            verdict = verdict.or(found);
+        }
         match verdict {
             Some(verdict) => refuse(i, verdict, judgements, claims),
             None => judgements[i].delivered = Verdict::yes(Reason::Delivered, format!("the variables are on Deployment {name}")),
@@ -202,7 +211,8 @@ pub fn plan_deployment(
     if let Some(live) = live {
         let before = Attribution::read(live.delivered.as_deref());
         for place in live.ownership.ours.iter().filter(|place| !wanted.contains_key(place)) {
-            let Some(value) = live.container(&place.0).and_then(|container| container.variables(&place.1).next()) else { continue };
+            let there = live.container(&place.0).and_then(|container| container.variables(&place.1).next());
+            let Some(value) = there.filter(|value| could_be_ours(value)) else { continue };
             for holder in before.holders(place).filter(|holder| keeps(snapshot, claims, holder)) {
                 attribution.add(place, holder);
                 kept.insert(place.clone(), value);
@@ -291,6 +301,18 @@ fn keeps(snapshot: &Snapshot, claims: &[Claim], holder: &str) -> bool {
     }
 }
 
+/// Whether we could have written a value. What somebody made of ours since, and we could not write, is
+/// theirs to keep.
+fn could_be_ours(value: &LiveValue) -> bool {
+    match value {
+        LiveValue::Plain(value) => {
+            std::str::from_utf8(value.expose()).is_ok_and(|value| PlainValue::new("", value).is_ok())
+        }
+        LiveValue::SecretKey { .. } => true,
+        LiveValue::Other => false,
+    }
+}
+
 fn container_sentence(deployment: &str, target: &Target, candidates: &[String]) -> String {
     let component = target.component.name();
     let there = candidates.join(", ");
@@ -305,44 +327,72 @@ fn container_sentence(deployment: &str, target: &Target, candidates: &[String]) 
     }
 }
 
-/// What keeps a variable from being ours: another manager's different entry, or two entries.
-fn hindrance(
+/// A variable that a resource asks for and that somebody else sets in the live Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetElsewhere {
+    /// The Deployment.
+    pub deployment: String,
+    /// The container.
+    pub container: String,
+    /// The variable.
+    pub variable: EnvName,
+    /// How often the container lists it.
+    pub entries: usize,
+    /// Whether it is set to just what the resource asks for.
+    pub equal: bool,
+}
+
+/// Whether somebody else sets a variable that a resource asks for.
+fn set_elsewhere(
     snapshot: &Snapshot,
     deployment: &str,
     live: &LiveDeployment,
     container: &str,
     demand: &Demand,
-) -> Option<Verdict> {
+) -> Option<SetElsewhere> {
     let variable = demand.name;
     let values: Vec<&LiveValue> = live.container(container)?.variables(variable).collect();
     let place: Place = (container.to_owned(), variable.to_owned());
+    let ours_alone = live.ownership.ours.contains(&place) && !live.ownership.others.contains_key(&place);
+    let equal = match values.as_slice() {
+        [] => return None,
+        [_] if ours_alone => return None,
+        [value] => match (&demand.value, value) {
+            (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
+            (Value::Sensitive(wanted), LiveValue::SecretKey { name, key }) => {
+                let secret = snapshot.secrets.get(name).and_then(Lookup::found);
+                secret.is_some_and(|secret| secret.ours && secret.data.get(key) == Some(wanted))
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    let (deployment, container) = (deployment.to_owned(), container.to_owned());
+    Some(SetElsewhere { deployment, container, variable, entries: values.len(), equal })
+}
+
+/// What keeps a variable from being ours: another manager's different entry, or two entries.
+fn hindrance(set: &SetElsewhere, live: &LiveDeployment) -> Option<Verdict> {
+    let SetElsewhere { deployment, container, variable, .. } = set;
+    let place: Place = (container.clone(), (*variable).to_owned());
     let at = format!("Deployment {deployment}, container {container}: variable {variable}");
-    let who = || live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
-    match values.as_slice() {
-        [] => None,
-        [value] => {
-            let equal = match (&demand.value, value) {
-                (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
-                (Value::Sensitive(wanted), LiveValue::SecretKey { name, key }) => {
-                    let secret = snapshot.secrets.get(name).and_then(Lookup::found);
-                    secret.is_some_and(|secret| secret.ours && secret.data.get(key) == Some(wanted))
-                }
-                _ => false,
-            };
-            let ours_alone = live.ownership.ours.contains(&place) && !live.ownership.others.contains_key(&place);
-            let how = if matches!(value, LiveValue::Plain(_)) { "value" } else { "valueFrom" };
-            (!equal && !ours_alone).then(|| {
-                Verdict::no(
-                    Reason::Conflict,
-                    format!("{at} is set by {} (as {how}); remove it there, and this resource delivers it", who()),
-                )
-            })
-        }
-        several => Some(Verdict::no(
+    let who = live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
+    if set.entries > 1 {
+        return Some(Verdict::no(
             Reason::DuplicateVariable,
-            format!("{at} is listed {} times, by {}; keep one at most there", several.len(), who()),
-        )),
+            format!("{at} is listed {} times, by {who}; keep one at most there", set.entries),
+        ));
     }
+    let plain = live
+        .container(container)
+        .is_some_and(|container| container.variables(variable).any(|value| matches!(value, LiveValue::Plain(_))));
+    let how = if plain { "value" } else { "valueFrom" };
+    (!set.equal).then(|| {
+        Verdict::no(
+            Reason::Conflict,
+            format!("{at} is set by {who} (as {how}); remove it there, and this resource delivers it"),
+        )
+    })
 }
 
 /// The Secret for a container's sensitive values. A live one of ours with equal content keeps its

@@ -25,14 +25,14 @@ mod status;
 
 pub use attribution::Attribution;
 pub use demand::{Demand, EnvName, PlainValue, Value};
-pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer, SecretPlan};
+pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer, SecretPlan, SetElsewhere};
 pub use events::{Event, EventType, events};
 pub use installation::{InstallationKey, claimants, key_of, keys};
 pub use live::{LiveContainer, LiveDeployment, LiveEnv, LiveValue, live_deployment};
 pub use needs::{Needs, needs, secret_refs};
 pub use ownership::{Owner, Ownership};
-pub use plan::{Judgement, Plan, Verdict, compose};
-pub use references::{LiveSecret, live_secret};
+pub use plan::{InstallationJudgement, Judgement, Plan, Verdict, compose};
+pub use references::{LiveSecret, Unresolved, live_secret};
 pub use rollout::Rollout;
 pub use secret_name::NameKey;
 pub use snapshot::{Cloud, Lookup, Settings, Snapshot};

@@ -9,7 +9,7 @@ use crate::api::{
 
 use super::{
     Demand, Lookup, PlainValue, Snapshot, Value, azure_sso,
-    deployment::{Claim, DeploymentPlan, plan_deployment},
+    deployment::{Claim, DeploymentPlan, SetElsewhere, plan_deployment},
     installation::{Claims, Target, key_of, problems, undecodable},
     references::Unresolved,
 };
@@ -73,10 +73,14 @@ pub struct Judgement {
     pub accepted: Verdict,
     /// ReferencesResolved.
     pub references: Verdict,
+    /// What makes ReferencesResolved False, one by one.
+    pub unresolved: Vec<Unresolved>,
     /// Delivered, if every Deployment in `deployments` can be written.
     pub delivered: Verdict,
     /// The Deployments it is on, or wants to be on.
     pub deployments: BTreeSet<String>,
+    /// What it asks for and somebody else sets too, whether or not that is in the way.
+    pub set_elsewhere: Vec<SetElsewhere>,
     /// Its own part of status.
     pub details: Details,
 }
@@ -131,13 +135,13 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The value of a reference, or a note that there is none.
-    pub fn resolved(&mut self, value: Result<Value, Unresolved>) -> Option<Value> {
+    /// The value of the reference at `path`, or a note that there is none.
+    pub fn resolved(&mut self, path: &str, value: Result<Value, Unresolved>) -> Option<Value> {
         match value {
             Ok(value) => {
                 if let Value::Placeholder(what) = &value {
                     let message = format!("{what} is not in the input, so its value could not be checked");
-                    self.problems.push(Problem::warning("spec", Code::NotInInput, message));
+                    self.problems.push(Problem::warning(path, Code::NotInInput, message));
                 }
                 Some(value)
             }
@@ -256,15 +260,23 @@ fn judge(snapshot: &Snapshot, claims: &Claims<'_>, targets: &[Target], suspended
                 .map(|target| target.deployment.clone())
                 .collect();
             let blocked = !accepted.is_true() || !references.is_true();
+            let suspended = suspended || resource.suspended();
             let judgement = Judgement {
                 meta: meta.clone(),
                 previous: resource.status.clone(),
-                suspended: suspended || resource.suspended(),
-                delivered: Verdict::pending(if blocked { "not judged while the conditions above are not met" } else { "" }),
+                suspended,
+                delivered: Verdict::pending(match (blocked, suspended) {
+                    (true, _) => "not judged while the conditions above are not met",
+                    (false, true) => "not judged while suspended",
+                    // Where the Deployments are known, each says more.
+                    (false, false) => "not judged while the TimbrInstallation cannot be read",
+                }),
                 problems,
                 accepted,
                 references,
+                unresolved: asked.unresolved,
                 deployments,
+                set_elsewhere: vec![],
                 details,
             };
             let active = !blocked && !judgement.suspended;

@@ -138,6 +138,13 @@ fn delivered(
         };
         delivered.extend(on_deployment(judgement, deployment, before, *generation, *changed));
     }
+    // While nobody knows its installation's Deployments, nothing is taken off any: what stood on
+    // those that are not in this plan stays there.
+    if judgement.deployments.is_empty() {
+        let planned = |there: &&Delivered| plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
+        let stays = before.into_iter().flat_map(|before| &before.delivered).filter(|there| !planned(there));
+        delivered.extend(stays.cloned());
+    }
     delivered
 }
 

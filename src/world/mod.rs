@@ -7,10 +7,12 @@
 //! (unrelated Secrets and Deployments not at all), is kept by namespace, is fed by several watches,
 //! and notices on a relist what has gone while nobody watched.
 
+mod describe;
 mod index;
 mod read;
 mod watch;
 
+pub use describe::describe;
 pub use index::Index;
 pub use read::Reader;
 pub use watch::{Scope, Sync, api_resource, watch_all};

@@ -13,7 +13,7 @@ use crate::compose::{
     InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment, live_secret, needs,
 };
 
-use super::index::Index;
+use super::{describe, index::Index};
 
 /// Longest time for one read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,12 +31,12 @@ pub struct Reader {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The API server refused or failed.
-    #[error("cannot read {what}: {source}")]
+    #[error("cannot read {what}: {}", describe(.source))]
     Api {
         /// What was read.
         what: String,
         /// Why not.
-        source: Box<kube::Error>,
+        source: kube::Error,
     },
     /// No answer in time.
     #[error("cannot read {0}: no answer within 10 seconds")]
@@ -94,7 +94,7 @@ impl Reader {
             Ok(Ok(Some(object))) => Ok(Lookup::Found(object)),
             Ok(Ok(None)) => Ok(Lookup::Missing),
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => Ok(Lookup::Forbidden),
-            Ok(Err(error)) => Err(ReadError::Api { what: what(), source: Box::new(error) }),
+            Ok(Err(error)) => Err(ReadError::Api { what: what(), source: error }),
             Err(_) => Err(ReadError::TimedOut(what())),
         }
     }

@@ -23,7 +23,10 @@ use crate::{
     compose::InstallationKey,
 };
 
-use super::index::{Change, Index, Known};
+use super::{
+    describe,
+    index::{Change, Index, Known},
+};
 
 /// Items a page of a list: bounds the memory that a list takes.
 const PAGE: u32 = 100;
@@ -242,8 +245,9 @@ impl Feed {
             }
             Ok(watcher::Event::InitDone) => self.listed(),
             Err(error) => {
-                tracing::warn!(watch = self.source.name(), error = %chain(&error), "watch failed, trying again");
-                self.sync.fail(&self.source, chain(&error));
+                let error = describe(&error);
+                tracing::warn!(watch = self.source.name(), error, "watch failed, trying again");
+                self.sync.fail(&self.source, error);
             }
         }
     }
@@ -284,18 +288,4 @@ impl Feed {
             let _ = self.triggers.send(key);
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }

@@ -53,7 +53,8 @@ impl Lab {
                 "subjects": subject,
             })
         };
-        self.apply(&binding("timbr-identity-operator")).await;
+        let binding = binding("timbr-identity-operator").to_string();
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding)).await.ok();
     }
 
     /// Applies a manifest as admin, as a person would.

@@ -1,5 +1,7 @@
 //! The operator on a real control plane, under its own user, never as admin.
 
+#[path = "../bad_input/mod.rs"]
+mod bad_input;
 mod canary;
 mod conflicts;
 mod crash;
@@ -12,5 +14,7 @@ mod fixtures;
 mod harness;
 mod installations;
 mod references;
+mod refusals;
 mod restart;
 mod rollout;
+mod scopes;

@@ -113,3 +113,30 @@ async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
     assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], before["metadata"]["generation"]);
     assert_eq!(lab.writes().await.of("deployments").len(), 1);
 }
+
+#[tokio::test]
+async fn a_deployment_replaced_between_look_and_apply_is_not_mistaken_for_the_old_one() {
+    let lab = Lab::new("mid-flight").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let proxy = lab.plane.proxy();
+    let hook = testkit::Hook::new();
+    let there = std::sync::Arc::clone(&hook);
+    proxy.on_write(move |call| {
+        if call.resource == "deployments" { testkit::Action::HoldBefore(std::sync::Arc::clone(&there)) } else { testkit::Action::Pass }
+    });
+    let operator = lab.launch(lab.account.kubeconfig_at(proxy.url()), &[]).await;
+    hook.reached().await;
+    lab.kubectl(&["delete", PLATFORM, "--wait=true"]).await;
+    // Gone: the apply that is on its way must not create a Deployment of fragments.
+    proxy.pass();
+    hook.release();
+    lab.wait_condition(SSO, "Delivered", "False", "DeploymentNotFound").await;
+    assert_eq!(lab.kubectl(&["get", "deployments", "-o", "name"]).await, "");
+    lab.apply(&platform()).await;
+    lab.wait(SSO, "Ready").await;
+    operator.stop().await;
+    let codes: Vec<u16> = lab.writes().await.of("deployments").iter().map(|write| write.code).collect();
+    assert_eq!(codes, [409, 200]);
+}

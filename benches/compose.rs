@@ -1,0 +1,97 @@
+//! How long a look at an installation takes to decide: the target is 50 µs for ten resources.
+//!
+//! Two worst cases: ten resources that all want one installation, of which one has everything set and
+//! nine are in its way; and ten installations of one namespace with a resource each.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use timbr_identity::{
+    api::{PasswordLogin, SelfRegistration, UserIdentity},
+    compose::{Lookup, compose, events, statuses},
+};
+
+#[allow(dead_code)]
+#[path = "../tests/compose/fixtures.rs"]
+mod fixtures;
+#[allow(dead_code)]
+#[path = "../tests/compose/world.rs"]
+mod world;
+
+use fixtures::{PLATFORM, at, azure_sso, azure_sso_spec, deployment, installation, installation_ref, key, secret, secret_ref};
+use world::World;
+
+/// A Timbr with as many variables of its own as an ordinary one has.
+fn timbr(world: &mut World, name: &str) {
+    let names: Vec<String> = (0..30).map(|i| format!("TIMBR_SETTING_{i}")).collect();
+    let env: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "on")).collect();
+    world.deployments.insert(name.to_owned(), Lookup::Found(deployment(PLATFORM, &env)));
+}
+
+/// Ten resources of one installation.
+fn one_installation() -> World {
+    let mut world = World { installations: vec![installation("a", PLATFORM)], ..World::default() };
+    for name in [PLATFORM, "a-server", "a-api"] {
+        timbr(&mut world, name);
+    }
+    for i in 0..10 {
+        let mut spec = azure_sso_spec();
+        spec.client_id = None;
+        spec.client_id_ref = Some(secret_ref("entra", "client-id"));
+        spec.user_identity = UserIdentity::UserPrincipalName;
+        spec.self_registration = Some(SelfRegistration { role: "viewer".to_owned(), allow_admin: false });
+        spec.password_login = Some(PasswordLogin::Enabled);
+        spec.installation_ref = Some(installation_ref("a"));
+        let mut sso = azure_sso(&format!("sso-{i}"), Ok(spec));
+        sso.meta.created = Some(at(i));
+        world.resources.push(sso);
+    }
+    let entra = secret(&[("client-secret", "x"), ("client-id", fixtures::CLIENT_ID)]);
+    world.secrets.insert("entra".to_owned(), Lookup::Found(entra));
+    world
+}
+
+/// Ten installations with a resource each.
+fn ten_installations() -> World {
+    let mut world = World::default();
+    for i in 0..10 {
+        let name = format!("timbr-{i}");
+        for component in ["platform", "server", "api"] {
+            timbr(&mut world, &format!("{name}-{component}"));
+        }
+        world.installations.push(installation(&name, &format!("{name}-platform")));
+        let mut spec = azure_sso_spec();
+        spec.installation_ref = Some(installation_ref(&name));
+        world.resources.push(azure_sso(&format!("sso-{i}"), Ok(spec)));
+    }
+    world.secrets.insert("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])));
+    world
+}
+
+fn benches(criterion: &mut Criterion) {
+    for (name, mut world, installation) in
+        [("one installation", one_installation(), "a"), ("ten installations", ten_installations(), "timbr-5")]
+    {
+        let key = key(Some(installation));
+        let cold = world.snapshot(&key);
+        assert!(compose(&cold).deployments.iter().any(|plan| plan.apply.is_some()), "there is something to write");
+        criterion.bench_function(&format!("compose/{name}, cold"), |bench| bench.iter(|| compose(black_box(&cold))));
+
+        world.look(at(0));
+        let outcomes = world.look(at(0)).into_iter().find(|look| look.key == key).map(|look| look.outcomes);
+        let (outcomes, steady) = (outcomes.expect("a look at the installation"), world.snapshot(&key));
+        assert!(compose(&steady).deployments.iter().all(|plan| plan.apply.is_none()), "there is nothing to write");
+        criterion.bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
+
+        let plan = compose(&steady);
+        criterion.bench_function(&format!("statuses/{name}, steady"), |bench| {
+            bench.iter(|| {
+                let statuses = statuses(black_box(&plan), &outcomes, at(60));
+                statuses.iter().map(|change| events(change).len()).sum::<usize>()
+            });
+        });
+    }
+}
+
+criterion_group!(group, benches);
+criterion_main!(group);

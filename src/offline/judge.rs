@@ -1,0 +1,131 @@
+//! The input as snapshots, one an installation, and what compose makes of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::{Object, Resource, Spec, TimbrInstallationSpec},
+    compose::{Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs},
+};
+
+use super::{
+    Document, Finding,
+    findings::of_installation,
+    objects::{Objects, Ours, Reader},
+};
+
+/// Everything there is to print about an input.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// The input.
+    pub documents: &'a [Document],
+    /// What of it concerns us.
+    pub(super) objects: Objects,
+    /// What is wrong with it: in the order of the input, then of paths.
+    pub findings: Vec<Finding>,
+    /// Its installations, sorted.
+    pub installations: Vec<Installation>,
+}
+
+/// An installation and its plan.
+#[derive(Debug)]
+pub struct Installation {
+    /// What compose saw.
+    pub snapshot: Snapshot,
+    /// What it made of that.
+    pub plan: Plan,
+}
+
+/// The resources of one namespace.
+#[derive(Debug, Default)]
+struct Namespace {
+    installations: Vec<Resource<TimbrInstallationSpec>>,
+    resources: Vec<Resource<Spec>>,
+}
+
+/// Judges an input; documents without a namespace count as in `namespace`.
+pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Settings) -> Judged<'a> {
+    let (objects, mut findings) = Reader::read(documents, namespace);
+    let mut installations = Vec::new();
+    for (name, here) in namespaces(&objects) {
+        let names: BTreeSet<&str> = here.installations.iter().map(|found| found.meta.name.as_str()).collect();
+        for key in keys(&name, &names) {
+            let snapshot = snapshot(key, &here, &objects, settings);
+            let plan = compose(&snapshot);
+            installations.push(Installation { snapshot, plan });
+        }
+    }
+    for installation in &installations {
+        findings.extend(of_installation(installation, documents, &objects));
+    }
+    findings.sort();
+    findings.dedup();
+    Judged { documents, objects, findings, installations }
+}
+
+fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {
+    let mut namespaces: BTreeMap<String, Namespace> = BTreeMap::new();
+    // A Deployment that carries our label is an installation too: what is ours on it may have to go.
+    for ((namespace, _), deployment) in &objects.deployments {
+        if deployment.live.managed.is_some() {
+            namespaces.entry(namespace.clone()).or_default();
+        }
+    }
+    for ours in &objects.ours {
+        let here = namespaces.entry(ours.object.meta().namespace.clone()).or_default();
+        match &ours.object {
+            Object::Installation(installation) => here.installations.push(installation.clone()),
+            Object::Resource(resource) => here.resources.extend(claimant(ours, resource)),
+        }
+    }
+    namespaces
+}
+
+/// The resource as compose is to see it.
+fn claimant(ours: &Ours, resource: &Resource<Spec>) -> Option<Resource<Spec>> {
+    // A guess at its place would accuse others.
+    if ours.adrift {
+        return None;
+    }
+    let mut resource = resource.clone();
+    // A cluster would not take it, so nothing of it is delivered; but it keeps its place, and what can
+    // be said of its references is said.
+    if let Ok(Spec::AzureSso(spec)) = &mut resource.spec {
+        spec.suspend |= ours.is_refused();
+    }
+    Some(resource)
+}
+
+fn snapshot(
+    key: crate::compose::InstallationKey,
+    here: &Namespace,
+    objects: &Objects,
+    settings: &Settings,
+) -> Snapshot {
+    let of = |name: &String| (key.namespace.clone(), name.clone());
+    let in_namespace = |(namespace, _): &&(String, String)| *namespace == key.namespace;
+    let managed = objects.deployments.iter().filter(|(name, found)| in_namespace(name) && found.live.managed.is_some());
+    let managed: BTreeSet<String> = managed.map(|((_, name), _)| name.clone()).collect();
+    let mut needs = needs(&key, &here.installations, &here.resources, &managed);
+    // Also for resources that belong to no installation: nothing that they name is missing here.
+    needs.secrets.extend(here.resources.iter().flat_map(secret_refs).map(|reference| reference.name.clone()));
+    // Ours too: their content decides whether a name can stay.
+    let ours = objects.secrets.iter().filter(|(name, found)| in_namespace(name) && found.ours);
+    needs.secrets.extend(ours.map(|((_, name), _)| name.clone()));
+    let deployments = needs.deployments.iter().map(|name| {
+        let found = objects.deployments.get(&of(name)).map(|found| found.live.clone());
+        (name.clone(), found.map_or(Lookup::NotInInput, Lookup::Found))
+    });
+    let secrets = needs.secrets.iter().map(|name| {
+        let found = objects.secrets.get(&of(name)).cloned();
+        (name.clone(), found.map_or(Lookup::NotInInput, Lookup::Found))
+    });
+    Snapshot {
+        settings: settings.clone(),
+        name_key: NameKey::Offline,
+        installations: here.installations.clone(),
+        resources: here.resources.clone(),
+        deployments: deployments.collect(),
+        secrets: secrets.collect(),
+        key: key.clone(),
+    }
+}

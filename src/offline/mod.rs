@@ -1,0 +1,21 @@
+//! `render` and `validate`: the engine on files, without a cluster.
+//!
+//! Files become documents ([`read`]), documents become objects and snapshots, and the same
+//! [`compose`](crate::compose::compose) as in the operator judges them ([`judge`]). Nothing is decided
+//! here. What is not in the input is unknown, not missing.
+
+mod finding;
+mod findings;
+mod input;
+mod judge;
+mod objects;
+mod render;
+mod schema;
+mod validate;
+
+pub use finding::Finding;
+pub use input::{Document, ReadError, read};
+pub use judge::{Installation, Judged, judge};
+pub use render::{compose_file, diff, env, manifests};
+pub use schema::{Checked, Checker, checker};
+pub use validate::{json, summary, text};

@@ -1,0 +1,14 @@
+//! The engine by its public interface: tables of cases, and properties that hold for every snapshot.
+//! No cluster, no runtime, no clock.
+
+mod age;
+mod conditions;
+mod event;
+mod failures;
+mod fixed_point;
+mod fixtures;
+mod last_good;
+mod order;
+mod random;
+mod safety;
+mod world;

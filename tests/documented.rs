@@ -1,0 +1,51 @@
+//! What users read is what the code says: every code and every reason has its entry in the
+//! documentation, and the CRDs that are shipped are those of the code.
+
+use std::path::{Path, PathBuf};
+
+use timbr_identity::{
+    api::{Code, Reason, crds},
+    yaml,
+};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The headings `### Name` of a document, sorted.
+fn entries(document: &str) -> Vec<String> {
+    let mut entries: Vec<String> =
+        read(document).lines().filter_map(|line| line.strip_prefix("### ")).map(|name| name.trim().to_owned()).collect();
+    entries.sort();
+    entries
+}
+
+fn sorted(names: impl Iterator<Item = &'static str>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_code_has_its_entry_and_no_entry_is_left_over() {
+    assert_eq!(entries("docs/problems.md"), sorted(Code::ALL.iter().map(|code| code.as_str())));
+}
+
+#[test]
+fn every_reason_has_its_entry_and_no_entry_is_left_over() {
+    assert_eq!(entries("docs/conditions.md"), sorted(Reason::ALL.iter().map(|reason| reason.as_str())));
+}
+
+#[test]
+fn the_crds_in_the_repository_are_those_of_the_code() {
+    const FILE: &str = "identity.timbr.ai.yaml";
+    let files = std::fs::read_dir(path("crds")).expect("crds/ can be read");
+    let files: Vec<_> = files.map(|file| file.expect("crds/ can be read").file_name()).collect();
+    assert_eq!(files, [FILE]);
+    let written = yaml::write_stream(&crds()).expect("CRDs can be written");
+    assert!(read(&format!("crds/{FILE}")) == written, "crds/{FILE} is out of date: run make crds");
+}

@@ -1,0 +1,16 @@
+//! `render` and `validate`, as people run them.
+
+#[path = "offline/by_hand.rs"]
+mod by_hand;
+#[path = "offline/input.rs"]
+mod input;
+#[path = "offline/references.rs"]
+mod references;
+#[path = "offline/render.rs"]
+mod render;
+#[path = "offline/run.rs"]
+mod run;
+#[path = "offline/validate.rs"]
+mod validate;
+
+mod bad_input;
