@@ -1,6 +1,11 @@
 //! The operator's own HTTP endpoints: `/livez`, `/readyz?verbose`, `/metrics`.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -51,6 +56,16 @@ pub fn metrics(metrics: Metrics) -> Router {
     Router::new().route("/metrics", get(text))
 }
 
+/// On a node without IPv6, all addresses are all IPv4 addresses.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await.map_err(|_| error)
+        }
+        bound => bound,
+    }
+}
+
 /// Serves `router` until `stop`; logs the address, which port 0 leaves to the system.
 ///
 /// # Errors
@@ -61,7 +76,7 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let listener = TcpListener::bind(address)
+    let listener = bind(address)
         .await
         .map_err(|error| anyhow::anyhow!("cannot listen on {address} for {name}: {error}; choose another with --{name}-bind"))?;
     let address = listener.local_addr()?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{Writer, name_key},
     compose::{NameKey, Settings},
-    controller::{Heartbeat, Reconciler, Timing, run},
+    controller::{Heartbeat, Reconciler, Runner, Timing},
     http::{self, Checks},
     metrics::Metrics,
     world::{Index, Reader, Scope, Sync, watch_all},
@@ -75,7 +75,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let instance = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     let writer = Writer::new(client, metrics.clone(), instance);
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone());
-    run(reconciler, triggered, sync, options.timing, options.concurrency, metrics, heartbeat, stop).await;
+    let (timing, concurrency) = (options.timing, options.concurrency);
+    Runner { reconciler, sync, timing, concurrency, metrics, heartbeat }.run(triggered, stop).await;
     drop(watches);
     for server in servers {
         // Keep-alive connections may outlive the wish to stop.

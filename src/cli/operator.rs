@@ -1,6 +1,6 @@
 //! `timbr-identity operator`.
 
-use std::{io::IsTerminal as _, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, io::IsTerminal as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -92,10 +92,12 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
         }
         on_signal.cancel();
     });
-    let scopes = match args.watch_namespaces.is_empty() {
-        true => [Scope::All].into(),
-        false => args.watch_namespaces.iter().cloned().map(Scope::Namespace).collect(),
-    };
+    // An empty environment variable names no namespace.
+    let named = args.watch_namespaces.iter().filter(|name| !name.is_empty());
+    let mut scopes: BTreeSet<Scope> = named.cloned().map(Scope::Namespace).collect();
+    if scopes.is_empty() {
+        scopes.insert(Scope::All);
+    }
     let options = Options {
         scopes,
         namespace: args.namespace,
@@ -121,7 +123,9 @@ fn init_logging(args: &Args) -> anyhow::Result<()> {
     tracing_subscriber::registry().with(logs.with_filter(bodies)).with(filter).init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = message.unwrap_or("no message");
         tracing::error!(location, message, "panic");
     }));
     Ok(())

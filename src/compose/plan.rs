@@ -9,9 +9,11 @@ use crate::api::{
 
 use super::{
     Demand, Lookup, PlainValue, Snapshot, Value, azure_sso,
-    deployment::{Claim, DeploymentPlan, SetElsewhere, plan_deployment},
+    deployment::{Claim, DeploymentPlan, plan_deployment},
+    hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, key_of, problems, undecodable},
     references::Unresolved,
+    site::Site,
 };
 
 /// Everything there is to do and to say about an installation.
@@ -167,19 +169,14 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
 
     let (mut judgements, mut asked) = judge(snapshot, &claims, &targets, suspended);
 
-    // Two components may share a Deployment: one plan, one apply, each Deployment once.
-    let mut planned = BTreeSet::new();
-    let mut order: Vec<&str> = targets.iter().map(|target| target.deployment.as_str()).collect();
-    order.extend(snapshot.deployments.keys().map(String::as_str).filter(|name| is_given_up(&claims, snapshot, name)));
-    let mut deployments = Vec::new();
-    for name in order {
-        if !planned.insert(name) || !is_ours(&claims, snapshot, name) {
-            continue;
-        }
-        let here: Vec<&Target> = targets.iter().filter(|target| target.deployment == name).collect();
-        let lookup = snapshot.deployments.get(name).unwrap_or(&Lookup::Missing);
-        deployments.extend(plan_deployment(snapshot, name, lookup, &here, &mut judgements, &mut asked));
-    }
+    // Two components may share a Deployment: one site, one plan, one apply.
+    let mut names: Vec<&str> = targets.iter().map(|target| target.deployment.as_str()).collect();
+    names.extend(snapshot.deployments.keys().map(String::as_str).filter(|name| is_given_up(&claims, snapshot, name)));
+    let mut seen = BTreeSet::new();
+    let ours = names.into_iter().filter(|name| seen.insert(*name) && is_ours(&claims, snapshot, name));
+    let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
+    judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
+    let deployments = sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked)).collect();
     let installation = installation.map(|installation| judge_installation(installation, &claims, &targets, snapshot));
     Plan { deployments, resources: judgements, installation }
 }

@@ -14,7 +14,7 @@ use crate::api::Sensitive;
 #[derive(Clone)]
 pub enum NameKey {
     /// The operator's key.
-    Key(hmac::Key),
+    Key(Box<hmac::Key>),
     /// Offline there is no key, and no hash is computed: the suffix is the word `offline`.
     Offline,
 }
@@ -22,7 +22,7 @@ pub enum NameKey {
 impl NameKey {
     /// The operator's key, from the 32 bytes in its Secret.
     pub fn new(bytes: &[u8]) -> Self {
-        Self::Key(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        Self::Key(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
     /// The suffix for a Deployment's container and content: ten hex digits.

@@ -11,4 +11,4 @@ mod runner;
 
 pub use queue::Timing;
 pub use reconcile::Reconciler;
-pub use runner::{Heartbeat, run};
+pub use runner::{Heartbeat, Runner};

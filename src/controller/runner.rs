@@ -48,18 +48,26 @@ fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Runs until `stop`, then lets running reconciliations end. Nothing runs before the watches have
-/// listed everything once.
-pub async fn run(
-    reconciler: Reconciler,
-    mut triggers: mpsc::UnboundedReceiver<InstallationKey>,
-    sync: Arc<Sync>,
-    timing: Timing,
-    concurrency: usize,
-    metrics: Metrics,
-    heartbeat: Heartbeat,
-    stop: CancellationToken,
-) {
+/// Works off the queue.
+pub struct Runner {
+    /// Looks at an installation.
+    pub reconciler: Reconciler,
+    /// Nothing runs before the watches have listed everything once.
+    pub sync: Arc<Sync>,
+    /// Debounce.
+    pub timing: Timing,
+    /// Installations looked at at the same time.
+    pub concurrency: usize,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Tells `/livez` that the loop turns.
+    pub heartbeat: Heartbeat,
+}
+
+impl Runner {
+    /// Runs until `stop`, then lets running reconciliations end.
+    pub async fn run(self, mut triggers: mpsc::UnboundedReceiver<InstallationKey>, stop: CancellationToken) {
+        let Self { reconciler, sync, timing, concurrency, metrics, heartbeat } = self;
     let mut queue = Queue::new(timing);
     let mut failures: HashMap<InstallationKey, u32> = HashMap::new();
     let mut running: JoinSet<(InstallationKey, Next)> = JoinSet::new();
@@ -92,6 +100,7 @@ pub async fn run(
     if tokio::time::timeout(DRAIN, drain).await.is_err() {
         tracing::warn!("stopping although reconciliations are still running");
     }
+}
 }
 
 fn requeue(queue: &mut Queue<InstallationKey>, failures: &mut HashMap<InstallationKey, u32>, key: InstallationKey, next: Next) {

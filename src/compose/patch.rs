@@ -1,0 +1,55 @@
+//! The server-side apply of a Deployment, and whether one is needed at all.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value as Json, json};
+
+use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED};
+
+use super::{Attribution, LiveDeployment, PlannedContainer, Snapshot, ownership::Place};
+
+/// Whether the live object says all that we would say, and our manager owns exactly that.
+pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attribution: &Attribution) -> bool {
+    let places: BTreeSet<Place> = planned
+        .iter()
+        .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
+        .collect();
+    if places != live.ownership.ours {
+        return false;
+    }
+    let as_planned = planned.iter().all(|container| {
+        live.container(&container.name).is_some_and(|there| {
+            container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value)))
+        })
+    });
+    let metadata = if planned.is_empty() {
+        !live.ownership.metadata
+    } else {
+        live.ownership.metadata
+            && live.managed.as_deref() == Some("true")
+            && live.delivered.as_deref() == Some(&attribution.write())
+    };
+    as_planned && metadata
+}
+
+/// The server-side apply. What it does not list and we own is released.
+pub fn patch(snapshot: &Snapshot, name: &str, uid: Option<&str>, planned: &[PlannedContainer], attribution: &Attribution) -> Json {
+    let mut patch = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": snapshot.key.namespace},
+    });
+    if let Some(uid) = uid {
+        patch["metadata"]["uid"] = uid.into();
+    }
+    if !planned.is_empty() {
+        patch["metadata"]["labels"] = json!({LABEL_MANAGED: "true"});
+        patch["metadata"]["annotations"] = json!({ANNOTATION_DELIVERED: attribution.write()});
+        let containers: Vec<Json> = planned
+            .iter()
+            .map(|container| json!({"name": container.name, "env": container.env.iter().map(super::EnvEntry::json).collect::<Vec<_>>()}))
+            .collect();
+        patch["spec"] = json!({"template": {"spec": {"containers": containers}}});
+    }
+    patch
+}
