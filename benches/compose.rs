@@ -18,7 +18,9 @@ mod fixtures;
 #[path = "../tests/compose/world.rs"]
 mod world;
 
-use fixtures::{PLATFORM, at, azure_sso, azure_sso_spec, deployment, installation, installation_ref, key, secret, secret_ref};
+use fixtures::{
+    PLATFORM, at, azure_sso, azure_sso_spec, deployment, installation, installation_ref, key, secret, secret_ref,
+};
 use world::World;
 
 /// A Timbr with as many variables of its own as an ordinary one has.
@@ -81,7 +83,8 @@ fn benches(criterion: &mut Criterion) {
         let outcomes = world.look(at(0)).into_iter().find(|look| look.key == key).map(|look| look.outcomes);
         let (outcomes, steady) = (outcomes.expect("a look at the installation"), world.snapshot(&key));
         assert!(compose(&steady).deployments.iter().all(|plan| plan.apply.is_none()), "there is nothing to write");
-        criterion.bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
+        criterion
+            .bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
 
         let plan = compose(&steady);
         criterion.bench_function(&format!("statuses/{name}, steady"), |bench| {

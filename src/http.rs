@@ -26,7 +26,11 @@ pub type Checks = Arc<dyn Fn() -> BTreeMap<String, Result<(), String>> + Send + 
 /// `/livez` and `/readyz`.
 pub fn health(heartbeat: Heartbeat, checks: Checks) -> Router {
     let alive = move || async move {
-        if heartbeat.is_alive() { (StatusCode::OK, "ok\n") } else { (StatusCode::INTERNAL_SERVER_ERROR, "the work queue does not turn\n") }
+        if heartbeat.is_alive() {
+            (StatusCode::OK, "ok\n")
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, "the work queue does not turn\n")
+        }
     };
     Router::new().route("/livez", get(alive)).route("/readyz", get(ready)).with_state(checks)
 }
@@ -35,7 +39,8 @@ async fn ready(State(checks): State<Checks>, RawQuery(query): RawQuery) -> Respo
     let checks = checks();
     let ready = checks.values().all(Result::is_ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let verbose = query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
+    let verbose =
+        query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
     let mut body = String::new();
     for (name, state) in checks.iter().filter(|(_, state)| verbose || state.is_err()) {
         body += &match state {
@@ -76,9 +81,9 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let listener = bind(address)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {address} for {name}: {error}; choose another with --{name}-bind"))?;
+    let listener = bind(address).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {address} for {name}: {error}; choose another with --{name}-bind")
+    })?;
     let address = listener.local_addr()?;
     tracing::info!(server = name, %address, "listening");
     Ok(tokio::spawn(async move {

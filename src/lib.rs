@@ -5,11 +5,11 @@
 //! YAML, schemas and the commands that need no cluster; with `operator` the rooms that talk to one.
 
 pub mod api;
-pub mod compose;
 #[cfg(feature = "operator")]
 mod apply;
 #[cfg(feature = "offline")]
 pub mod cli;
+pub mod compose;
 #[cfg(feature = "operator")]
 mod controller;
 #[cfg(feature = "operator")]

@@ -49,12 +49,11 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 /// When it cannot begin: no cluster is configured, or an address is taken. Whatever fails later is
 /// tried again.
 pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut config = Config::infer()
-        .await
-        .context("no cluster is configured: run in a cluster, or set KUBECONFIG")?;
+    let mut config = Config::infer().await.context("no cluster is configured: run in a cluster, or set KUBECONFIG")?;
     // kube's own retries repeat every verb, writes too; back-off is the queue's.
     config.default_retry = false;
-    let namespace = options.namespace.clone().or_else(pod_namespace).unwrap_or_else(|| config.default_namespace.clone());
+    let namespace =
+        options.namespace.clone().or_else(pod_namespace).unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
 
     let metrics = Metrics::default();
@@ -62,7 +61,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let sync = Arc::new(Sync::default());
     let key_state = Arc::new(Mutex::new(Err("not read yet".to_owned())));
     let checks = checks(&sync, &key_state, &stop);
-    let mut servers = vec![http::serve("health", options.health, http::health(heartbeat.clone(), checks), stop.clone()).await?];
+    let mut servers =
+        vec![http::serve("health", options.health, http::health(heartbeat.clone(), checks), stop.clone()).await?];
     servers.push(http::serve("metrics", options.metrics, http::metrics(metrics.clone()), stop.clone()).await?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, scopes = ?options.scopes, "starting");
 
@@ -72,7 +72,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     drop(triggers);
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
-    let instance = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
+    let instance =
+        std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     let writer = Writer::new(client, metrics.clone(), instance);
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone());
     let (timing, concurrency) = (options.timing, options.concurrency);
@@ -109,7 +110,12 @@ fn checks(sync: &Arc<Sync>, key_state: &KeyState, stop: &CancellationToken) -> C
 }
 
 /// Without the key nothing is written, so nothing is begun. `None`: asked to stop meanwhile.
-async fn wait_for_name_key(client: &Client, namespace: &str, state: &KeyState, stop: &CancellationToken) -> Option<NameKey> {
+async fn wait_for_name_key(
+    client: &Client,
+    namespace: &str,
+    state: &KeyState,
+    stop: &CancellationToken,
+) -> Option<NameKey> {
     loop {
         match name_key(client, namespace).await {
             Ok(key) => {

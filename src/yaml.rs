@@ -57,9 +57,7 @@ pub struct Error {
 
 impl Error {
     fn place(&self) -> String {
-        self.document
-            .map(|number| format!(" (document {number})"))
-            .unwrap_or_default()
+        self.document.map(|number| format!(" (document {number})")).unwrap_or_default()
     }
 }
 
@@ -72,8 +70,8 @@ enum Problem {
         u32::from(*.0)
     )]
     Character(char),
-    #[error("only a comment may follow `---`, not `{0}`")]
-    Separator(String),
+    #[error("only a comment may follow `---` on its line")]
+    Separator,
     #[error("the document has ended; the next one starts with a `---` line")]
     Trailing,
     #[error("the key `{0}` is written twice")]
@@ -82,8 +80,9 @@ enum Problem {
     Key(&'static str),
     #[error("`<<` takes a mapping or a list of mappings")]
     Merge,
-    #[error("`{text}` is not of the type that its tag !!{tag} says")]
-    Tag { text: String, tag: String },
+    // Without the text: errors are printed, and it may be a secret.
+    #[error("the value is not of the type that its tag !!{0} says")]
+    Tag(String),
     #[error("!!binary is not supported; Kubernetes takes base64 as plain text")]
     Binary,
     #[error("`{0}` is a number that JSON, and so Kubernetes, doesn't have")]
@@ -99,11 +98,7 @@ enum Problem {
 impl Problem {
     /// The problem with its line, in the text as a whole.
     fn at(self, line: usize) -> Error {
-        Error {
-            line,
-            document: None,
-            problem: self,
-        }
+        Error { line, document: None, problem: self }
     }
 }
 
@@ -140,15 +135,8 @@ pub fn read(text: &str) -> Result<Vec<Document>, Error> {
     let several = parts.len() > 1;
     let mut documents = Vec::new();
     for (part, number) in parts.iter().zip(1..) {
-        let read = Reader::read(part).map_err(|error| Error {
-            document: several.then_some(number),
-            ..error
-        })?;
-        documents.extend(read.map(|(line, value)| Document {
-            number,
-            line,
-            value,
-        }));
+        let read = Reader::read(part).map_err(|error| Error { document: several.then_some(number), ..error })?;
+        documents.extend(read.map(|(line, value)| Document { number, line, value }));
     }
     Ok(documents)
 }
@@ -173,15 +161,9 @@ fn read_json(text: &str) -> Result<Option<Vec<Document>>, Error> {
             None => return Ok(Some(documents)),
             Some(Ok(tree)) => {
                 let number = documents.len() + 1;
-                let value = tree.into_value().map_err(|problem| Error {
-                    document: Some(number),
-                    ..problem.at(line)
-                })?;
-                documents.push(Document {
-                    number,
-                    line,
-                    value,
-                });
+                let value =
+                    tree.into_value().map_err(|problem| Error { document: Some(number), ..problem.at(line) })?;
+                documents.push(Document { number, line, value });
             }
             Some(Err(_)) if documents.len() < 2 => return Ok(None),
             Some(Err(error)) => {
@@ -219,11 +201,7 @@ impl Tree {
                 .or_else(|| number.as_f64().and_then(float))
                 .ok_or_else(|| Problem::NotFinite(number.to_string()))?,
             Self::Text(text) => text.into(),
-            Self::List(items) => items
-                .into_iter()
-                .map(Self::into_value)
-                .collect::<Result<Vec<_>, _>>()?
-                .into(),
+            Self::List(items) => items.into_iter().map(Self::into_value).collect::<Result<Vec<_>, _>>()?.into(),
             Self::Map(entries) => {
                 let mut map = Map::new();
                 for (key, tree) in entries {
@@ -315,25 +293,19 @@ fn split(text: &str) -> Result<Vec<Part<'_>>, Error> {
         if let Some(rest) = line.strip_prefix("---") {
             let rest = rest.trim();
             if !rest.is_empty() && !rest.starts_with('#') {
-                return Err(Problem::Separator(rest.to_owned()).at(number));
+                return Err(Problem::Separator.at(number));
             }
             let part = &text[start..offset];
             let blank = |line: &str| matches!(line.trim().chars().next(), None | Some('#'));
             if start > 0 || !part.lines().all(blank) {
-                parts.push(Part {
-                    line: start_line,
-                    text: part,
-                });
+                parts.push(Part { line: start_line, text: part });
             }
             start = offset + line.len();
             start_line = number + 1;
         }
         offset += line.len();
     }
-    parts.push(Part {
-        line: start_line,
-        text: &text[start..],
-    });
+    parts.push(Part { line: start_line, text: &text[start..] });
     Ok(parts)
 }
 
@@ -368,11 +340,7 @@ struct Node {
 impl Node {
     fn new(value: Value) -> Self {
         let text = value.as_str().map_or(0, str::len);
-        Self {
-            value,
-            cost: NODE_COST + text,
-            depth: 0,
-        }
+        Self { value, cost: NODE_COST + text, depth: 0 }
     }
 }
 
@@ -438,11 +406,7 @@ impl<'t> Reader<'t> {
             Event::Alias(id) => self.alias(id, line, depth)?,
             Event::Scalar(text, style, _, tag) => {
                 let scalar = Scalar::new(&text, style, tag.as_deref());
-                Node::new(
-                    scalar
-                        .and_then(|scalar| scalar.into_value(&text))
-                        .map_err(|problem| problem.at(line))?,
-                )
+                Node::new(scalar.and_then(|scalar| scalar.into_value(&text)).map_err(|problem| problem.at(line))?)
             }
             Event::SequenceStart(..) => self.sequence(line, depth + 1)?,
             Event::MappingStart(..) => self.mapping(line, depth + 1)?,
@@ -483,11 +447,7 @@ impl<'t> Reader<'t> {
             below = below.max(node.depth);
             values.push(node.value);
         }
-        Ok(Node {
-            value: values.into(),
-            cost,
-            depth: below + 1,
-        })
+        Ok(Node { value: values.into(), cost, depth: below + 1 })
     }
 
     fn mapping(&mut self, line: usize, depth: usize) -> Result<Node, Error> {
@@ -502,11 +462,7 @@ impl<'t> Reader<'t> {
                 break;
             }
             let merges = is_merge(&key);
-            let key = if merges {
-                String::new()
-            } else {
-                self.key(key, key_line)?
-            };
+            let key = if merges { String::new() } else { self.key(key, key_line)? };
             let (event, line) = self.next()?;
             let listed = matches!(event, Event::SequenceStart(..));
             let node = self.node(event, line, depth)?;
@@ -534,19 +490,13 @@ impl<'t> Reader<'t> {
                 _ => return Err(Problem::Merge.at(line)),
             }
         }
-        Ok(Node {
-            value: map.into(),
-            cost,
-            depth: below + 1,
-        })
+        Ok(Node { value: map.into(), cost, depth: below + 1 })
     }
 
     fn key(&mut self, event: Event<'t>, line: usize) -> Result<String, Error> {
         let anchor = event.anchor_id();
         let key = match event {
-            Event::Scalar(text, style, _, tag) => {
-                Scalar::new(&text, style, tag.as_deref()).and_then(Scalar::into_key)
-            }
+            Event::Scalar(text, style, _, tag) => Scalar::new(&text, style, tag.as_deref()).and_then(Scalar::into_key),
             Event::Alias(id) => match self.alias(id, line, 0)?.value {
                 Value::String(text) => Ok(text),
                 _ => Err(Problem::Key("an alias of anything but a string")),
@@ -563,9 +513,7 @@ impl<'t> Reader<'t> {
 
 /// Takes a copy of a node, before it is made, out of the budget.
 fn pay(budget: &mut usize, node: &Node, line: usize) -> Result<(), Error> {
-    *budget = budget
-        .checked_sub(node.cost)
-        .ok_or_else(|| Problem::Copies.at(line))?;
+    *budget = budget.checked_sub(node.cost).ok_or_else(|| Problem::Copies.at(line))?;
     Ok(())
 }
 
@@ -573,10 +521,7 @@ fn is_merge(key: &Event<'_>) -> bool {
     match key {
         Event::Scalar(text, style, _, tag) if text == "<<" => match tag {
             None => *style == ScalarStyle::Plain,
-            Some(tag) => {
-                tag.original() == "!"
-                    || tag.suffix_in_namespace(CORE_TAGS).as_deref() == Some("merge")
-            }
+            Some(tag) => tag.original() == "!" || tag.suffix_in_namespace(CORE_TAGS).as_deref() == Some("merge"),
         },
         _ => false,
     }
@@ -612,10 +557,7 @@ impl Scalar {
             | (Some("float"), scalar @ Self::Float(_)) => Ok(scalar),
             #[expect(clippy::cast_precision_loss, reason = "what the tag asks for")]
             (Some("float"), Self::Integer(integer)) => Ok(Self::Float(integer as f64)),
-            (Some(name @ ("null" | "bool" | "int" | "float")), _) => Err(Problem::Tag {
-                text: text.to_owned(),
-                tag: name.to_owned(),
-            }),
+            (Some(name @ ("null" | "bool" | "int" | "float")), _) => Err(Problem::Tag(name.to_owned())),
             // A tag of an application, or the tag of a string, or of a date, which is one in JSON.
             _ => Ok(Self::Text(text.to_owned())),
         }
@@ -628,8 +570,7 @@ impl Scalar {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
                 return Self::Bool(true);
             }
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
-            | "OFF" => {
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
                 return Self::Bool(false);
             }
             ".nan" | ".NaN" | ".NAN" => return Self::Float(f64::NAN),
@@ -676,12 +617,9 @@ impl Scalar {
 
 /// The stricter rule for numbers that start with a dot.
 fn underscores_are_between_digits(text: &str) -> bool {
-    text.split('_')
-        .zip(text.split('_').skip(1))
-        .all(|(left, right)| {
-            left.ends_with(|c: char| c.is_ascii_digit())
-                && right.starts_with(|c: char| c.is_ascii_digit())
-        })
+    text.split('_').zip(text.split('_').skip(1)).all(|(left, right)| {
+        left.ends_with(|c: char| c.is_ascii_digit()) && right.starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 /// The number that a text without underscores is to kubectl's reader.
@@ -710,20 +648,11 @@ fn number(text: &str) -> Option<Scalar> {
         }
     }
     // Rust's `inf` and `nan` are text here, and so is what is too large for a float.
-    if text
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-    {
-        return text
-            .parse()
-            .ok()
-            .filter(|float: &f64| float.is_finite())
-            .map(Scalar::Float);
+    if text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+        return text.parse().ok().filter(|float: &f64| float.is_finite()).map(Scalar::Float);
     }
     // An oddity of kubectl's reader: a sign may also stand behind `0b`.
-    i64::from_str_radix(text.strip_prefix("0b")?, 2)
-        .ok()
-        .map(Scalar::Integer)
+    i64::from_str_radix(text.strip_prefix("0b")?, 2).ok().map(Scalar::Integer)
 }
 
 /// A float on its way through JSON, where `1.0` and `1e3` are written `1` and `1000` and so are
@@ -799,11 +728,7 @@ pub fn write_stream<T: Serialize>(values: &[T]) -> Result<String, WriteError> {
 }
 
 /// Writes the entries of a map, of which the first starts where `out` ends.
-fn write_map(
-    out: &mut String,
-    entries: &[(String, Tree)],
-    indent: usize,
-) -> Result<(), WriteError> {
+fn write_map(out: &mut String, entries: &[(String, Tree)], indent: usize) -> Result<(), WriteError> {
     for (index, (key, tree)) in entries.iter().enumerate() {
         if index > 0 {
             indent_by(out, indent);
@@ -897,9 +822,7 @@ fn reads_well_as_block(text: &str) -> bool {
     text.contains('\n')
         && !text.starts_with(['\n', ' '])
         && !text.split('\n').any(|line| line.ends_with(' '))
-        && text
-            .chars()
-            .all(|c| stands_for_itself(c) && !matches!(c, '\t' | '\r'))
+        && text.chars().all(|c| stands_for_itself(c) && !matches!(c, '\t' | '\r'))
 }
 
 /// A string on one line: plain where every reader takes that for this string, else in quotes.

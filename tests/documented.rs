@@ -18,8 +18,11 @@ fn read(name: &str) -> String {
 
 /// The headings `### Name` of a document, sorted.
 fn entries(document: &str) -> Vec<String> {
-    let mut entries: Vec<String> =
-        read(document).lines().filter_map(|line| line.strip_prefix("### ")).map(|name| name.trim().to_owned()).collect();
+    let mut entries: Vec<String> = read(document)
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(|name| name.trim().to_owned())
+        .collect();
     entries.sort();
     entries
 }

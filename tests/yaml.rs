@@ -16,8 +16,7 @@ use timbr_identity::yaml::{read, write, write_stream};
 /// The pinned kubectl.
 fn kubectl() -> &'static Path {
     static KUBECTL: LazyLock<PathBuf> = LazyLock::new(|| {
-        let given =
-            std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join("kubectl"));
+        let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join("kubectl"));
         if let Some(given) = given.filter(|path| path.exists()) {
             return given;
         }
@@ -35,17 +34,7 @@ fn kubectl() -> &'static Path {
 /// takes objects of any kind and needs no cluster.
 fn kubectl_reads(text: &str) -> Result<Vec<Value>, String> {
     let mut child = Command::new(kubectl())
-        .args([
-            "patch",
-            "--local",
-            "-f",
-            "-",
-            "--type=merge",
-            "-p",
-            "{}",
-            "-o",
-            "json",
-        ])
+        .args(["patch", "--local", "-f", "-", "--type=merge", "-p", "{}", "-o", "json"])
         .env("KUBECONFIG", "")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -63,11 +52,7 @@ fn kubectl_reads(text: &str) -> Result<Vec<Value>, String> {
     }
     serde_json::Deserializer::from_slice(&output.stdout)
         .into_iter::<Value>()
-        .map(|object| {
-            Ok(with_kubernetes_numbers(
-                object.expect("kubectl prints JSON"),
-            ))
-        })
+        .map(|object| Ok(with_kubernetes_numbers(object.expect("kubectl prints JSON"))))
         .collect()
 }
 
@@ -76,10 +61,9 @@ fn with_kubernetes_numbers(value: Value) -> Value {
     match value {
         Value::Number(number) if number.as_i64().is_none() => json!(number.as_f64()),
         Value::Array(items) => items.into_iter().map(with_kubernetes_numbers).collect(),
-        Value::Object(entries) => entries
-            .into_iter()
-            .map(|(key, value)| (key, with_kubernetes_numbers(value)))
-            .collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (key, with_kubernetes_numbers(value))).collect()
+        }
         other => other,
     }
 }
@@ -87,10 +71,7 @@ fn with_kubernetes_numbers(value: Value) -> Value {
 /// The values of a stream's documents.
 fn values(text: &str) -> Vec<Value> {
     let documents = read(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    documents
-        .into_iter()
-        .map(|document| document.value)
-        .collect()
+    documents.into_iter().map(|document| document.value).collect()
 }
 
 /// The value of a text that is one document.
@@ -128,9 +109,7 @@ fn scalars() -> Vec<(&'static str, Value)> {
     for text in words("y Y yes Yes YES true True TRUE on On ON").chain(["!!bool 'yes'"]) {
         table.push((text, json!(true)));
     }
-    for text in [
-        "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF",
-    ] {
+    for text in ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"] {
         table.push((text, json!(false)));
     }
     for (text, integer) in [
@@ -190,10 +169,7 @@ fn scalars() -> Vec<(&'static str, Value)> {
         ("18446744073709551615", 18_446_744_073_709_551_615.0),
         ("0xFFFFFFFFFFFFFFFF", 18_446_744_073_709_551_615.0),
         ("99999999999999999999", 1e20),
-        (
-            "0777777777777777777777777",
-            777_777_777_777_777_777_777_777.0,
-        ),
+        ("0777777777777777777777777", 777_777_777_777_777_777_777_777.0),
         ("!!float '1.5'", 1.5),
     ] {
         table.push((text, json!(float)));
@@ -214,10 +190,7 @@ fn scalars() -> Vec<(&'static str, Value)> {
         ("'~'", "~"),
         ("''", ""),
         ("'it''s'", "it's"),
-        (
-            r#""a\tb\n\x41\u00e9\U0001F600\e\0\N\L\P\_""#,
-            "a\tb\nAé😀\u{1b}\0\u{85}\u{2028}\u{2029}\u{a0}",
-        ),
+        (r#""a\tb\n\x41\u00e9\U0001F600\e\0\N\L\P\_""#, "a\tb\nAé😀\u{1b}\0\u{85}\u{2028}\u{2029}\u{a0}"),
         ("!!str 5", "5"),
         ("!!str", ""),
         ("!!str no", "no"),
@@ -283,10 +256,7 @@ fn lines() -> Vec<(&'static str, Value)> {
         ("a: 2\n<<: {a: 1, b: 1}", json!({"a": 1, "b": 1})),
         ("<<: [{a: 1}, {a: 2, b: 2}]", json!({"a": 1, "b": 2})),
         ("<<: {a: 1}\n<<: {a: 2}", json!({"a": 2})),
-        (
-            "x: &x {a: 1}\nd: {<<: *x, b: 2}",
-            json!({"x": {"a": 1}, "d": {"a": 1, "b": 2}}),
-        ),
+        ("x: &x {a: 1}\nd: {<<: *x, b: 2}", json!({"x": {"a": 1}, "d": {"a": 1, "b": 2}})),
         (
             "x: &x {a: 1}\nz: &z {<<: *x, b: 2}\nd: {<<: [*z, {c: 3}]}",
             json!({"x": {"a": 1}, "z": {"a": 1, "b": 2}, "d": {"a": 1, "b": 2, "c": 3}}),
@@ -295,19 +265,13 @@ fn lines() -> Vec<(&'static str, Value)> {
         ("!!merge <<: {a: 1}", json!({"a": 1})),
         ("a: <<", json!({"a": "<<"})),
         ("a: [1, [], {}, no]", json!({"a": [1, [], {}, false]})),
-        (
-            "a:\n- b\n- - c\n  - d\n- e: f\n  g: h",
-            json!({"a": ["b", ["c", "d"], {"e": "f", "g": "h"}]}),
-        ),
+        ("a:\n- b\n- - c\n  - d\n- e: f\n  g: h", json!({"a": ["b", ["c", "d"], {"e": "f", "g": "h"}]})),
         ("a: !!set {b, c}", json!({"a": {"b": null, "c": null}})),
         ("a: !app {b: c}", json!({"a": {"b": "c"}})),
         ("a: \"b\nc\"", json!({"a": "b c"})),
         ("a: [b: c]", json!({"a": [{"b": "c"}]})),
         ("a: {\"b\":1,'c':2}", json!({"a": {"b": 1, "c": 2}})),
-        (
-            "a: 1\r\nb: |\r\n  c\r\n  d\r",
-            json!({"a": 1, "b": "c\nd\n"}),
-        ),
+        ("a: 1\r\nb: |\r\n  c\r\n  d\r", json!({"a": 1, "b": "c\nd\n"})),
         ("a: 1\n...", json!({"a": 1})),
         ("a: 1\n...\n# the end", json!({"a": 1})),
         ("a: b# c # d", json!({"a": "b# c"})),
@@ -319,114 +283,48 @@ fn lines() -> Vec<(&'static str, Value)> {
 
 /// Lines that make no object, here and to kubectl, each with the sentence that says why.
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "a: .inf",
-        "line 4: `.inf` is a number that JSON, and so Kubernetes, doesn't have",
-    ),
-    (
-        "a: .nan",
-        "line 4: `.nan` is a number that JSON, and so Kubernetes, doesn't have",
-    ),
-    (
-        "a: !!int x",
-        "line 4: `x` is not of the type that its tag !!int says",
-    ),
-    (
-        "a: !!bool 1",
-        "line 4: `1` is not of the type that its tag !!bool says",
-    ),
-    (
-        "a: !!null x",
-        "line 4: `x` is not of the type that its tag !!null says",
-    ),
-    (
-        "a: !!float x",
-        "line 4: `x` is not of the type that its tag !!float says",
-    ),
+    ("a: .inf", "line 4: `.inf` is a number that JSON, and so Kubernetes, doesn't have"),
+    ("a: .nan", "line 4: `.nan` is a number that JSON, and so Kubernetes, doesn't have"),
+    ("a: !!int x", "line 4: the value is not of the type that its tag !!int says"),
+    ("a: !!bool 1", "line 4: `1` is not of the type that its tag !!bool says"),
+    ("a: !!null x", "line 4: the value is not of the type that its tag !!null says"),
+    ("a: !!float x", "line 4: the value is not of the type that its tag !!float says"),
     ("a: !b!c d", "line 4: the handle wasn't declared"),
     ("~: a", "line 4: null cannot be a key"),
-    (
-        "18446744073709551615: a",
-        "line 4: an integer of this size cannot be a key",
-    ),
+    ("18446744073709551615: a", "line 4: an integer of this size cannot be a key"),
     ("? [a]\n: b", "line 4: a list or a mapping cannot be a key"),
-    (
-        "<<: a",
-        "line 4: `<<` takes a mapping or a list of mappings",
-    ),
+    ("<<: a", "line 4: `<<` takes a mapping or a list of mappings"),
     ("<<:", "line 4: `<<` takes a mapping or a list of mappings"),
-    (
-        "<<: [a]",
-        "line 4: `<<` takes a mapping or a list of mappings",
-    ),
-    (
-        "x: &x [{a: 1}]\n<<: *x",
-        "line 5: `<<` takes a mapping or a list of mappings",
-    ),
+    ("<<: [a]", "line 4: `<<` takes a mapping or a list of mappings"),
+    ("x: &x [{a: 1}]\n<<: *x", "line 5: `<<` takes a mapping or a list of mappings"),
     ("a: *x", "line 4: while parsing node, found unknown anchor"),
-    (
-        "a: &x [*x]",
-        "line 4: the alias stands inside of the node that it repeats",
-    ),
-    (
-        "a: b: c",
-        "line 4: mapping values are not allowed in this context",
-    ),
+    ("a: &x [*x]", "line 4: the alias stands inside of the node that it repeats"),
+    ("a: b: c", "line 4: mapping values are not allowed in this context"),
     ("a: [", "line 4: "),
     ("a: 'b", "line 4: "),
     ("a: @b", "line 4: unexpected character: `@'"),
     ("a: `b", "line 4: unexpected character: ``'"),
     ("a: %b", "line 4: "),
-    (
-        "a: - b",
-        "line 4: block sequence entries are not allowed in this context",
-    ),
+    ("a: - b", "line 4: block sequence entries are not allowed in this context"),
     ("a: b\n c: d", "line 5: "),
     ("a:\n  b: c\n d: e", "line 6: "),
     ("a:\n\tb: c", "line 5: "),
-    (
-        "a: \"\\q\"",
-        "line 4: while parsing a quoted scalar, found unknown escape character",
-    ),
-    (
-        "a: \u{1}",
-        "line 4: U+0001 cannot stand in YAML as it is; write it as an escape in double quotes",
-    ),
-    (
-        "a:\n- b\u{7f}",
-        "line 5: U+007F cannot stand in YAML as it is; write it as an escape in double quotes",
-    ),
-    ("--- a", "line 4: only a comment may follow `---`, not `a`"),
-    (
-        "---a: b",
-        "line 4: only a comment may follow `---`, not `a: b`",
-    ),
+    ("a: \"\\q\"", "line 4: while parsing a quoted scalar, found unknown escape character"),
+    ("a: \u{1}", "line 4: U+0001 cannot stand in YAML as it is; write it as an escape in double quotes"),
+    ("a:\n- b\u{7f}", "line 5: U+007F cannot stand in YAML as it is; write it as an escape in double quotes"),
+    ("--- a", "line 4: only a comment may follow `---` on its line"),
+    ("---a: b", "line 4: only a comment may follow `---` on its line"),
 ];
 
 /// Lines of which kubectl makes an object that is hardly the one that was meant.
 const REFUSED_BUT_BY_KUBECTL: &[(&str, &str)] = &[
     ("a: 1\na: 2", "line 5: the key `a` is written twice"),
     ("a: {b: 1, 'b': 2}", "line 4: the key `b` is written twice"),
-    (
-        "yes: 1\n'true': 2",
-        "line 5: the key `true` is written twice",
-    ),
-    (
-        "a: 1\n...\nb: 2",
-        "line 6: the document has ended; the next one starts with a `---` line",
-    ),
-    (
-        "a: !!binary aGk=",
-        "line 4: !!binary is not supported; Kubernetes takes base64 as plain text",
-    ),
-    (
-        "# a\u{2028}b: c",
-        "line 4: U+2028 cannot stand in YAML as it is; write it as an escape in double quotes",
-    ),
-    (
-        "a: b\u{FEFF}",
-        "line 4: U+FEFF cannot stand in YAML as it is; write it as an escape in double quotes",
-    ),
+    ("yes: 1\n'true': 2", "line 5: the key `true` is written twice"),
+    ("a: 1\n...\nb: 2", "line 6: the document has ended; the next one starts with a `---` line"),
+    ("a: !!binary aGk=", "line 4: !!binary is not supported; Kubernetes takes base64 as plain text"),
+    ("# a\u{2028}b: c", "line 4: U+2028 cannot stand in YAML as it is; write it as an escape in double quotes"),
+    ("a: b\u{FEFF}", "line 4: U+FEFF cannot stand in YAML as it is; write it as an escape in double quotes"),
 ];
 
 #[test]
@@ -455,10 +353,7 @@ fn keys_mean_what_they_mean_to_kubectl() {
     }
     let meanings: Vec<_> = KEYS.iter().map(|(_, key)| json!({*key: "x"})).collect();
     assert_eq!(value(&text)["keys"], json!(meanings));
-    assert_eq!(
-        kubectl_reads(&text).expect("read")[0]["keys"],
-        json!(meanings)
-    );
+    assert_eq!(kubectl_reads(&text).expect("read")[0]["keys"], json!(meanings));
 }
 
 #[test]
@@ -506,15 +401,9 @@ fn documents_have_the_numbers_and_lines_of_the_stream() {
         ("a: 1", vec![(1, 1)]),
         ("# about\n\na: 1\n", vec![(1, 3)]),
         ("---\na: 1\n", vec![(1, 2)]),
-        (
-            "--- # about\n\n# more\na: 1\n---\nb: 1\n",
-            vec![(1, 4), (2, 6)],
-        ),
+        ("--- # about\n\n# more\na: 1\n---\nb: 1\n", vec![(1, 4), (2, 6)]),
         ("# about\n---\na: 1\n---\nb: 1\n", vec![(1, 3), (2, 5)]),
-        (
-            "a: 1\n---\n# nothing\n---\nb: 1\n---\n",
-            vec![(1, 1), (3, 5)],
-        ),
+        ("a: 1\n---\n# nothing\n---\nb: 1\n---\n", vec![(1, 1), (3, 5)]),
         ("---\n---\na: 1", vec![(2, 3)]),
         ("a: 1\r\n---\r\nb: 1\r\n", vec![(1, 1), (2, 3)]),
         ("\u{FEFF}a: 1\n---\n\u{FEFF}b: 1\n", vec![(1, 1), (2, 3)]),
@@ -522,10 +411,7 @@ fn documents_have_the_numbers_and_lines_of_the_stream() {
         ("- a\n...\n---\n- b\n", vec![(1, 1), (2, 4)]),
         ("{a: 1}\n---\n{b: 1}\n", vec![(1, 1), (2, 3)]),
         ("{\"a\": 1}\n---\n{\"b\": 1}\n", vec![(1, 1), (2, 3)]),
-        (
-            "{\"a\": 1}{\"b\": 1}\n\n  {\"c\":\n1}",
-            vec![(1, 1), (2, 1), (3, 3)],
-        ),
+        ("{\"a\": 1}{\"b\": 1}\n\n  {\"c\":\n1}", vec![(1, 1), (2, 1), (3, 3)]),
     ] {
         let documents = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         let places: Vec<_> = documents.iter().map(|d| (d.number, d.line)).collect();
@@ -556,10 +442,7 @@ fn a_malformed_document_is_named_and_does_not_blur_into_the_next() {
     assert_eq!(error.document, Some(3));
     assert!((5..=6).contains(&error.line), "{error}");
     assert!(error.to_string().contains("(document 3): "), "{error}");
-    assert_eq!(
-        refusal("a: 1\n---\nb: 1\nb: 2\n"),
-        "line 4 (document 2): the key `b` is written twice"
-    );
+    assert_eq!(refusal("a: 1\n---\nb: 1\nb: 2\n"), "line 4 (document 2): the key `b` is written twice");
     // Directives would need a document of their own: kubectl has none of them either.
     let directive = "%YAML 1.1\n---\na: 1\n";
     assert!(refusal(directive).contains("(document 1): "));
@@ -573,14 +456,8 @@ fn json_is_read_as_json() {
     assert_eq!(value(text), expected);
     let long = format!("{{\"{}\": \"a\u{2028}b\u{7f}\"}}", "k".repeat(5000));
     assert_eq!(value(&long), json!({"k".repeat(5000): "a\u{2028}b\u{7f}"}));
-    assert_eq!(
-        refusal(r#"{"a": 1, "a": 2}"#),
-        "line 1 (document 1): the key `a` is written twice"
-    );
-    assert_eq!(
-        refusal("{\"a\": 1}\n{\"b\": 1}\n\n{\"c\": }"),
-        "line 4 (document 3): expected value"
-    );
+    assert_eq!(refusal(r#"{"a": 1, "a": 2}"#), "line 1 (document 1): the key `a` is written twice");
+    assert_eq!(refusal("{\"a\": 1}\n{\"b\": 1}\n\n{\"c\": }"), "line 4 (document 3): expected value");
     // What only looks like JSON is YAML.
     assert_eq!(value("{a: no, 'b': 0x1F,}"), json!({"a": false, "b": 31}));
 }
@@ -594,30 +471,14 @@ fn alias_bombs_are_refused() {
         let aliases = format!("*a{}, ", level - 1).repeat(10);
         bomb += &format!("a{level}: &a{level} [{aliases}]\n");
     }
-    assert!(
-        refusal(&bomb).ends_with("anchors and aliases copy more than 16 MiB"),
-        "{}",
-        refusal(&bomb)
-    );
+    assert!(refusal(&bomb).ends_with("anchors and aliases copy more than 16 MiB"), "{}", refusal(&bomb));
     // A few nodes of much text, and merges, count as well.
-    let fat = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(1 << 20),
-        "*a, ".repeat(1000)
-    );
+    let fat = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
     assert!(refusal(&fat).starts_with("line 2: anchors and aliases copy"));
-    let merged = format!(
-        "a: &a {{k: {}}}\nb: [{}]\n",
-        "x".repeat(1 << 20),
-        "{<<: *a}, ".repeat(1000)
-    );
+    let merged = format!("a: &a {{k: {}}}\nb: [{}]\n", "x".repeat(1 << 20), "{<<: *a}, ".repeat(1000));
     assert!(refusal(&merged).starts_with("line 2: anchors and aliases copy"));
     // Each document has a budget of its own, and it is ample.
-    let honest = format!(
-        "a: &a {}\nb: [{}]\n---\n",
-        "x".repeat(1 << 20),
-        "*a, ".repeat(8)
-    );
+    let honest = format!("a: &a {}\nb: [{}]\n---\n", "x".repeat(1 << 20), "*a, ".repeat(8));
     assert_eq!(values(&honest.repeat(3)).len(), 3);
 }
 
@@ -644,49 +505,26 @@ fn deep_nesting_is_refused_and_never_exhausts_the_stack() {
     ] {
         let refusal = refusal(&deep);
         assert!(
-            refusal.ends_with("more than 127 levels are nested")
-                || refusal.ends_with("cannot be a key"),
+            refusal.ends_with("more than 127 levels are nested") || refusal.ends_with("cannot be a key"),
             "{refusal}"
         );
     }
     let just = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(
-        write(&value(&just(127))).expect("written"),
-        format!("{}[]\n", "- ".repeat(126))
-    );
-    assert_eq!(
-        refusal(&just(128)),
-        "line 1: more than 127 levels are nested"
-    );
+    assert_eq!(write(&value(&just(127))).expect("written"), format!("{}[]\n", "- ".repeat(126)));
+    assert_eq!(refusal(&just(128)), "line 1: more than 127 levels are nested");
 }
 
 #[test]
 fn large_manifests_are_read() {
     let secret = object(&format!("data:\n  a: {}", "QUJD".repeat(1 << 18)));
-    assert_eq!(
-        value(&secret)["data"]["a"].as_str().map(str::len),
-        Some(1 << 20)
-    );
-    let block = object(&format!(
-        "data:\n  a: |\n{}",
-        "    one line of many\n".repeat(50_000)
-    ));
-    assert_eq!(
-        value(&block)["data"]["a"].as_str().map(str::len),
-        Some(50_000 * 17)
-    );
-    let document =
-        object("spec:\n  list:\n  - {a: 1, b: 'two', c: [three]}\n  - d: |\n      text\n");
+    assert_eq!(value(&secret)["data"]["a"].as_str().map(str::len), Some(1 << 20));
+    let block = object(&format!("data:\n  a: |\n{}", "    one line of many\n".repeat(50_000)));
+    assert_eq!(value(&block)["data"]["a"].as_str().map(str::len), Some(50_000 * 17));
+    let document = object("spec:\n  list:\n  - {a: 1, b: 'two', c: [three]}\n  - d: |\n      text\n");
     let bundle = format!("{document}---\n").repeat((5 << 20) / document.len());
     assert_eq!(values(&bundle).len(), (5 << 20) / document.len());
-    let list = object(&format!(
-        "items:\n{}",
-        "- name: x\n  value: \"1\"\n".repeat(100_000)
-    ));
-    assert_eq!(
-        value(&list)["items"].as_array().map(Vec::len),
-        Some(100_000)
-    );
+    let list = object(&format!("items:\n{}", "- name: x\n  value: \"1\"\n".repeat(100_000)));
+    assert_eq!(value(&list)["items"].as_array().map(Vec::len), Some(100_000));
 }
 
 // Writing.
@@ -713,10 +551,7 @@ fn strings() -> Vec<String> {
             .split('|'),
     )
     // Lines, by `/`.
-    .chain(
-        "/ // /// a/ a// /a a/b a/b/ a/b// a//b/ ---/ ---/a/ a/---/b/ .../ a/.../ #/b a/#b/ -/ ~/"
-            .split(' '),
-    )
+    .chain("/ // /// a/ a// /a a/b a/b/ a/b// a//b/ ---/ ---/a/ a/---/b/ .../ a/.../ #/b a/#b/ -/ ~/".split(' '))
     .map(|string| string.replace('/', "\n"))
     .collect();
     strings.push(certificate.trim_end().to_owned());
@@ -727,7 +562,9 @@ fn strings() -> Vec<String> {
     strings.push("x".repeat(5000));
     strings.push("long line of a text ".repeat(50).trim_end().to_owned() + "\nand another\n");
     // Every character that is special to YAML, or to some version of it.
-    for c in ('\0'..='\u{A0}').chain("é😀\u{200B}\u{2028}\u{2029}\u{3000}\u{FEFF}\u{FFFD}\u{FFFE}\u{FFFF}\u{D7FF}\u{E000}\u{10FFFF}".chars()) {
+    for c in ('\0'..='\u{A0}')
+        .chain("é😀\u{200B}\u{2028}\u{2029}\u{3000}\u{FEFF}\u{FFFD}\u{FFFE}\u{FFFF}\u{D7FF}\u{E000}\u{10FFFF}".chars())
+    {
         strings.extend([
             format!("{c}"),
             format!("{c}a"),
@@ -745,10 +582,7 @@ fn strings() -> Vec<String> {
 fn string() -> impl Strategy<Value = String> {
     let pieces = "a b é 😀 - --- ... ? : , # [ ] { } & * ! | > % @ ` = << ~ \" ' \\ \u{85} \u{2028} \
         \u{FEFF} \u{FFFE} \u{A0} \0 \u{1B} \u{7F}";
-    let pieces: Vec<_> = pieces
-        .split(' ')
-        .chain([" ", "  ", "\n", "\n\n", "\t", "\r"])
-        .collect();
+    let pieces: Vec<_> = pieces.split(' ').chain([" ", "  ", "\n", "\n\n", "\t", "\r"]).collect();
     let pieces = prop::sample::select(pieces);
     prop_oneof![
         prop::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat()),
@@ -775,12 +609,7 @@ fn around(string: &str) -> Value {
 #[test]
 fn every_reader_reads_back_the_strings_that_were_written() {
     for string in strings() {
-        for value in [
-            json!(string),
-            json!([string]),
-            json!({string.as_str(): 1}),
-            around(&string),
-        ] {
+        for value in [json!(string), json!([string]), json!({string.as_str(): 1}), around(&string)] {
             let text = write(&value).expect("written");
             assert_eq!(self::value(&text), value, "{text}");
             assert_eq!(serde_yaml_reads(&text), value, "{text}");
@@ -817,30 +646,12 @@ fn kubectl_reads_back_the_strings_that_were_written() {
 
 #[test]
 fn numbers_are_the_same_to_every_reader() {
-    let numbers = json!([
-        0,
-        1,
-        -1,
-        i64::MIN,
-        i64::MAX,
-        0.5,
-        -1.5,
-        1e-7,
-        1.5e20,
-        1e21,
-        1e300,
-        5e-324,
-        123_456_789.123
-    ]);
+    let numbers = json!([0, 1, -1, i64::MIN, i64::MAX, 0.5, -1.5, 1e-7, 1.5e20, 1e21, 1e300, 5e-324, 123_456_789.123]);
     let text = write(&numbers).expect("written");
     assert_eq!(value(&text), numbers);
     assert_eq!(serde_yaml_reads(&text), numbers);
-    let spec =
-        json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": numbers});
-    assert_eq!(
-        kubectl_reads(&write(&spec).expect("written")),
-        Ok(vec![spec])
-    );
+    let spec = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": numbers});
+    assert_eq!(kubectl_reads(&write(&spec).expect("written")), Ok(vec![spec]));
 }
 
 #[test]
@@ -930,23 +741,15 @@ fn keys_beyond_what_may_stand_before_a_colon_are_written() {
     let text = write(&value).expect("written");
     assert_eq!(self::value(&text), value);
     assert_eq!(serde_yaml_reads(&text), value);
-    let object =
-        json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": value});
-    assert_eq!(
-        kubectl_reads(&write(&object).expect("written")),
-        Ok(vec![object])
-    );
+    let object = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": value});
+    assert_eq!(kubectl_reads(&write(&object).expect("written")), Ok(vec![object]));
 }
 
 #[test]
 fn a_stream_has_a_separator_between_its_documents() {
     assert_eq!(write_stream::<Value>(&[]).expect("written"), "");
     assert_eq!(write_stream(&[json!({"a": 1})]).expect("written"), "a: 1\n");
-    let several = [
-        json!({"a": 1}),
-        json!({"b": "---\nc\n"}),
-        json!({"d": "e\n\n"}),
-    ];
+    let several = [json!({"a": 1}), json!({"b": "---\nc\n"}), json!({"d": "e\n\n"})];
     let text = write_stream(&several).expect("written");
     assert_eq!(text, "a: 1\n---\nb: |\n  ---\n  c\n---\nd: |+\n  e\n\n");
     assert_eq!(values(&text), several);
@@ -956,10 +759,7 @@ fn a_stream_has_a_separator_between_its_documents() {
 fn what_has_no_json_is_not_written() {
     let keyed_by_lists = BTreeMap::from([(vec![1], 2)]);
     let error = write(&keyed_by_lists).expect_err("keys are strings");
-    assert_eq!(
-        error.to_string(),
-        "the value cannot be written: key must be a string"
-    );
+    assert_eq!(error.to_string(), "the value cannot be written: key must be a string");
 }
 
 proptest! {

@@ -128,8 +128,7 @@ fn viewer() -> String {
 /// Sentence of [`Code::ClientIdExactlyOne`].
 pub const CLIENT_ID_EXACTLY_ONE: &str = "set exactly one of clientId and clientIdRef";
 /// Sentence of [`Code::AdminRoleNotAllowed`].
-pub const ADMIN_ROLE_NOT_ALLOWED: &str =
-    "role admin makes everybody who signs in an administrator; set allowAdmin: true if that is meant, or choose another role";
+pub const ADMIN_ROLE_NOT_ALLOWED: &str = "role admin makes everybody who signs in an administrator; set allowAdmin: true if that is meant, or choose another role";
 
 fn exactly_one_client_id() -> Rule {
     Rule::new("has(self.clientId) != has(self.clientIdRef)")

@@ -53,8 +53,9 @@ fn finish(schema: &mut Schema) {
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         finish(property);
     }
-    if let Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema(items)) =
-        schema.items.as_mut()
+    if let Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema(
+        items,
+    )) = schema.items.as_mut()
     {
         finish(items);
     }
@@ -71,31 +72,50 @@ fn without_defaults_inside(status: &mut Schema) {
 /// The columns of `kubectl get`; those after AGE only with `-o wide`.
 fn columns(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
     let condition = |type_: &str, field: &str| format!(".status.conditions[?(@.type==\"{type_}\")].{field}");
-    let column = |name: &str, type_: &str, json_path: String, priority: i32, description: &str| CustomResourceColumnDefinition {
-        name: name.to_owned(),
-        type_: type_.to_owned(),
-        json_path,
-        description: Some(description.to_owned()),
-        priority: (priority > 0).then_some(priority),
-        format: None,
-    };
+    let column =
+        |name: &str, type_: &str, json_path: String, priority: i32, description: &str| CustomResourceColumnDefinition {
+            name: name.to_owned(),
+            type_: type_.to_owned(),
+            json_path,
+            description: Some(description.to_owned()),
+            priority: (priority > 0).then_some(priority),
+            format: None,
+        };
     let ready = column("Ready", "string", condition("Ready", "status"), 0, "Whether everything this asks for is done");
     let age = column("Age", "date", ".metadata.creationTimestamp".to_owned(), 0, "When it was created");
     match kind {
         Kind::TimbrInstallation => vec![
             ready,
-            column("Resources", "string", ".status.resources.summary".to_owned(), 0, "Ready resources of all that belong here"),
+            column(
+                "Resources",
+                "string",
+                ".status.resources.summary".to_owned(),
+                0,
+                "Ready resources of all that belong here",
+            ),
             age,
         ],
         Kind::AzureSso => vec![
             ready,
             column("Reason", "string", condition("Ready", "reason"), 0, "Why"),
-            column("Delivered", "string", condition("Delivered", "status"), 0, "Whether the variables are on the Deployments"),
+            column(
+                "Delivered",
+                "string",
+                condition("Delivered", "status"),
+                0,
+                "Whether the variables are on the Deployments",
+            ),
             column("RolledOut", "string", condition("RolledOut", "status"), 0, "Whether pods run with them"),
             age,
             column("Verified", "string", condition("Verified", "status"), 1, "Whether the credentials were tried out"),
             column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
-            column("Installation", "string", ".spec.installationRef.name".to_owned(), 1, "The TimbrInstallation that is named"),
+            column(
+                "Installation",
+                "string",
+                ".spec.installationRef.name".to_owned(),
+                1,
+                "The TimbrInstallation that is named",
+            ),
         ],
     }
 }

@@ -17,7 +17,10 @@ mod sensitive;
 mod status;
 mod timbr_installation;
 
-pub use azure_sso::{ADMIN_ROLE_NOT_ALLOWED, CLIENT_ID_EXACTLY_ONE, AzureSso, AzureSsoSpec, AzureSsoStatus, PasswordLogin, SelfRegistration, UserIdentity};
+pub use azure_sso::{
+    ADMIN_ROLE_NOT_ALLOWED, AzureSso, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, PasswordLogin,
+    SelfRegistration, UserIdentity,
+};
 pub use condition::{ConditionStatus, ConditionType, Reason, message};
 pub use crd::{crd, crds, final_schema};
 pub use names::*;
@@ -29,7 +32,6 @@ pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
-    COMPONENT_DUPLICATE,
-    Component, ComponentState, ComponentStatus, Components, ComponentTarget, Resources, TimbrInstallation,
-    TimbrInstallationSpec, TimbrInstallationStatus,
+    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Resources,
+    TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
 };

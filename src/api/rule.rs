@@ -127,20 +127,51 @@ mod tests {
     fn accepts_and_refuses() {
         let guid = "11111111-2222-3333-4444-555555555555";
         let table: &[(&FieldRule, &[&str], &[&str])] = &[
-            (&rules::OBJECT_NAME, &["a", "timbr-platform", "a.b"], &["", "A", "-a", "a-", "a..b", "a_b", "$(X)", "a\n"]),
+            (
+                &rules::OBJECT_NAME,
+                &["a", "timbr-platform", "a.b"],
+                &["", "A", "-a", "a-", "a..b", "a_b", "$(X)", "a\n"],
+            ),
             (&rules::CONTAINER_NAME, &["timbr", "timbr-api"], &["", "a.b", "Timbr", "a\n"]),
             (&rules::SECRET_KEY, &["client-secret", "a.b_C"], &["", "a/b", "a b", "$(X)"]),
             (
                 &rules::TENANT_ID,
                 &[guid, "contoso.onmicrosoft.com", "Contoso.COM"],
-                &["", "common", "organizations", "consumers", "contoso", ".com", "a..b", "$(DB_PASSWORD)", "1.2.3.4", "https://a.b", "a.b/c"],
+                &[
+                    "",
+                    "common",
+                    "organizations",
+                    "consumers",
+                    "contoso",
+                    ".com",
+                    "a..b",
+                    "$(DB_PASSWORD)",
+                    "1.2.3.4",
+                    "https://a.b",
+                    "a.b/c",
+                ],
             ),
-            (&rules::CLIENT_ID, &[guid, "AAAAAAAA-2222-3333-4444-555555555555"], &["", "timbr", "11111111222233334444555555555555"]),
+            (
+                &rules::CLIENT_ID,
+                &[guid, "AAAAAAAA-2222-3333-4444-555555555555"],
+                &["", "timbr", "11111111222233334444555555555555"],
+            ),
             (&rules::PUBLIC_URL_HTTPS, &["https://a", "https://"], &["http://a", "a.b", "HTTPS://a", ""]),
             (
                 &rules::PUBLIC_URL_HOST_ONLY,
                 &["https://timbr.example.com", "https://timbr:8443", "https://a:65535", "http://other.rule/x"],
-                &["https://", "https://a/", "https://a/b", "https://u@a", "https://a?b", "https://a#b", "https://a:0", "https://a:65536", "https://a b", "https://$(X)"],
+                &[
+                    "https://",
+                    "https://a/",
+                    "https://a/b",
+                    "https://u@a",
+                    "https://a?b",
+                    "https://a#b",
+                    "https://a:0",
+                    "https://a:65536",
+                    "https://a b",
+                    "https://$(X)",
+                ],
             ),
             (&rules::ROLE, &["viewer", "Data Editors", "a.b-c_d"], &["", " a", "-a", "a$(X)", "a'b", "a`b", "a;b"]),
         ];

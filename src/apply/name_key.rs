@@ -36,7 +36,9 @@ pub enum NameKeyError {
         namespace: String,
     },
     /// The Secret is not the operator's.
-    #[error("Secret {namespace}/{NAME_KEY_SECRET} does not hold 32 bytes under the key `{NAME_KEY}`; restore it from a backup, or delete it (then a new key is made; Secrets in use keep their names)")]
+    #[error(
+        "Secret {namespace}/{NAME_KEY_SECRET} does not hold 32 bytes under the key `{NAME_KEY}`; restore it from a backup, or delete it (then a new key is made; Secrets in use keep their names)"
+    )]
     Malformed {
         /// The operator's namespace.
         namespace: String,
@@ -55,7 +57,8 @@ pub async fn name_key(client: &Client, namespace: &str) -> Result<NameKey, NameK
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let timed_out = |_| NameKeyError::TimedOut { namespace: namespace.to_owned() };
     let failed = |source| NameKeyError::Api { namespace: namespace.to_owned(), source };
-    let found = tokio::time::timeout(WRITE_TIMEOUT, api.get_opt(NAME_KEY_SECRET)).await.map_err(timed_out)?.map_err(failed)?;
+    let found =
+        tokio::time::timeout(WRITE_TIMEOUT, api.get_opt(NAME_KEY_SECRET)).await.map_err(timed_out)?.map_err(failed)?;
     let secret = match found {
         Some(secret) => secret,
         None => {
@@ -63,7 +66,10 @@ pub async fn name_key(client: &Client, namespace: &str) -> Result<NameKey, NameK
             match created.ok_or(NameKeyError::NoRandomness)? {
                 Ok(secret) => secret,
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    tokio::time::timeout(WRITE_TIMEOUT, api.get(NAME_KEY_SECRET)).await.map_err(timed_out)?.map_err(failed)?
+                    tokio::time::timeout(WRITE_TIMEOUT, api.get(NAME_KEY_SECRET))
+                        .await
+                        .map_err(timed_out)?
+                        .map_err(failed)?
                 }
                 Err(error) => return Err(failed(error)),
             }

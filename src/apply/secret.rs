@@ -23,7 +23,12 @@ use super::{Writer, error::WriteError};
 impl Writer {
     /// Makes sure that a planned Secret is there, with this content and this owner. A Secret of that
     /// name is never trusted by its name.
-    pub(super) async fn ensure_secret(&self, namespace: &str, deployment: &str, plan: &SecretPlan) -> Result<(), WriteError> {
+    pub(super) async fn ensure_secret(
+        &self,
+        namespace: &str,
+        deployment: &str,
+        plan: &SecretPlan,
+    ) -> Result<(), WriteError> {
         if plan.present {
             return Ok(());
         }

@@ -1,11 +1,11 @@
 //! Status and Events.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
     runtime::events,
 };
-use k8s_openapi::api::core::v1::ObjectReference;
 use serde_json::json;
 
 use crate::{
@@ -38,7 +38,11 @@ impl Writer {
         match self.send("patch", "status", write).await {
             Ok(_) => {}
             Err(error) if error.is_code(404) || error.is_code(409) => {
-                tracing::debug!(resource = meta.holder(), namespace = meta.namespace, "gone or replaced, no status to write");
+                tracing::debug!(
+                    resource = meta.holder(),
+                    namespace = meta.namespace,
+                    "gone or replaced, no status to write"
+                );
                 return Ok(());
             }
             Err(error) => return Err(error),

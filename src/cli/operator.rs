@@ -58,7 +58,8 @@ enum LogFormat {
 
 /// A duration such as 90s, 1m30s or 500ms.
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration; write 90s, 1m30s or 500ms"))?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no duration; write 90s, 1m30s or 500ms"))?;
     Duration::try_from(span).map_err(|_| format!("`{text}` is negative; write 90s, 1m30s or 500ms"))
 }
 
@@ -111,8 +112,12 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
 }
 
 fn init_logging(args: &Args) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level)
-        .map_err(|error| anyhow::anyhow!("--log-level {}: {error}; write a level such as info, or directives such as info,kube=debug", args.log_level))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level).map_err(|error| {
+        anyhow::anyhow!(
+            "--log-level {}: {error}; write a level such as info, or directives such as info,kube=debug",
+            args.log_level
+        )
+    })?;
     // kube's client logs whole answers that it cannot decode, and an answer may be a Secret.
     let bodies = filter_fn(|metadata| metadata.target() != "kube_client::client");
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -124,7 +129,8 @@ fn init_logging(args: &Args) -> anyhow::Result<()> {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
-        let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("no message");
         tracing::error!(location, message, "panic");
     }));

@@ -55,10 +55,13 @@ pub fn redirect_uri(spec: &AzureSsoSpec) -> String {
 pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
     let mut asked = Asked::default();
     let client_id = match (&spec.client_id, &spec.client_id_ref) {
-        (_, Some(reference)) => asked.resolved("spec.clientIdRef", resolve_client_id(snapshot, "spec.clientIdRef", reference)),
+        (_, Some(reference)) => {
+            asked.resolved("spec.clientIdRef", resolve_client_id(snapshot, "spec.clientIdRef", reference))
+        }
         (id, None) => id.as_deref().map(|id| Value::Sensitive(id.into())),
     };
-    let client_secret = asked.resolved("spec.clientSecretRef", resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
+    let client_secret =
+        asked.resolved("spec.clientSecretRef", resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
     if let Some(Value::Sensitive(secret)) = &client_secret
         && is_guid(secret.expose())
     {
@@ -102,8 +105,10 @@ pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
         ("AUTH_USER_REGISTRATION_ROLE", role),
         ("AUTH_WITH_USERPASS", login),
     ];
-    asked.demands.extend(variables.into_iter().filter_map(|(name, value)| {
-        Some(Demand { component: Component::Platform, name, value: value? })
-    }));
+    asked.demands.extend(
+        variables
+            .into_iter()
+            .filter_map(|(name, value)| Some(Demand { component: Component::Platform, name, value: value? })),
+    );
     asked
 }

@@ -136,7 +136,8 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
     }
 
     // As in the live object, for the same reason as the variables.
-    let position = |name: &str| live.and_then(|live| live.containers.iter().position(|container| container.name == name));
+    let position =
+        |name: &str| live.and_then(|live| live.containers.iter().position(|container| container.name == name));
     containers.sort_by_key(|planned| position(&planned.name));
 
     let apply = match live {

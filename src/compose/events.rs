@@ -56,7 +56,11 @@ pub fn events(change: &ResourceStatus) -> Vec<Event> {
     }
     for problem in after.problems.iter().filter(|problem| problem.severity == Severity::Warning) {
         if before.is_none_or(|before| !before.problems.contains(problem)) {
-            events.push(Event { type_: EventType::Warning, reason: problem.code.clone(), message: problem.message.clone() });
+            events.push(Event {
+                type_: EventType::Warning,
+                reason: problem.code.clone(),
+                message: problem.message.clone(),
+            });
         }
     }
     events

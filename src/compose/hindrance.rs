@@ -5,8 +5,8 @@
 use crate::api::Reason;
 
 use super::{
-    Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, deployment::Claim,
-    ownership::Place, plan::Judgement, site::Site,
+    Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, deployment::Claim, ownership::Place,
+    plan::Judgement, site::Site,
 };
 
 /// A variable that a resource asks for and that somebody else sets in the live Deployment.

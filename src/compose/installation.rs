@@ -37,7 +37,11 @@ impl fmt::Display for InstallationKey {
 ///
 /// # Errors
 /// Says why there is none, and what to do.
-pub fn key_of(namespace: &str, reference: Option<&str>, installations: &BTreeSet<&str>) -> Result<InstallationKey, String> {
+pub fn key_of(
+    namespace: &str,
+    reference: Option<&str>,
+    installations: &BTreeSet<&str>,
+) -> Result<InstallationKey, String> {
     let key = |name: Option<&str>| InstallationKey { namespace: namespace.to_owned(), name: name.map(str::to_owned) };
     let names = || installations.iter().copied().collect::<Vec<_>>().join(", ");
     match reference {
@@ -49,9 +53,14 @@ pub fn key_of(namespace: &str, reference: Option<&str>, installations: &BTreeSet
             "installationRef names TimbrInstallation {name}, which does not exist in namespace {namespace}; there are: {}",
             names()
         )),
-        None if installations.len() > 1 => installations.get(DEFAULT_INSTALLATION).map(|name| key(Some(name))).ok_or_else(|| {
-            format!("namespace {namespace} has several TimbrInstallations ({}); name one in installationRef", names())
-        }),
+        None if installations.len() > 1 => {
+            installations.get(DEFAULT_INSTALLATION).map(|name| key(Some(name))).ok_or_else(|| {
+                format!(
+                    "namespace {namespace} has several TimbrInstallations ({}); name one in installationRef",
+                    names()
+                )
+            })
+        }
         None => Ok(key(installations.first().copied())),
     }
 }
@@ -138,9 +147,15 @@ pub fn claimants<'a>(
 ) -> BTreeSet<InstallationKey> {
     installations
         .filter(|installation| {
-            installation.spec.as_ref().is_ok_and(|spec| targets(Some(spec)).iter().any(|target| target.deployment == deployment))
+            installation
+                .spec
+                .as_ref()
+                .is_ok_and(|spec| targets(Some(spec)).iter().any(|target| target.deployment == deployment))
         })
-        .map(|installation| InstallationKey { namespace: namespace.to_owned(), name: Some(installation.meta.name.clone()) })
+        .map(|installation| InstallationKey {
+            namespace: namespace.to_owned(),
+            name: Some(installation.meta.name.clone()),
+        })
         .collect()
 }
 
@@ -175,7 +190,9 @@ pub fn undecodable(kind: Kind, error: &str) -> Problem {
     Problem::error(
         "spec",
         Code::DecodeFailed,
-        format!("cannot be read as {kind} ({error}); correct the field, or install the CRDs of this operator's version"),
+        format!(
+            "cannot be read as {kind} ({error}); correct the field, or install the CRDs of this operator's version"
+        ),
     )
 }
 
@@ -267,7 +284,10 @@ mod tests {
         let live = |names: &[&str]| LiveDeployment {
             uid: String::new(),
             generation: 1,
-            containers: names.iter().map(|name| super::super::LiveContainer { name: (*name).to_owned(), env: vec![] }).collect(),
+            containers: names
+                .iter()
+                .map(|name| super::super::LiveContainer { name: (*name).to_owned(), env: vec![] })
+                .collect(),
             ownership: Default::default(),
             managed: None,
             delivered: None,

@@ -102,12 +102,7 @@ pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
 fn container(container: &Container) -> LiveContainer {
     LiveContainer {
         name: container.name.clone(),
-        env: container
-            .env
-            .iter()
-            .flatten()
-            .map(|env| LiveEnv { name: env.name.clone(), value: value(env) })
-            .collect(),
+        env: container.env.iter().flatten().map(|env| LiveEnv { name: env.name.clone(), value: value(env) }).collect(),
     }
 }
 

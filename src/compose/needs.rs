@@ -39,7 +39,8 @@ pub fn needs(
     if key.name.is_none() {
         deployments.extend(managed.iter().filter(|name| claims.holder(name).is_none()).cloned());
     }
-    let secrets = mine.iter().flat_map(|resource| secret_refs(resource)).map(|reference| reference.name.clone()).collect();
+    let secrets =
+        mine.iter().flat_map(|resource| secret_refs(resource)).map(|reference| reference.name.clone()).collect();
     Needs { deployments, secrets }
 }
 

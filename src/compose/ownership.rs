@@ -44,7 +44,8 @@ impl Ownership {
     pub fn read(managed_fields: &[ManagedFieldsEntry]) -> Self {
         let mut ownership = Self::default();
         for entry in managed_fields {
-            let (Some(manager), Some(operation), Some(fields)) = (&entry.manager, &entry.operation, &entry.fields_v1) else {
+            let (Some(manager), Some(operation), Some(fields)) = (&entry.manager, &entry.operation, &entry.fields_v1)
+            else {
                 continue;
             };
             let ours = manager == FIELD_MANAGER && operation == "Apply" && entry.subresource.is_none();
@@ -94,7 +95,8 @@ mod tests {
     use super::*;
 
     fn entry(manager: &str, operation: &str, fields: serde_json::Value) -> ManagedFieldsEntry {
-        serde_json::from_value(serde_json::json!({"manager": manager, "operation": operation, "fieldsV1": fields})).unwrap()
+        serde_json::from_value(serde_json::json!({"manager": manager, "operation": operation, "fieldsV1": fields}))
+            .unwrap()
     }
 
     #[test]

@@ -18,9 +18,8 @@ pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attrib
         return false;
     }
     let as_planned = planned.iter().all(|container| {
-        live.container(&container.name).is_some_and(|there| {
-            container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value)))
-        })
+        live.container(&container.name)
+            .is_some_and(|there| container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value))))
     });
     let metadata = if planned.is_empty() {
         !live.ownership.metadata
@@ -33,7 +32,13 @@ pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attrib
 }
 
 /// The server-side apply. What it does not list and we own is released.
-pub fn patch(snapshot: &Snapshot, name: &str, uid: Option<&str>, planned: &[PlannedContainer], attribution: &Attribution) -> Json {
+pub fn patch(
+    snapshot: &Snapshot,
+    name: &str,
+    uid: Option<&str>,
+    planned: &[PlannedContainer],
+    attribution: &Attribution,
+) -> Json {
     let mut patch = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{
-    AzureSsoStatus, Code, CommonStatus, Component, ComponentState, ComponentStatus, ConditionStatus, Kind, Meta, Problem, Reason,
-    Resource, Severity, Spec, Status, TimbrInstallationSpec,
+    AzureSsoStatus, Code, CommonStatus, Component, ComponentState, ComponentStatus, ConditionStatus, Kind, Meta,
+    Problem, Reason, Resource, Severity, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
@@ -193,7 +193,12 @@ fn is_given_up(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bo
 
 /// Judges every resource of the installation up to the point where Deployments matter; what each
 /// asks for stands at the same index.
-fn judge(snapshot: &Snapshot, claims: &Claims<'_>, targets: &[Target], suspended: bool) -> (Vec<Judgement>, Vec<Claim>) {
+fn judge(
+    snapshot: &Snapshot,
+    claims: &Claims<'_>,
+    targets: &[Target],
+    suspended: bool,
+) -> (Vec<Judgement>, Vec<Claim>) {
     let names = claims.names();
     let mut resources: Vec<(&Resource<Spec>, Result<(), String>)> = snapshot
         .resources

@@ -37,7 +37,11 @@ pub fn live_secret(secret: Secret) -> LiveSecret {
         ours: labels.get(LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER),
         opted_in: labels.get(LABEL_CREDENTIAL).is_some_and(|value| value == "true"),
         immutable: secret.immutable.unwrap_or_default(),
-        owner: if owners.len() == 1 { owners.pop().filter(|owner| owner.kind == "Deployment").map(|owner| owner.uid) } else { None },
+        owner: if owners.len() == 1 {
+            owners.pop().filter(|owner| owner.kind == "Deployment").map(|owner| owner.uid)
+        } else {
+            None
+        },
         data: data.into_iter().map(|(key, value)| (key, Sensitive::new(value.0))).collect(),
     }
 }
@@ -70,7 +74,9 @@ pub fn resolve(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Res
         Some(Lookup::Forbidden) => {
             return unresolved(
                 Reason::SecretNotPermitted,
-                format!("Secret {name}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get on secrets there"),
+                format!(
+                    "Secret {name}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get on secrets there"
+                ),
             );
         }
         Some(Lookup::Missing) | None => {
@@ -86,7 +92,10 @@ pub fn resolve(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Res
     let Some(value) = secret.data.get(key) else {
         let keys: Vec<&str> = secret.data.keys().map(String::as_str).collect();
         let there = if keys.is_empty() { "it holds none".to_owned() } else { format!("it holds: {}", keys.join(", ")) };
-        return unresolved(Reason::SecretKeyNotFound, format!("Secret {name} has no key {key} ({there}); add the key, or name another"));
+        return unresolved(
+            Reason::SecretKeyNotFound,
+            format!("Secret {name} has no key {key} ({there}); add the key, or name another"),
+        );
     };
     match unusable(value.expose()) {
         Some(cause) => unresolved(Reason::SecretValueInvalid, format!("Secret {name}, key {key}: the value {cause}")),
@@ -130,8 +139,11 @@ fn refusal(secret: &LiveSecret, require_opt_in: bool) -> Option<String> {
             secret.type_
         ));
     }
-    (require_opt_in && !secret.opted_in)
-        .then(|| format!("lacks the label {LABEL_CREDENTIAL}: \"true\", which this operator requires of Secrets that are referenced"))
+    (require_opt_in && !secret.opted_in).then(|| {
+        format!(
+            "lacks the label {LABEL_CREDENTIAL}: \"true\", which this operator requires of Secrets that are referenced"
+        )
+    })
 }
 
 /// Why a value cannot be a variable.
@@ -146,7 +158,9 @@ fn unusable(value: &[u8]) -> Option<&'static str> {
     } else if text.len() > LONGEST {
         Some("is longer than 64 KiB, too long for an environment variable")
     } else if text.trim() != text && !text.trim_start().starts_with("-----BEGIN ") {
-        Some("begins or ends with white space; often a line break from `echo` without -n or from a file: create it with --from-literal")
+        Some(
+            "begins or ends with white space; often a line break from `echo` without -n or from a file: create it with --from-literal",
+        )
     } else {
         None
     }

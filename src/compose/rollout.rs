@@ -25,7 +25,8 @@ impl Rollout {
     /// Reads a Deployment.
     pub fn read(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
-        let progressing = status.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some("Progressing"));
+        let progressing =
+            status.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some("Progressing"));
         Self {
             observed_generation: status.observed_generation.unwrap_or_default(),
             replicas: deployment.spec.replicas.unwrap_or(1),

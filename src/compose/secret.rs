@@ -61,4 +61,3 @@ pub fn plan_secret(
         present: equal.is_some(),
     }
 }
-

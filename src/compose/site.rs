@@ -52,11 +52,15 @@ impl<'a> Site<'a> {
             Lookup::Found(_) | Lookup::NotInInput => None,
             Lookup::Forbidden => Some(Verdict::no(
                 Reason::Forbidden,
-                format!("Deployment {name}: the operator may not read Deployments in namespace {namespace}; grant its ServiceAccount get, list, watch and patch on deployments there"),
+                format!(
+                    "Deployment {name}: the operator may not read Deployments in namespace {namespace}; grant its ServiceAccount get, list, watch and patch on deployments there"
+                ),
             )),
             Lookup::Missing => Some(Verdict::no(
                 Reason::DeploymentNotFound,
-                format!("Deployment {name} does not exist in namespace {namespace}; install Timbr there, or name its Deployment in a TimbrInstallation"),
+                format!(
+                    "Deployment {name} does not exist in namespace {namespace}; install Timbr there, or name its Deployment in a TimbrInstallation"
+                ),
             )),
         }
     }

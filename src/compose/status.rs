@@ -10,10 +10,7 @@ use crate::api::{
     TimbrInstallationStatus, message,
 };
 
-use super::{
-    DeploymentPlan, EnvSource, Judgement, Plan, Rollout, Verdict,
-    plan::InstallationJudgement,
-};
+use super::{DeploymentPlan, EnvSource, Judgement, Plan, Rollout, Verdict, plan::InstallationJudgement};
 
 /// What came of a Deployment's plan.
 #[derive(Clone, Debug)]
@@ -141,7 +138,8 @@ fn delivered(
     // While nobody knows its installation's Deployments, nothing is taken off any: what stood on
     // those that are not in this plan stays there.
     if judgement.deployments.is_empty() {
-        let planned = |there: &&Delivered| plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
+        let planned =
+            |there: &&Delivered| plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
         let stays = before.into_iter().flat_map(|before| &before.delivered).filter(|there| !planned(there));
         delivered.extend(stays.cloned());
     }
@@ -187,8 +185,7 @@ fn on_deployment(
             && !changed
             && before.observed_generation == judgement.meta.generation
             && let Some(same) = before.delivered.iter().find(|there| {
-                there.generation <= generation
-                    && **there == Delivered { generation: there.generation, ..now.clone() }
+                there.generation <= generation && **there == Delivered { generation: there.generation, ..now.clone() }
             })
         {
             now.generation = same.generation;
@@ -215,15 +212,14 @@ fn delivered_verdict(
         return if delivered.is_empty() { judgement.delivered.clone() } else { last_good() };
     }
     if judgement.delivered.is_true() {
-        let failures = plan
-            .deployments
-            .iter()
-            .filter(|deployment| judgement.deployments.contains(&deployment.name))
-            .filter_map(|deployment| match outcomes.get(&deployment.name) {
-                Some(Outcome::Failed(failure)) => Some((&deployment.name, Some(failure))),
-                Some(Outcome::Done { .. }) => None,
-                None => Some((&deployment.name, None)),
-            });
+        let failures =
+            plan.deployments.iter().filter(|deployment| judgement.deployments.contains(&deployment.name)).filter_map(
+                |deployment| match outcomes.get(&deployment.name) {
+                    Some(Outcome::Failed(failure)) => Some((&deployment.name, Some(failure))),
+                    Some(Outcome::Done { .. }) => None,
+                    None => Some((&deployment.name, None)),
+                },
+            );
         if let Some((name, failure)) = failures.into_iter().next() {
             return match failure {
                 Some(Failure::Forbidden(text)) => Verdict::no(Reason::Forbidden, format!("Deployment {name}: {text}")),
@@ -247,7 +243,10 @@ fn rolled_out(
         return Verdict::pending("nothing is delivered yet");
     }
     let was_rolled_out = before.is_some_and(|before| {
-        before.conditions.iter().any(|condition| condition.type_ == ConditionType::RolledOut.as_str() && condition.status == "True")
+        before
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == ConditionType::RolledOut.as_str() && condition.status == "True")
     });
     let recorded = before.map(|before| before.delivered.as_slice()).unwrap_or_default();
     for there in delivered {
@@ -269,13 +268,20 @@ fn rolled_out(
         if rollout.paused {
             return Verdict::no(
                 Reason::DeploymentPaused,
-                format!("Deployment {name} is paused, so its pods are not replaced; run: kubectl rollout resume deployment/{name} -n {}", judgement.meta.namespace),
+                format!(
+                    "Deployment {name} is paused, so its pods are not replaced; run: kubectl rollout resume deployment/{name} -n {}",
+                    judgement.meta.namespace
+                ),
             );
         }
         if rollout.deadline_exceeded && rollout.observed_generation >= there.generation {
             return Verdict::no(
                 Reason::ProgressDeadlineExceeded,
-                format!("Deployment {name}: the new pods did not become ready in time ({}); look at: kubectl describe pods -n {}", rollout.progress(), judgement.meta.namespace),
+                format!(
+                    "Deployment {name}: the new pods did not become ready in time ({}); look at: kubectl describe pods -n {}",
+                    rollout.progress(),
+                    judgement.meta.namespace
+                ),
             );
         }
         return Verdict::no(Reason::RollingOut, format!("Deployment {name}: {}", rollout.progress()));
@@ -401,9 +407,10 @@ fn conditions(
     verdicts
         .into_iter()
         .map(|(type_, verdict)| {
-            let same = before.into_iter().flat_map(|before| &before.conditions).find(|condition| {
-                condition.type_ == type_.as_str() && condition.status == verdict.status.as_str()
-            });
+            let same = before
+                .into_iter()
+                .flat_map(|before| &before.conditions)
+                .find(|condition| condition.type_ == type_.as_str() && condition.status == verdict.status.as_str());
             // The default in the schema has no clock: its time is no transition.
             let since = same.map(|condition| condition.last_transition_time.0).filter(|since| since.as_second() > 0);
             Condition {

@@ -15,11 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::InstallationKey, metrics::Metrics, world::Sync};
 
-use super::{
-    Reconciler, Timing, backoff,
-    queue::Queue,
-    reconcile::Next,
-};
+use super::{Reconciler, Timing, backoff, queue::Queue, reconcile::Next};
 
 /// A look at what is not ready although no change was noticed.
 const SLOW: Duration = Duration::from_secs(600);
@@ -68,42 +64,47 @@ impl Runner {
     /// Runs until `stop`, then lets running reconciliations end.
     pub async fn run(self, mut triggers: mpsc::UnboundedReceiver<InstallationKey>, stop: CancellationToken) {
         let Self { reconciler, sync, timing, concurrency, metrics, heartbeat } = self;
-    let mut queue = Queue::new(timing);
-    let mut failures: HashMap<InstallationKey, u32> = HashMap::new();
-    let mut running: JoinSet<(InstallationKey, Next)> = JoinSet::new();
-    loop {
-        heartbeat.beat();
-        let now = Instant::now();
-        while running.len() < concurrency && sync.is_complete() {
-            let Some(key) = queue.take(now) else { break };
-            running.spawn(look(reconciler.clone(), key, metrics.clone()));
-        }
-        metrics.queue(queue.len(), running.len());
-        let free = running.len() < concurrency && sync.is_complete();
-        let due = queue.next().filter(|_| free).map_or(TURN, |due| due.saturating_duration_since(now));
-        // Before everything is listed nothing wakes the loop but the watches: look often.
-        let wait = if sync.is_complete() { due.min(TURN) } else { Duration::from_millis(50) };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(key) = triggers.recv() => queue.changed(key, Instant::now()),
-            Some(ended) = running.join_next() => {
-                if let Ok((key, next)) = ended {
-                    queue.done(&key);
-                    requeue(&mut queue, &mut failures, key, next);
-                }
+        let mut queue = Queue::new(timing);
+        let mut failures: HashMap<InstallationKey, u32> = HashMap::new();
+        let mut running: JoinSet<(InstallationKey, Next)> = JoinSet::new();
+        loop {
+            heartbeat.beat();
+            let now = Instant::now();
+            while running.len() < concurrency && sync.is_complete() {
+                let Some(key) = queue.take(now) else { break };
+                running.spawn(look(reconciler.clone(), key, metrics.clone()));
             }
-            () = tokio::time::sleep(wait) => {}
+            metrics.queue(queue.len(), running.len());
+            let free = running.len() < concurrency && sync.is_complete();
+            let due = queue.next().filter(|_| free).map_or(TURN, |due| due.saturating_duration_since(now));
+            // Before everything is listed nothing wakes the loop but the watches: look often.
+            let wait = if sync.is_complete() { due.min(TURN) } else { Duration::from_millis(50) };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(key) = triggers.recv() => queue.changed(key, Instant::now()),
+                Some(ended) = running.join_next() => {
+                    if let Ok((key, next)) = ended {
+                        queue.done(&key);
+                        requeue(&mut queue, &mut failures, key, next);
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        tracing::info!(running = running.len(), "stopping: finishing what is running");
+        let drain = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drain).await.is_err() {
+            tracing::warn!("stopping although reconciliations are still running");
         }
     }
-    tracing::info!(running = running.len(), "stopping: finishing what is running");
-    let drain = async { while running.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drain).await.is_err() {
-        tracing::warn!("stopping although reconciliations are still running");
-    }
-}
 }
 
-fn requeue(queue: &mut Queue<InstallationKey>, failures: &mut HashMap<InstallationKey, u32>, key: InstallationKey, next: Next) {
+fn requeue(
+    queue: &mut Queue<InstallationKey>,
+    failures: &mut HashMap<InstallationKey, u32>,
+    key: InstallationKey,
+    next: Next,
+) {
     let now = Instant::now();
     match next {
         Next::Retry(asked) => {

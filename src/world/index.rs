@@ -108,7 +108,9 @@ impl Index {
         here.flat_map(|(namespace, here)| {
             let names: Vec<&String> = match what {
                 Known::Object(Kind::TimbrInstallation) => here.installations.keys().collect(),
-                Known::Object(kind) => here.resources.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name).collect(),
+                Known::Object(kind) => {
+                    here.resources.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name).collect()
+                }
                 Known::Deployment => here.managed.iter().collect(),
                 Known::Secret => here.secrets.keys().collect(),
             };
@@ -122,8 +124,12 @@ impl Index {
     pub fn record_status(&mut self, meta: &crate::api::Meta, status: Status) {
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
         let place = match meta.kind {
-            Kind::TimbrInstallation => here.installations.get_mut(&meta.name).map(|there| (&there.meta.uid, &mut there.status)),
-            kind => here.resources.get_mut(&(kind, meta.name.clone())).map(|there| (&there.meta.uid, &mut there.status)),
+            Kind::TimbrInstallation => {
+                here.installations.get_mut(&meta.name).map(|there| (&there.meta.uid, &mut there.status))
+            }
+            kind => {
+                here.resources.get_mut(&(kind, meta.name.clone())).map(|there| (&there.meta.uid, &mut there.status))
+            }
         };
         if let Some((uid, place)) = place
             && *uid == meta.uid
@@ -190,7 +196,8 @@ impl Index {
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let labelled = if installation.is_some() { installation } else { here.secrets.remove(&name) };
-        let named = here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
+        let named =
+            here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         if let Some(label) = labelled {
             let name = here.installations.contains_key(&label).then(|| label.clone());
@@ -236,7 +243,12 @@ mod tests {
     use serde_json::json;
 
     fn object(kind: Kind, name: &str, spec: serde_json::Value) -> Change {
-        let meta = ObjectMeta { namespace: Some("ns".into()), name: Some(name.into()), uid: Some(format!("uid-{name}")), ..Default::default() };
+        let meta = ObjectMeta {
+            namespace: Some("ns".into()),
+            name: Some(name.into()),
+            uid: Some(format!("uid-{name}")),
+            ..Default::default()
+        };
         Change::Object(Box::new(Object::read(kind, &meta, &json!({"spec": spec}))))
     }
 

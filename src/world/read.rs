@@ -10,7 +10,8 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{Api, Client};
 
 use crate::compose::{
-    InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment, live_secret, needs,
+    InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment, live_secret,
+    needs,
 };
 
 use super::{describe, index::Index};

@@ -138,16 +138,13 @@ pub fn watch_all(
                 Known::Deployment => {
                     let api: Api<PartialObjectMeta<Deployment>> = scoped(client, scope);
                     let events = move || watcher(api.clone(), config.clone());
-                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Deployment>| {
-                        deployment(&object.metadata)
-                    }));
+                    tasks
+                        .spawn(feed.run(events, |object: &PartialObjectMeta<Deployment>| deployment(&object.metadata)));
                 }
                 Known::Secret => {
                     let api: Api<PartialObjectMeta<Secret>> = scoped(client, scope);
                     let events = move || watcher(api.clone(), config.clone());
-                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| {
-                        secret(&object.metadata)
-                    }));
+                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| secret(&object.metadata)));
                 }
             }
         };

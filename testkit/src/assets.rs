@@ -20,11 +20,7 @@ pub fn path(name: &str) -> PathBuf {
         }
     }
     let path = built().join(name);
-    assert!(
-        path.exists(),
-        "{} is missing after a build of the control plane",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing after a build of the control plane", path.display());
     path
 }
 
@@ -38,19 +34,8 @@ fn built() -> &'static Path {
             .stderr(Stdio::inherit())
             .output()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", script.display()));
-        assert!(
-            output.status.success(),
-            "{} failed: {}",
-            script.display(),
-            output.status
-        );
+        assert!(output.status.success(), "{} failed: {}", script.display(), output.status);
         let stdout = String::from_utf8(output.stdout).expect("the folder's name is UTF-8");
-        PathBuf::from(
-            stdout
-                .trim_end()
-                .lines()
-                .next_back()
-                .expect("the build prints its folder"),
-        )
+        PathBuf::from(stdout.trim_end().lines().next_back().expect("the build prints its folder"))
     })
 }

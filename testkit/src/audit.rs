@@ -117,11 +117,7 @@ struct Reading {
 
 impl AuditLog {
     pub(crate) fn new(path: PathBuf, admin: Config) -> Self {
-        Self {
-            path,
-            admin,
-            read: Mutex::default(),
-        }
+        Self { path, admin, read: Mutex::default() }
     }
 
     /// All writes of a user that the API server had answered before this call, in the order of the
@@ -131,13 +127,7 @@ impl AuditLog {
     /// When the API server cannot be reached.
     pub async fn writes_of(&self, username: &str) -> Vec<Write> {
         self.catch_up().await;
-        self.read
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .writes
-            .get(username)
-            .cloned()
-            .unwrap_or_default()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).writes.get(username).cloned().unwrap_or_default()
     }
 
     /// Sends a request of its own and waits for its line: what was answered before is in then too.
@@ -155,10 +145,7 @@ impl AuditLog {
             if self.read_on(&marker) {
                 break;
             }
-            assert!(
-                Instant::now() < end,
-                "the marker {marker} is not in the audit log after {DEADLINE:?}"
-            );
+            assert!(Instant::now() < end, "the marker {marker} is not in the audit log after {DEADLINE:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // An answer larger than the server's buffer reaches the client a moment before its line
@@ -179,17 +166,13 @@ impl AuditLog {
         // The last piece may be half a line still being written.
         let whole = text.rfind('\n').map_or(0, |at| at + 1);
         for line in text[..whole].lines() {
-            let event: Event = serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("not an audit event: {error}: {line}"));
+            let event: Event =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("not an audit event: {error}: {line}"));
             if let Some(marker) = event.marker() {
                 reading.markers.push(marker);
             } else if event.counts() {
                 let username = event.user.username.clone();
-                reading
-                    .writes
-                    .entry(username)
-                    .or_default()
-                    .push(event.into());
+                reading.writes.entry(username).or_default().push(event.into());
             }
         }
         reading.offset += whole as u64;
@@ -247,10 +230,7 @@ impl Event {
 
     fn counts(&self) -> bool {
         self.stage == "ResponseComplete"
-            && matches!(
-                self.verb.as_str(),
-                "create" | "update" | "patch" | "delete" | "deletecollection"
-            )
+            && matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
             && !is_dry_run(&self.request_uri)
             && !is_review(&self.object_ref.resource)
     }
@@ -276,13 +256,7 @@ pub(crate) fn is_review(resource: &str) -> bool {
 
 impl From<Event> for Write {
     fn from(event: Event) -> Self {
-        let ObjectRef {
-            resource,
-            subresource,
-            namespace,
-            name,
-            api_group,
-        } = event.object_ref;
+        let ObjectRef { resource, subresource, namespace, name, api_group } = event.object_ref;
         Self {
             verb: event.verb,
             group: api_group,

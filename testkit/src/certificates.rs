@@ -4,8 +4,8 @@
 //! reused port and take it for its own.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -43,13 +43,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = common_name("testkit");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::CrlSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        let issuer =
-            CertifiedIssuer::self_signed(params, key()).expect("a self-signed certificate");
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        let issuer = CertifiedIssuer::self_signed(params, key()).expect("a self-signed certificate");
         Self { issuer }
     }
 
@@ -65,11 +61,7 @@ impl Authority {
 
     /// A certificate for a server at 127.0.0.1 and localhost.
     pub fn server(&self) -> Identity {
-        let names = [
-            "127.0.0.1".to_owned(),
-            "::1".to_owned(),
-            "localhost".to_owned(),
-        ];
+        let names = ["127.0.0.1".to_owned(), "::1".to_owned(), "localhost".to_owned()];
         let mut params = CertificateParams::new(names).expect("valid names");
         params.distinguished_name = common_name("localhost");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -83,14 +75,8 @@ impl Authority {
     /// has two names for the organization's.
     pub fn client(&self, user: &str, groups: &[&str]) -> Identity {
         let mut name = common_name(user);
-        let organization = [
-            DnType::OrganizationName,
-            DnType::CustomDnType(vec![2, 5, 4, 10]),
-        ];
-        assert!(
-            groups.len() <= organization.len(),
-            "a client certificate names at most two groups, not {groups:?}"
-        );
+        let organization = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
+        assert!(groups.len() <= organization.len(), "a client certificate names at most two groups, not {groups:?}");
         for (kind, group) in organization.into_iter().zip(groups) {
             name.push(kind, *group);
         }
@@ -104,9 +90,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = key();
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("a signed certificate");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
         Identity {
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
@@ -119,10 +103,7 @@ impl Authority {
 impl Identity {
     /// The certificate and its key as rustls takes them.
     pub fn der(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        (
-            vec![self.certificate.clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone())),
-        )
+        (vec![self.certificate.clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone())))
     }
 }
 

@@ -47,10 +47,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            controllers: true,
-            apiserver_flags: Vec::new(),
-        }
+        Self { controllers: true, apiserver_flags: Vec::new() }
     }
 }
 
@@ -89,13 +86,7 @@ impl Output {
     /// When it has not.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert!(
-            self.status.success(),
-            "kubectl failed ({}): {}{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.status.success(), "kubectl failed ({}): {}{}", self.status, self.stdout, self.stderr);
         self.stdout
     }
 }
@@ -125,9 +116,7 @@ impl ControlPlane {
     pub async fn start_with(options: Options) -> Self {
         certificates::use_aws_lc();
         // The first time this builds for minutes, which must not hold up the runtime.
-        tokio::task::spawn_blocking(|| assets::path("kube-apiserver"))
-            .await
-            .expect("the programs are there");
+        tokio::task::spawn_blocking(|| assets::path("kube-apiserver")).await.expect("the programs are there");
         for _ in 0..5 {
             if let Ok(started) = Self::try_start(options.clone()).await {
                 return started;
@@ -154,22 +143,11 @@ impl ControlPlane {
             ("sa.key", &private),
             ("sa.pub", &public),
             ("audit-policy.yaml", &servers::AUDIT_POLICY.to_owned()),
-            (
-                "stages.yaml",
-                &if options.controllers {
-                    kwok::stages()
-                } else {
-                    String::new()
-                },
-            ),
+            ("stages.yaml", &if options.controllers { kwok::stages() } else { String::new() }),
         ] {
             write(&layout.file(name), text);
         }
-        let server = Server {
-            url: layout.api_url(),
-            ca: authority.der(),
-            ca_file: layout.file("ca.crt"),
-        };
+        let server = Server { url: layout.api_url(), ca: authority.der(), ca_file: layout.file("ca.crt") };
         let superuser = |user: &str, name: &str| {
             let identity = authority.client(user, &["system:masters"]);
             let credentials = Credentials::certificate(&identity, scratch.path(), name);
@@ -195,10 +173,7 @@ impl ControlPlane {
         };
         // The API server waits for etcd by itself: started together they are ready sooner.
         let etcd = launch(servers::etcd(&this.layout));
-        let apiserver = launch(servers::apiserver(
-            &this.layout,
-            &this.options.apiserver_flags,
-        ));
+        let apiserver = launch(servers::apiserver(&this.layout, &this.options.apiserver_flags));
         ready(&[&etcd], async || this.etcd_answers().await).await?;
         ready(&[&etcd, &apiserver], async || this.readyz().await).await?;
         *lock(&this.etcd) = Some(etcd);
@@ -215,13 +190,8 @@ impl ControlPlane {
             &self.layout.file("stages.yaml"),
             &self.layout.log("kwok"),
         );
-        self.controllers = [
-            servers::controller_manager(&self.layout),
-            servers::scheduler(&self.layout),
-            kwok,
-        ]
-        .map(launch)
-        .into();
+        self.controllers =
+            [servers::controller_manager(&self.layout), servers::scheduler(&self.layout), kwok].map(launch).into();
         let admin = self.admin();
         let nodes: Api<Node> = Api::all(admin.clone());
         let room = json!({"cpu": "10k", "memory": "10Ti", "pods": "1M"});
@@ -229,36 +199,16 @@ impl ControlPlane {
             "metadata": {"name": "kwok", "labels": {"kubernetes.io/hostname": "kwok", "kubernetes.io/os": "linux"}},
             "status": {"allocatable": room, "capacity": room},
         }));
-        nodes
-            .create(&PostParams::default(), &node.expect("a valid node"))
-            .await
-            .expect("the node is created");
+        nodes.create(&PostParams::default(), &node.expect("a valid node")).await.expect("the node is created");
         eventually("the control plane schedules", START, async || {
             for process in &self.controllers {
-                assert!(
-                    process.is_running(),
-                    "a controller ended:\n{}",
-                    process.tail()
-                );
+                assert!(process.is_running(), "a controller ended:\n{}", process.tail());
             }
             let node = nodes.get("kwok").await.map_err(|error| error.to_string())?;
-            let ready = node
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten());
-            let ready = ready
-                .into_iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-            let taints = node
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.taints.clone())
-                .unwrap_or_default();
-            if ready && taints.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("node ready: {ready}, taints: {taints:?}"))
-            }
+            let ready = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let ready = ready.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+            if ready && taints.is_empty() { Ok(()) } else { Err(format!("node ready: {ready}, taints: {taints:?}")) }
         })
         .await;
         // Pods need the account that a controller makes in each namespace.
@@ -313,17 +263,12 @@ impl ControlPlane {
     /// A kubeconfig for a user with a client certificate, in at most two groups.
     pub fn user_kubeconfig(&self, name: &str, groups: &[&str]) -> PathBuf {
         let path = self.dir().join(format!("user-{}.kubeconfig", self.next()));
-        self.server
-            .kubeconfig(&self.credentials(name, groups), &path);
+        self.server.kubeconfig(&self.credentials(name, groups), &path);
         path
     }
 
     fn credentials(&self, name: &str, groups: &[&str]) -> Credentials {
-        Credentials::certificate(
-            &self.authority.client(name, groups),
-            self.dir(),
-            &format!("user-{}", self.next()),
-        )
+        Credentials::certificate(&self.authority.client(name, groups), self.dir(), &format!("user-{}", self.next()))
     }
 
     /// Creates a service account, unless it exists, and requests a token for it.
@@ -332,34 +277,20 @@ impl ControlPlane {
     /// When that fails.
     pub async fn service_account(&self, namespace: &str, name: &str) -> ServiceAccount {
         let accounts: Api<core::ServiceAccount> = Api::namespaced(self.admin(), namespace);
-        let account = core::ServiceAccount {
-            metadata: named(name),
-            ..Default::default()
-        };
+        let account = core::ServiceAccount { metadata: named(name), ..Default::default() };
         match accounts.create(&PostParams::default(), &account).await {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             other => drop(other.expect("the service account is created")),
         }
         let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                expiration_seconds: Some(24 * 60 * 60),
-                ..Default::default()
-            }),
+            spec: Some(TokenRequestSpec { expiration_seconds: Some(24 * 60 * 60), ..Default::default() }),
             ..Default::default()
         };
-        let answer = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await;
-        let token = answer
-            .expect("a token is issued")
-            .status
-            .and_then(|status| status.token);
+        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await;
+        let token = answer.expect("a token is issued").status.and_then(|status| status.token);
         let token = token.expect("an issued token is in the answer");
-        let kubeconfig = self
-            .dir()
-            .join(format!("account-{}.kubeconfig", self.next()));
-        self.server
-            .kubeconfig(&Credentials::Token(token.clone()), &kubeconfig);
+        let kubeconfig = self.dir().join(format!("account-{}.kubeconfig", self.next()));
+        self.server.kubeconfig(&Credentials::Token(token.clone()), &kubeconfig);
         ServiceAccount {
             username: format!("system:serviceaccount:{namespace}:{name}"),
             namespace: namespace.to_owned(),
@@ -377,15 +308,9 @@ impl ControlPlane {
     pub async fn namespace(&self, prefix: &str) -> String {
         let name = format!("{prefix}-{:08x}", random() as u32);
         let admin = self.admin();
-        let namespace = Namespace {
-            metadata: named(&name),
-            ..Default::default()
-        };
+        let namespace = Namespace { metadata: named(&name), ..Default::default() };
         let namespaces: Api<Namespace> = Api::all(admin.clone());
-        namespaces
-            .create(&PostParams::default(), &namespace)
-            .await
-            .expect("the namespace is created");
+        namespaces.create(&PostParams::default(), &namespace).await.expect("the namespace is created");
         if self.options.controllers {
             has_default_account(&admin, &name).await;
         }
@@ -401,12 +326,7 @@ impl ControlPlane {
     ///
     /// # Panics
     /// When it cannot be run.
-    pub async fn kubectl_as(
-        &self,
-        kubeconfig: &Path,
-        args: &[&str],
-        stdin: Option<&str>,
-    ) -> Output {
+    pub async fn kubectl_as(&self, kubeconfig: &Path, args: &[&str], stdin: Option<&str>) -> Output {
         let mut child = tokio::process::Command::new(assets::path("kubectl"))
             .args(args)
             .env("KUBECONFIG", kubeconfig)
@@ -455,20 +375,10 @@ impl ControlPlane {
     /// # Panics
     /// When it runs or does not start.
     pub async fn start_apiserver(&self) {
-        assert!(
-            lock(&self.apiserver).is_none(),
-            "the API server runs already"
-        );
-        let process = launch(servers::apiserver(
-            &self.layout,
-            &self.options.apiserver_flags,
-        ));
+        assert!(lock(&self.apiserver).is_none(), "the API server runs already");
+        let process = launch(servers::apiserver(&self.layout, &self.options.apiserver_flags));
         let up = ready(&[&process], async || self.readyz().await).await;
-        assert!(
-            up.is_ok(),
-            "the API server's port {} was taken by another meanwhile",
-            self.layout.api_port
-        );
+        assert!(up.is_ok(), "the API server's port {} was taken by another meanwhile", self.layout.api_port);
         *lock(&self.apiserver) = Some(process);
     }
 
@@ -477,10 +387,7 @@ impl ControlPlane {
     /// # Panics
     /// When it does not run.
     pub fn signal_apiserver(&self, signal: Signal) {
-        lock(&self.apiserver)
-            .as_ref()
-            .expect("the API server runs")
-            .signal(signal);
+        lock(&self.apiserver).as_ref().expect("the API server runs").signal(signal);
     }
 
     /// Stops etcd; the API server goes on without its store.
@@ -509,29 +416,17 @@ impl ControlPlane {
     /// # Panics
     /// When it does not within two minutes.
     pub async fn wait_ready(&self) {
-        eventually("the API server is ready", START, async || {
-            self.readyz().await
-        })
-        .await;
+        eventually("the API server is ready", START, async || self.readyz().await).await;
     }
 
     async fn readyz(&self) -> Result<(), String> {
         // A new client: an old one could hold a connection to a server that is gone.
         let admin = client(self.server.config(&self.admin));
-        let request = http::Request::get("/readyz")
-            .body(Vec::new())
-            .expect("a valid request");
-        admin
-            .request_text(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        let request = http::Request::get("/readyz").body(Vec::new()).expect("a valid request");
+        admin.request_text(request).await.map_err(|error| error.to_string())?;
         // Ready means able to answer; the first namespace is made a moment later.
         let namespaces: Api<Namespace> = Api::all(admin);
-        namespaces
-            .get("default")
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
+        namespaces.get("default").await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn etcd_answers(&self) -> Result<(), String> {
@@ -547,19 +442,12 @@ impl ControlPlane {
 
 impl Display for ControlPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "control plane at {} in {}",
-            self.server.url,
-            self.dir().display()
-        )
+        write!(f, "control plane at {} in {}", self.server.url, self.dir().display())
     }
 }
 
 fn launch(builder: supervisor::Builder) -> Process {
-    builder
-        .start()
-        .expect("a program of the control plane can be started")
+    builder.start().expect("a program of the control plane can be started")
 }
 
 /// Waits until the last of the programs answers, and finds out when one has ended instead.
@@ -588,17 +476,11 @@ async fn ready<E: Display>(
 
 async fn has_default_account(admin: &Client, namespace: &str) {
     let accounts: Api<core::ServiceAccount> = Api::namespaced(admin.clone(), namespace);
-    eventually("the namespace has its service account", START, async || {
-        accounts.get("default").await
-    })
-    .await;
+    eventually("the namespace has its service account", START, async || accounts.get("default").await).await;
 }
 
 fn named(name: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        ..Default::default()
-    }
+    ObjectMeta { name: Some(name.to_owned()), ..Default::default() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

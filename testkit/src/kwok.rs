@@ -74,20 +74,14 @@ spec:
 /// The stages KWOK is given.
 pub(crate) fn stages() -> String {
     let path = assets::path("kwok-stages.yaml");
-    let shipped = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    let shipped =
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     with_never_ready(&shipped)
 }
 
 fn with_never_ready(shipped: &str) -> String {
-    let stage = shipped
-        .find(READY_STAGE)
-        .expect("KWOK ships a stage pod-ready");
-    let at = shipped[stage..]
-        .find(CONDITIONS)
-        .expect("pod-ready has conditions")
-        + stage
-        + CONDITIONS.len();
+    let stage = shipped.find(READY_STAGE).expect("KWOK ships a stage pod-ready");
+    let at = shipped[stage..].find(CONDITIONS).expect("pod-ready has conditions") + stage + CONDITIONS.len();
     let (before, after) = shipped.split_at(at);
     format!("{before}{EXCEPT}{}\n{NEVER_READY_STAGE}", after.trim_end())
 }
@@ -116,13 +110,7 @@ mod tests {
         let stages = with_never_ready(&shipped);
         let parts: Vec<&str> = stages.split("---\n").collect();
         assert_eq!(parts.len(), 5, "{stages}");
-        assert!(
-            parts[2].contains("name: pod-ready") && parts[2].contains("NotIn"),
-            "{stages}"
-        );
-        assert!(
-            !parts[1].contains("NotIn") && !parts[3].contains("NotIn"),
-            "{stages}"
-        );
+        assert!(parts[2].contains("name: pod-ready") && parts[2].contains("NotIn"), "{stages}");
+        assert!(!parts[1].contains("NotIn") && !parts[3].contains("NotIn"), "{stages}");
     }
 }

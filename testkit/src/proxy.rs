@@ -69,9 +69,7 @@ struct State {
 
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("Proxy").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -79,68 +77,40 @@ impl Proxy {
     /// Starts a proxy before an API server whose certificate the authority signed.
     pub(crate) fn start(upstream: &str, authority: &Authority) -> Self {
         certificates::use_aws_lc();
-        let upstream = upstream
-            .strip_prefix("https://")
-            .and_then(|address| address.parse().ok());
+        let upstream = upstream.strip_prefix("https://").and_then(|address| address.parse().ok());
         let mut roots = RootCertStore::empty();
-        roots
-            .add(authority.der())
-            .expect("the authority's certificate is valid");
-        let client = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        roots.add(authority.der()).expect("the authority's certificate is valid");
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let (certificate, key) = authority.server().der();
-        let server = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(certificate, key);
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(certificate, key);
         let server = server.expect("the proxy's certificate is valid");
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the proxy");
-        listener
-            .set_nonblocking(true)
-            .expect("a non-blocking listener");
-        let url = format!(
-            "https://{}",
-            listener
-                .local_addr()
-                .expect("a bound listener has an address")
-        );
+        listener.set_nonblocking(true).expect("a non-blocking listener");
+        let url = format!("https://{}", listener.local_addr().expect("a bound listener has an address"));
         let state = Arc::new(State {
             upstream: upstream.expect("the API server's address is an IP and a port"),
             connector: TlsConnector::from(Arc::new(client)),
             on_write: Mutex::new(Arc::new(|_| Action::Pass)),
             on_read: Mutex::new(Arc::new(|_| Action::Pass)),
-            counts: Mutex::new(Arc::new(|call| {
-                !matches!(call.resource.as_str(), "events" | "leases")
-            })),
+            counts: Mutex::new(Arc::new(|call| !matches!(call.resource.as_str(), "events" | "leases"))),
             writes: Mutex::default(),
             reads: Mutex::default(),
             cut: watch::Sender::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let (acceptor, shared) = (TlsAcceptor::from(Arc::new(server)), state.clone());
-        let thread = std::thread::Builder::new()
-            .name("proxy".to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build();
-                // The runtime ends with this block, and every connection with it.
-                runtime
-                    .expect("a runtime for the proxy")
-                    .block_on(async move {
-                        tokio::select! {
-                            () = forward::accept(listener, acceptor, shared) => {}
-                            _ = stopped => {}
-                        }
-                    });
+        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // The runtime ends with this block, and every connection with it.
+            runtime.expect("a runtime for the proxy").block_on(async move {
+                tokio::select! {
+                    () = forward::accept(listener, acceptor, shared) => {}
+                    _ = stopped => {}
+                }
             });
-        Self {
-            url,
-            state,
-            stop: Some(stop),
-            thread: Some(thread.expect("a thread for the proxy")),
-        }
+        });
+        Self { url, state, stop: Some(stop), thread: Some(thread.expect("a thread for the proxy")) }
     }
 
     /// Its address.

@@ -60,16 +60,14 @@ impl Builder {
     /// Adds arguments.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env
-            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -97,10 +95,7 @@ impl Builder {
     /// Starts the process.
     pub fn start(self) -> io::Result<Process> {
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", SUPERVISE, "sh"])
-            .arg(&self.program)
-            .args(&self.args);
+        command.args(["-c", SUPERVISE, "sh"]).arg(&self.program).args(&self.args);
         if self.env_clear {
             command.env_clear();
             command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -111,26 +106,16 @@ impl Builder {
         }
         // Appending, so that two writers of one file do not overwrite each other and a restarted
         // process leaves its predecessor's lines in place.
-        command
-            .stdout(append(&self.stdout)?)
-            .stderr(append(&self.stderr)?);
+        command.stdout(append(&self.stdout)?).stderr(append(&self.stderr)?);
         command.stdin(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let lifeline = child.stdin.take();
         Ok(Process {
-            name: Path::new(&self.program)
-                .file_name()
-                .unwrap_or(&self.program)
-                .to_string_lossy()
-                .into_owned(),
+            name: Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned(),
             pid: child.id(),
             stdout: self.stdout,
             stderr: self.stderr,
-            state: Mutex::new(State {
-                child,
-                status: None,
-                group: true,
-            }),
+            state: Mutex::new(State { child, status: None, group: true }),
             _lifeline: lifeline,
         })
     }
@@ -262,11 +247,7 @@ impl Process {
                 text.push_str(&self.stderr());
             }
             // The last piece may be half a line still being written.
-            let whole = if ended.is_some() {
-                text.len()
-            } else {
-                text.rfind('\n').map_or(0, |at| at + 1)
-            };
+            let whole = if ended.is_some() { text.len() } else { text.rfind('\n').map_or(0, |at| at + 1) };
             if let Some(line) = text[..whole].lines().find(|line| accept(line)) {
                 return line.to_owned();
             }
@@ -288,11 +269,7 @@ impl Process {
 
     /// The last lines of its log, for the message of a failing test.
     pub fn tail(&self) -> String {
-        let text = if self.stderr == self.stdout {
-            self.stdout()
-        } else {
-            self.stdout() + &self.stderr()
-        };
+        let text = if self.stderr == self.stdout { self.stdout() } else { self.stdout() + &self.stderr() };
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
@@ -302,10 +279,7 @@ impl Process {
     }
 
     fn raw(&self) -> Pid {
-        i32::try_from(self.pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a child has a positive pid")
+        i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a child has a positive pid")
     }
 }
 
@@ -353,11 +327,7 @@ impl Scratch {
             .process_group(0)
             .spawn()?;
         let lifeline = sweeper.stdin.take();
-        Ok(Self {
-            path,
-            sweeper,
-            lifeline,
-        })
+        Ok(Self { path, sweeper, lifeline })
     }
 
     /// The folder.
@@ -378,7 +348,5 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 fn read(path: &Path) -> String {
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

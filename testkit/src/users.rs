@@ -41,10 +41,7 @@ impl Credentials {
 impl Server {
     /// The same authority at another address.
     pub fn at(&self, url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            ..self.clone()
-        }
+        Self { url: url.to_owned(), ..self.clone() }
     }
 
     /// The configuration of a client.
@@ -57,10 +54,7 @@ impl Server {
                 client_key: Some(key.display().to_string()),
                 ..AuthInfo::default()
             },
-            Credentials::Token(token) => AuthInfo {
-                token: Some(token.clone().into()),
-                ..AuthInfo::default()
-            },
+            Credentials::Token(token) => AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() },
         };
         config
     }
@@ -117,10 +111,7 @@ impl ServiceAccount {
     /// try again by itself, as other clients do on 429, 503 and 504: who makes a fault wants to see
     /// it.
     pub fn client_at(&self, url: &str) -> Client {
-        let mut config = self
-            .server
-            .at(url)
-            .config(&Credentials::Token(self.token.clone()));
+        let mut config = self.server.at(url).config(&Credentials::Token(self.token.clone()));
         config.default_retry = false;
         client(config)
     }
@@ -128,12 +119,8 @@ impl ServiceAccount {
     /// A kubeconfig for another address, a proxy's.
     pub fn kubeconfig_at(&self, url: &str) -> PathBuf {
         let suffix: String = url.chars().filter(char::is_ascii_alphanumeric).collect();
-        let path = self
-            .kubeconfig
-            .with_extension(format!("{suffix}.kubeconfig"));
-        self.server
-            .at(url)
-            .kubeconfig(&Credentials::Token(self.token.clone()), &path);
+        let path = self.kubeconfig.with_extension(format!("{suffix}.kubeconfig"));
+        self.server.at(url).kubeconfig(&Credentials::Token(self.token.clone()), &path);
         path
     }
 }
@@ -143,6 +130,5 @@ pub(crate) fn client(config: Config) -> Client {
 }
 
 pub(crate) fn write(path: &Path, text: &str) {
-    std::fs::write(path, text)
-        .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }

@@ -38,11 +38,7 @@ impl<T, E: Display> Attempt for Result<T, E> {
 impl Attempt for bool {
     type Value = ();
     fn outcome(self) -> Result<(), String> {
-        if self {
-            Ok(())
-        } else {
-            Err("false".to_owned())
-        }
+        if self { Ok(()) } else { Err("false".to_owned()) }
     }
 }
 
@@ -50,19 +46,12 @@ impl Attempt for bool {
 ///
 /// # Panics
 /// At the deadline, with what the last look saw. A look that hangs is given up then too.
-pub async fn eventually<A: Attempt>(
-    what: &str,
-    deadline: Duration,
-    mut look: impl AsyncFnMut() -> A,
-) -> A::Value {
+pub async fn eventually<A: Attempt>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> A) -> A::Value {
     let end = Instant::now() + deadline;
     let mut seen = "no look has come to an end".to_owned();
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(left, look())
-            .await
-            .map(Attempt::outcome)
-        {
+        match tokio::time::timeout(left, look()).await.map(Attempt::outcome) {
             Ok(Ok(value)) => return value,
             Ok(Err(other)) => seen = other,
             Err(_) => {}
@@ -78,18 +67,11 @@ pub async fn eventually<A: Attempt>(
 ///
 /// # Panics
 /// At the deadline, with the object as it was last seen.
-pub async fn wait_for<K>(
-    api: Api<K>,
-    name: &str,
-    accept: impl Fn(&K) -> bool + Send + Sync,
-    deadline: Duration,
-) -> K
+pub async fn wait_for<K>(api: Api<K>, name: &str, accept: impl Fn(&K) -> bool + Send + Sync, deadline: Duration) -> K
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static,
 {
-    condition(api, name, |object| object.is_some_and(&accept), deadline)
-        .await
-        .expect("the predicate saw an object")
+    condition(api, name, |object| object.is_some_and(&accept), deadline).await.expect("the predicate saw an object")
 }
 
 /// Watches an object until it is gone.

@@ -86,7 +86,10 @@ fn each_warning_among_the_problems_is_said_once() {
     spec.password_login = Some(PasswordLogin::Disabled);
     world.resources[0] = azure_sso("sso", Ok(spec));
     world.resources[0].status = status;
-    assert_eq!(said(&look(&mut world)), ["Warning PasswordLoginStillEnabled: people can still sign in with user name "]);
+    assert_eq!(
+        said(&look(&mut world)),
+        ["Warning PasswordLoginStillEnabled: people can still sign in with user name "]
+    );
     assert_eq!(said(&look(&mut world)), NOTHING);
     let looks_like_an_id = Lookup::Found(secret(&[("client-secret", crate::fixtures::CLIENT_ID)]));
     world.secrets.insert("entra".to_owned(), looks_like_an_id);

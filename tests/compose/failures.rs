@@ -20,7 +20,8 @@ fn world() -> World {
 
 /// The conditions after this outcome, and the message of Delivered.
 fn after(world: &World, outcome: Option<Outcome>) -> (String, String) {
-    let outcomes: BTreeMap<String, Outcome> = outcome.map(|outcome| (PLATFORM.to_owned(), outcome)).into_iter().collect();
+    let outcomes: BTreeMap<String, Outcome> =
+        outcome.map(|outcome| (PLATFORM.to_owned(), outcome)).into_iter().collect();
     let status = statuses(&world.plan(&key(None)), &outcomes, at(0)).remove(0);
     let common = status.status.common();
     let verdicts = ["Delivered", "RolledOut", "Ready", "Reconciling", "Stalled"].map(|type_| verdict(common, type_));
@@ -78,12 +79,12 @@ fn a_failure_takes_nothing_back() {
 #[test]
 fn a_deployment_that_cannot_be_read_is_said_so() {
     let table = [
-        (Lookup::Missing, "False/DeploymentNotFound Unknown/Pending False/DeploymentNotFound True/WaitingForDeployment "),
-        (Lookup::Forbidden, "False/Forbidden Unknown/Pending False/Forbidden False/Settled True/Forbidden"),
         (
-            Lookup::Found(deployment("web", &[])),
-            "True/Delivered False/RollingOut False/RollingOut True/RollingOut ",
+            Lookup::Missing,
+            "False/DeploymentNotFound Unknown/Pending False/DeploymentNotFound True/WaitingForDeployment ",
         ),
+        (Lookup::Forbidden, "False/Forbidden Unknown/Pending False/Forbidden False/Settled True/Forbidden"),
+        (Lookup::Found(deployment("web", &[])), "True/Delivered False/RollingOut False/RollingOut True/RollingOut "),
     ];
     for (lookup, conditions) in table {
         let mut world = world();

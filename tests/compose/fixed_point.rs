@@ -44,7 +44,9 @@ fn of_others(world: &World) -> Vec<String> {
                     !live.ownership.ours.contains(&place) || live.ownership.others.contains_key(&place)
                 });
                 others.map(move |env| match &env.value {
-                    LiveValue::Plain(value) => format!("{deployment} {} {} {:?}", container.name, env.name, value.expose()),
+                    LiveValue::Plain(value) => {
+                        format!("{deployment} {} {} {:?}", container.name, env.name, value.expose())
+                    }
                     value => format!("{deployment} {} {} {value:?}", container.name, env.name),
                 })
             })
@@ -119,8 +121,10 @@ fn everything(world: &World) -> BTreeSet<String> {
 }
 
 fn statuses(world: &World) -> Vec<(Kind, String, Option<Status>)> {
-    let resources = world.resources.iter().map(|there| (there.meta.kind, there.meta.name.clone(), there.status.clone()));
-    let installations = world.installations.iter().map(|there| (there.meta.kind, there.meta.name.clone(), there.status.clone()));
+    let resources =
+        world.resources.iter().map(|there| (there.meta.kind, there.meta.name.clone(), there.status.clone()));
+    let installations =
+        world.installations.iter().map(|there| (there.meta.kind, there.meta.name.clone(), there.status.clone()));
     resources.chain(installations).collect()
 }
 
@@ -129,7 +133,8 @@ fn statuses(world: &World) -> Vec<(Kind, String, Option<Status>)> {
 fn what_is_live_keeps_its_order_and_what_is_new_follows() {
     let mut world = World {
         resources: vec![azure_sso("sso", Ok(azure_sso_spec()))],
-        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[("TIMBR_LOG_LEVEL", "info")])))].into(),
+        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[("TIMBR_LOG_LEVEL", "info")])))]
+            .into(),
         secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
         ..World::default()
     };
@@ -137,8 +142,14 @@ fn what_is_live_keeps_its_order_and_what_is_new_follows() {
     let order = |world: &World| -> Vec<String> {
         world.live(PLATFORM).containers[0].env.iter().map(|env| env.name.clone()).collect()
     };
-    let expected =
-        ["TIMBR_LOG_LEVEL", "OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_SECRET", "OAUTH_BASE_URL", "OAUTH_AZURE_WITH_UPN_FIRST"];
+    let expected = [
+        "TIMBR_LOG_LEVEL",
+        "OAUTH_PROVIDER",
+        "OAUTH_CLIENT_ID",
+        "OAUTH_SECRET",
+        "OAUTH_BASE_URL",
+        "OAUTH_AZURE_WITH_UPN_FIRST",
+    ];
     assert_eq!(order(&world), expected);
 
     // Somebody puts theirs into the middle and turns the rest around.
@@ -153,7 +164,8 @@ fn what_is_live_keeps_its_order_and_what_is_new_follows() {
 
     // A further variable is added, and moves none of them.
     let mut spec = azure_sso_spec();
-    spec.self_registration = Some(timbr_identity::api::SelfRegistration { role: "viewer".to_owned(), allow_admin: false });
+    spec.self_registration =
+        Some(timbr_identity::api::SelfRegistration { role: "viewer".to_owned(), allow_admin: false });
     world.resources = vec![azure_sso("sso", Ok(spec))];
     world.look(at(120));
     let added = ["AUTH_USER_REGISTRATION", "AUTH_USER_REGISTRATION_ROLE"].map(str::to_owned);

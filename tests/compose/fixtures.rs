@@ -110,10 +110,7 @@ pub fn secret(data: &[(&str, &str)]) -> LiveSecret {
         opted_in: false,
         immutable: false,
         owner: None,
-        data: data
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value)))
-            .collect::<BTreeMap<_, _>>(),
+        data: data.iter().map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value))).collect::<BTreeMap<_, _>>(),
     }
 }
 

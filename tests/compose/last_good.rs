@@ -7,7 +7,8 @@ use timbr_identity::{
 
 use crate::{
     fixtures::{
-        PLATFORM, at, azure_sso, azure_sso_spec, complete, deployment, installation, installation_ref, key, plain, secret, verdict,
+        PLATFORM, at, azure_sso, azure_sso_spec, complete, deployment, installation, installation_ref, key, plain,
+        secret, verdict,
     },
     world::World,
 };
@@ -19,7 +20,8 @@ const VARIABLES: [&str; 5] =
 fn delivered() -> World {
     let mut world = World {
         resources: vec![azure_sso("sso", Ok(azure_sso_spec()))],
-        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[("TIMBR_LOG_LEVEL", "info")])))].into(),
+        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[("TIMBR_LOG_LEVEL", "info")])))]
+            .into(),
         secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
         ..World::default()
     };
@@ -191,7 +193,8 @@ fn what_could_not_be_written_is_not_kept() {
         let place = (PLATFORM.to_owned(), "OAUTH_BASE_URL".to_owned());
         let base_url = live.containers[0].env.iter_mut().find(|env| env.name == place.1).expect("it is delivered");
         base_url.value = tampered.clone();
-        let owner = timbr_identity::compose::Owner { manager: "kubectl-edit".to_owned(), operation: "Update".to_owned() };
+        let owner =
+            timbr_identity::compose::Owner { manager: "kubectl-edit".to_owned(), operation: "Update".to_owned() };
         live.ownership.others.entry(place).or_default().insert(owner);
         assert_eq!(look(&mut world), 1, "{tampered:?}");
         assert_eq!(ours(&world), VARIABLES.into_iter().filter(|name| *name != "OAUTH_BASE_URL").collect::<Vec<_>>());

@@ -70,16 +70,34 @@ fn the_random_namespaces_reach_every_judgement() {
             }
             plan.deployments.iter().for_each(|plan| count(format!("apply: {}", plan.apply.is_some())));
         }
-        world.resources.iter().for_each(|sso: &Resource<Spec>| count(format!("{}: {}", Kind::AzureSso, sso.spec.is_ok())));
+        world
+            .resources
+            .iter()
+            .for_each(|sso: &Resource<Spec>| count(format!("{}: {}", Kind::AzureSso, sso.spec.is_ok())));
         let readable = |installation: &Resource<TimbrInstallationSpec>| installation.spec.is_ok();
         count(format!("all readable: {}", world.installations.iter().all(readable)));
     }
     for wanted in [
-        "True/Accepted", "False/InvalidSpec", "False/Collision", "False/DuplicateInInstallation",
-        "False/InstallationNotFound", "Unknown/Pending", "True/Resolved", "False/SecretNotFound",
-        "False/SecretKeyNotFound", "False/SecretValueInvalid", "False/SecretNotPermitted", "True/Delivered",
-        "False/Conflict", "False/DeploymentNotFound", "False/ContainerNotFound", "False/Forbidden",
-        "False/DuplicateVariable", "apply: true", "apply: false", "all readable: false",
+        "True/Accepted",
+        "False/InvalidSpec",
+        "False/Collision",
+        "False/DuplicateInInstallation",
+        "False/InstallationNotFound",
+        "Unknown/Pending",
+        "True/Resolved",
+        "False/SecretNotFound",
+        "False/SecretKeyNotFound",
+        "False/SecretValueInvalid",
+        "False/SecretNotPermitted",
+        "True/Delivered",
+        "False/Conflict",
+        "False/DeploymentNotFound",
+        "False/ContainerNotFound",
+        "False/Forbidden",
+        "False/DuplicateVariable",
+        "apply: true",
+        "apply: false",
+        "all readable: false",
     ] {
         assert!(seen.contains_key(wanted), "{wanted} never comes: {seen:#?}");
     }

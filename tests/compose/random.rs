@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use timbr_identity::{
     api::{
-        AzureSsoSpec, ComponentTarget, Components, Kind, Meta, PasswordLogin, Resource, SelfRegistration, Sensitive, Spec,
-        TimbrInstallationSpec, UserIdentity,
+        AzureSsoSpec, ComponentTarget, Components, Kind, Meta, PasswordLogin, Resource, SelfRegistration, Sensitive,
+        Spec, TimbrInstallationSpec, UserIdentity,
     },
     compose::{
         Attribution, LiveContainer, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Owner, Ownership, Rollout,
@@ -66,7 +66,10 @@ fn named<T>(names: &[&str], values: Vec<T>) -> BTreeMap<String, T> {
     names.iter().map(|name| (*name).to_owned()).zip(values).collect()
 }
 
-fn lookup<T: Clone + std::fmt::Debug + 'static>(found: BoxedStrategy<T>, offline: bool) -> impl Strategy<Value = Lookup<T>> {
+fn lookup<T: Clone + std::fmt::Debug + 'static>(
+    found: BoxedStrategy<T>,
+    offline: bool,
+) -> impl Strategy<Value = Lookup<T>> {
     let absent = if offline { Lookup::NotInInput } else { Lookup::Missing };
     prop_oneof![
         8 => found.prop_map(Lookup::Found),
@@ -85,7 +88,9 @@ fn any_meta(kind: Kind, name: &'static str) -> impl Strategy<Value = Meta> {
     })
 }
 
-fn undecodable<T: Clone + std::fmt::Debug + 'static>(spec: BoxedStrategy<T>) -> impl Strategy<Value = Result<T, String>> {
+fn undecodable<T: Clone + std::fmt::Debug + 'static>(
+    spec: BoxedStrategy<T>,
+) -> impl Strategy<Value = Result<T, String>> {
     prop_oneof![12 => spec.prop_map(Ok), 1 => Just(Err("spec.x: expected a string".to_owned()))]
 }
 
@@ -111,13 +116,15 @@ fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationS
 }
 
 fn azure_sso(name: &'static str, homes: &[&'static str]) -> BoxedStrategy<Resource<Spec>> {
-    let named: Vec<Option<&str>> = if homes.is_empty() { vec![None] } else { homes.iter().copied().map(Some).collect() };
+    let named: Vec<Option<&str>> =
+        if homes.is_empty() { vec![None] } else { homes.iter().copied().map(Some).collect() };
     let installation = prop_oneof![
         3 => Just(None),
         9 => select(named),
         1 => select(vec![Some("nowhere"), Some("a")]),
     ];
-    let tenant = prop_oneof![19 => Just("contoso.onmicrosoft.com"), 1 => select(vec!["$(TIMBR_LOG_LEVEL).com", "common"])];
+    let tenant =
+        prop_oneof![19 => Just("contoso.onmicrosoft.com"), 1 => select(vec!["$(TIMBR_LOG_LEVEL).com", "common"])];
     let url = prop_oneof![19 => Just("https://timbr.example.com"), 1 => Just("http://timbr.example.com/")];
     let secret = prop_oneof![12 => Just("entra"), 2 => select(SECRETS.to_vec()), 1 => Just("gone")];
     let key = prop_oneof![12 => Just("client-secret"), 2 => select(KEYS.to_vec()), 1 => Just("no-such-key")];
@@ -184,7 +191,8 @@ pub const CANARY_ID: &str = "cccccccc-aaaa-aaaa-aaaa-cccccccccccc";
 fn deployment() -> impl Strategy<Value = LiveDeployment> {
     let containers = proptest::sample::subsequence(CONTAINERS.to_vec(), 1..3)
         .prop_flat_map(|names| names.into_iter().map(container).collect::<Vec<_>>());
-    let hands = vec((any::<bool>(), 0..3usize, option::of(select(RESOURCES.to_vec()))), CONTAINERS.len() * VARIABLES.len());
+    let hands =
+        vec((any::<bool>(), 0..3usize, option::of(select(RESOURCES.to_vec()))), CONTAINERS.len() * VARIABLES.len());
     let labels = (any::<bool>(), option::of(Just("true".to_owned())), prop::bool::weighted(0.2));
     let pods = (0..3i64, 0..2i32, prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     (containers, hands, labels, pods).prop_map(|(containers, hands, (metadata, managed, garbage), pods)| {
@@ -198,9 +206,10 @@ fn deployment() -> impl Strategy<Value = LiveDeployment> {
             // Two entries of one name cannot come from an apply, so none of them is ours.
             let container = containers.iter().find(|container| container.name == place.0);
             let twice = container.is_some_and(|container| container.variables(&place.1).count() > 1);
-            let owners = [("helm", "Update"), ("argocd", "Apply")].into_iter().take(others).map(|(manager, operation)| {
-                Owner { manager: manager.to_owned(), operation: operation.to_owned() }
-            });
+            let owners = [("helm", "Update"), ("argocd", "Apply")]
+                .into_iter()
+                .take(others)
+                .map(|(manager, operation)| Owner { manager: manager.to_owned(), operation: operation.to_owned() });
             let owners: BTreeSet<Owner> = owners.collect();
             if !owners.is_empty() {
                 ownership.others.insert(place.clone(), owners);

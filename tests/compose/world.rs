@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, NameKey, Outcome, Plan,
-        ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
+        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, NameKey, Outcome,
+        Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -46,7 +46,8 @@ impl World {
 
     /// What the operator would read for an installation.
     pub fn snapshot(&self, key: &InstallationKey) -> Snapshot {
-        let managed = self.deployments.iter().filter(|(_, lookup)| lookup.found().is_some_and(|live| live.managed.is_some()));
+        let managed =
+            self.deployments.iter().filter(|(_, lookup)| lookup.found().is_some_and(|live| live.managed.is_some()));
         let managed: BTreeSet<String> = managed.map(|(name, _)| name.clone()).collect();
         let needs = needs(key, &self.installations, &self.resources, &managed);
         let missing = || Lookup::Missing;
@@ -94,7 +95,8 @@ impl World {
     pub fn note(&mut self, change: &ResourceStatus) {
         let is = |meta: &timbr_identity::api::Meta| (meta.kind, &meta.name) == (change.meta.kind, &change.meta.name);
         let of_resource = self.resources.iter_mut().filter(|there| is(&there.meta)).map(|there| &mut there.status);
-        let of_installation = self.installations.iter_mut().filter(|there| is(&there.meta)).map(|there| &mut there.status);
+        let of_installation =
+            self.installations.iter_mut().filter(|there| is(&there.meta)).map(|there| &mut there.status);
         for status in of_resource.chain(of_installation) {
             *status = Some(change.status.clone());
         }

@@ -25,7 +25,14 @@ fn encodings(value: &str) -> Vec<String> {
     let mut encodings = vec![value.to_owned()];
     let json = json!(value).to_string();
     encodings.push(json.trim_matches('"').to_owned());
-    encodings.push(value.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect());
+    encodings.push(
+        value
+            .bytes()
+            .map(
+                |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") },
+            )
+            .collect(),
+    );
     for before in 0..3 {
         let padded: Vec<u8> = std::iter::repeat_n(b'x', before).chain(value.bytes()).collect();
         let encoded = STANDARD.encode(padded);
@@ -55,10 +62,12 @@ async fn etcd_minus_secrets(url: &str, namespace: &str) -> Vec<u8> {
     let mut all = Vec::new();
     let mut from = vec![0_u8];
     loop {
-        let ask = json!({"key": STANDARD.encode(&from), "range_end": STANDARD.encode([0_u8]), "limit": "500"}).to_string();
+        let ask =
+            json!({"key": STANDARD.encode(&from), "range_end": STANDARD.encode([0_u8]), "limit": "500"}).to_string();
         let host = url.trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(host).await.expect("etcd answers");
-        let request = format!("POST /v3/kv/range HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{ask}", ask.len());
+        let request =
+            format!("POST /v3/kv/range HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{ask}", ask.len());
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("an answer");
@@ -87,7 +96,10 @@ fn the_search_finds_what_it_looks_for() {
         let hidden = STANDARD.encode(format!("{before}{canary}zz"));
         assert!(encodings(canary).iter().any(|encoded| hidden.contains(encoded.as_str())), "{hidden}");
     }
-    assert!(std::panic::catch_unwind(|| assert_clean("here", json!({"a": canaries()["Rotated"]}).to_string().as_bytes())).is_err());
+    assert!(
+        std::panic::catch_unwind(|| assert_clean("here", json!({"a": canaries()["Rotated"]}).to_string().as_bytes()))
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -103,7 +115,12 @@ async fn no_secret_in_any_output() {
         let health = testkit::ports::free_port();
         let metrics = testkit::ports::free_port();
         let operator = testkit::Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), log)
-            .args(["operator", "--debounce=100ms", &format!("--watch-namespaces={0}", lab.namespace), &format!("--namespace={0}", lab.namespace)])
+            .args([
+                "operator",
+                "--debounce=100ms",
+                &format!("--watch-namespaces={0}", lab.namespace),
+                &format!("--namespace={0}", lab.namespace),
+            ])
             .args(flags)
             .arg(format!("--health-bind=127.0.0.1:{health}"))
             .arg(format!("--metrics-bind=127.0.0.1:{metrics}"))
@@ -132,13 +149,19 @@ async fn no_secret_in_any_output() {
         lab.apply(&azure_sso("sso")).await;
         lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
 
-        for (what, url) in [("metrics", format!("http://127.0.0.1:{metrics}/metrics")), ("readyz", format!("http://127.0.0.1:{health}/readyz?verbose"))] {
+        for (what, url) in [
+            ("metrics", format!("http://127.0.0.1:{metrics}/metrics")),
+            ("readyz", format!("http://127.0.0.1:{health}/readyz?verbose")),
+        ] {
             let (status, body) = get(&url).await.expect("an answer");
             assert_eq!(status, 200);
             assert_clean(what, body.as_bytes());
         }
         lab.kubectl(&["delete", SSO]).await;
-        eventually("it is released", SOON, async || crate::fixtures::variable(&lab.get(PLATFORM).await, "OAUTH_SECRET").is_null()).await;
+        eventually("it is released", SOON, async || {
+            crate::fixtures::variable(&lab.get(PLATFORM).await, "OAUTH_SECRET").is_null()
+        })
+        .await;
         let status = operator.stop(testkit::Signal::TERM, SOON).await;
         assert!(status.success());
         let log = operator.stderr();
@@ -159,7 +182,8 @@ async fn a_secret_of_somebody_elses_in_the_clear_is_not_repeated() {
     let lab = Lab::new("canary-hand").await;
     let canaries = canaries();
     let mut by_hand = platform();
-    by_hand["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "OAUTH_SECRET", "value": canaries["PlainByHand"]}]);
+    by_hand["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "OAUTH_SECRET", "value": canaries["PlainByHand"]}]);
     lab.apply(&by_hand).await;
     lab.apply(&entra("s3cr3t")).await;
     lab.apply(&azure_sso("sso")).await;
@@ -178,7 +202,8 @@ fn no_secret_on_the_output_of_any_subcommand() {
     let canaries = canaries();
     let dir = testkit::Scratch::new("canary-").expect("a folder");
     let mut by_hand = platform();
-    by_hand["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "OAUTH_SECRET", "value": canaries["PlainByHand"]}]);
+    by_hand["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "OAUTH_SECRET", "value": canaries["PlainByHand"]}]);
     let mut swapped = azure_sso_with("swapped", json!({"clientIdRef": {"name": "app", "key": "id"}}));
     swapped["spec"].as_object_mut().expect("spec").remove("clientId");
     let mut not_a_reference = azure_sso("wrong");

@@ -35,13 +35,48 @@ async fn a_variable_of_another_manager_is_a_conflict_that_names_both() {
     let at = "Deployment timbr-platform, container timbr-platform: variable";
     let fix = "remove it there, and this resource delivers it";
     let table: Vec<(&str, bool, Value, String)> = vec![
-        ("helm", false, json!({"name": "OAUTH_PROVIDER", "value": "google"}), format!("{at} OAUTH_PROVIDER is set by helm (Update) (as value); {fix}")),
-        ("argocd-controller", true, json!({"name": "OAUTH_PROVIDER", "value": "google"}), format!("{at} OAUTH_PROVIDER is set by argocd-controller (Apply) (as value); {fix}")),
-        ("helm", false, by_secret("OAUTH_SECRET"), format!("{at} OAUTH_SECRET is set by helm (Update) (as valueFrom); {fix}")),
-        ("kustomize-controller", true, by_secret("OAUTH_SECRET"), format!("{at} OAUTH_SECRET is set by kustomize-controller (Apply) (as valueFrom); {fix}")),
-        ("helm", false, by_secret("OAUTH_PROVIDER"), format!("{at} OAUTH_PROVIDER is set by helm (Update) (as valueFrom); {fix}")),
-        ("kubectl-set", false, json!({"name": "OAUTH_SECRET", "value": "in the clear"}), format!("{at} OAUTH_SECRET is set by kubectl-set (Update) (as value); {fix}")),
-        ("helm", true, json!({"name": "OAUTH_BASE_URL", "value": ""}), format!("{at} OAUTH_BASE_URL is set by helm (Apply) (as value); {fix}")),
+        (
+            "helm",
+            false,
+            json!({"name": "OAUTH_PROVIDER", "value": "google"}),
+            format!("{at} OAUTH_PROVIDER is set by helm (Update) (as value); {fix}"),
+        ),
+        (
+            "argocd-controller",
+            true,
+            json!({"name": "OAUTH_PROVIDER", "value": "google"}),
+            format!("{at} OAUTH_PROVIDER is set by argocd-controller (Apply) (as value); {fix}"),
+        ),
+        (
+            "helm",
+            false,
+            by_secret("OAUTH_SECRET"),
+            format!("{at} OAUTH_SECRET is set by helm (Update) (as valueFrom); {fix}"),
+        ),
+        (
+            "kustomize-controller",
+            true,
+            by_secret("OAUTH_SECRET"),
+            format!("{at} OAUTH_SECRET is set by kustomize-controller (Apply) (as valueFrom); {fix}"),
+        ),
+        (
+            "helm",
+            false,
+            by_secret("OAUTH_PROVIDER"),
+            format!("{at} OAUTH_PROVIDER is set by helm (Update) (as valueFrom); {fix}"),
+        ),
+        (
+            "kubectl-set",
+            false,
+            json!({"name": "OAUTH_SECRET", "value": "in the clear"}),
+            format!("{at} OAUTH_SECRET is set by kubectl-set (Update) (as value); {fix}"),
+        ),
+        (
+            "helm",
+            true,
+            json!({"name": "OAUTH_BASE_URL", "value": ""}),
+            format!("{at} OAUTH_BASE_URL is set by helm (Apply) (as value); {fix}"),
+        ),
     ];
     for (manager, apply, entry, message) in table {
         let lab = Lab::new("conflict").await;
@@ -85,7 +120,8 @@ async fn an_equal_value_is_shared() {
         assert_eq!(variable(&lab.get(PLATFORM).await, "OAUTH_PROVIDER")["value"], "azure");
         // Ours goes, the other's stays.
         lab.kubectl(&["delete", SSO]).await;
-        eventually("ours is released", SOON, async || variable(&lab.get(PLATFORM).await, "OAUTH_SECRET").is_null()).await;
+        eventually("ours is released", SOON, async || variable(&lab.get(PLATFORM).await, "OAUTH_SECRET").is_null())
+            .await;
         assert_eq!(variable(&lab.get(PLATFORM).await, "OAUTH_PROVIDER")["value"], "azure");
     }
 }

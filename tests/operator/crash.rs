@@ -103,7 +103,11 @@ async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
             let (deployment, sso) = (lab.get(PLATFORM).await, lab.get(SSO).await);
             let generation = &deployment["metadata"]["generation"];
             let ready = crate::harness::condition(&sso, "Ready")["status"] == "True";
-            if sso["status"]["delivered"][0]["generation"] == *generation && ready { Ok(()) } else { Err(sso["status"].to_string()) }
+            if sso["status"]["delivered"][0]["generation"] == *generation && ready {
+                Ok(())
+            } else {
+                Err(sso["status"].to_string())
+            }
         })
         .await;
     };
@@ -120,8 +124,12 @@ async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
     for task in tasks {
         task.abort();
     }
-    let secrets: Value = serde_json::from_str(&lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component", "-o", "json"]).await).expect("JSON");
-    let mut secrets: Vec<Value> = secrets["items"].as_array().expect("items").iter().map(|secret| masked(secret, &lab.namespace)).collect();
+    let secrets: Value = serde_json::from_str(
+        &lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component", "-o", "json"]).await,
+    )
+    .expect("JSON");
+    let mut secrets: Vec<Value> =
+        secrets["items"].as_array().expect("items").iter().map(|secret| masked(secret, &lab.namespace)).collect();
     secrets.sort_by_key(ToString::to_string);
     let came_and_went = counts.lock().expect("a count").clone();
     let end = End {
@@ -170,11 +178,17 @@ async fn killed(
 #[tokio::test]
 async fn a_kill_before_or_after_every_write_ends_the_same() {
     let (reference, writes) = run(None).await;
-    let names: Vec<String> = writes.iter().map(|call| format!("{} {}/{} {}", call.verb, call.resource, call.subresource, call.name)).collect();
+    let names: Vec<String> = writes
+        .iter()
+        .map(|call| format!("{} {}/{} {}", call.verb, call.resource, call.subresource, call.name))
+        .collect();
     println!("the reference run sent {} writes: {}", names.len(), names.join(", "));
     assert_eq!(reference.came_and_went["ReplicaSet ADDED"], 3, "{reference:#?}");
-    let kills: Vec<(usize, When)> = (1..=writes.len()).flat_map(|nth| [(nth, When::Before), (nth, When::After)]).collect();
-    let ends = futures::stream::iter(kills.clone()).map(|kill| async move { (kill, run(Some(kill)).await.0) }).buffer_unordered(4);
+    let kills: Vec<(usize, When)> =
+        (1..=writes.len()).flat_map(|nth| [(nth, When::Before), (nth, When::After)]).collect();
+    let ends = futures::stream::iter(kills.clone())
+        .map(|kill| async move { (kill, run(Some(kill)).await.0) })
+        .buffer_unordered(4);
     let ends: Vec<_> = ends.collect().await;
     for (kill, end) in ends {
         assert_eq!(end, reference, "killed {kill:?} of {names:?}");

@@ -23,7 +23,10 @@ async fn delivered(prefix: &str, flags: &[&str]) -> (Lab, crate::harness::Operat
 /// Edits the resource through the API, faster than kubectl starts.
 async fn edit(lab: &Lab, tenant: &str) {
     use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
-    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", "AzureSso"), "azuressos");
+    let kind = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", "AzureSso"),
+        "azuressos",
+    );
     let api: Api<DynamicObject> = Api::namespaced_with(lab.plane.admin(), &lab.namespace, &kind);
     let patch = Patch::Merge(json!({"spec": {"tenantId": tenant}}));
     api.patch("sso", &PatchParams::default(), &patch).await.expect("the edit is accepted");

@@ -31,7 +31,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
 
     let deployment = lab.get(PLATFORM).await;
     let env = env(&deployment, "timbr-platform");
-    let secret = env[2]["valueFrom"]["secretKeyRef"]["name"].as_str().expect("OAUTH_CLIENT_ID by secretKeyRef").to_owned();
+    let secret =
+        env[2]["valueFrom"]["secretKeyRef"]["name"].as_str().expect("OAUTH_CLIENT_ID by secretKeyRef").to_owned();
     assert!(secret.strip_prefix("timbr-platform-identity-").is_some_and(|hex| hex.len() == 10), "{secret}");
     let by_secret = |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}});
     assert_eq!(
@@ -54,7 +55,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
 
     let meta = &deployment["metadata"];
     assert_eq!(meta["labels"]["identity.timbr.ai/managed"], "true");
-    let attribution: Value = serde_json::from_str(meta["annotations"]["identity.timbr.ai/delivered"].as_str().expect("text")).expect("JSON");
+    let attribution: Value =
+        serde_json::from_str(meta["annotations"]["identity.timbr.ai/delivered"].as_str().expect("text")).expect("JSON");
     assert_eq!(attribution["v"], 1);
     assert_eq!(attribution["vars"]["timbr-platform/OAUTH_SECRET"], json!(["AzureSso/sso"]));
     assert_eq!(attribution["vars"].as_object().expect("vars").len(), 5);
@@ -72,7 +74,10 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
 
     let sso = lab.get(SSO).await;
     let status = &sso["status"];
-    let said: Vec<(String, String, String)> = status["conditions"].as_array().expect("conditions").iter()
+    let said: Vec<(String, String, String)> = status["conditions"]
+        .as_array()
+        .expect("conditions")
+        .iter()
         .map(|condition| {
             let field = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();
             (field("type"), field("status"), field("reason"))
@@ -90,7 +95,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
     // The API server keeps the order of the default's conditions; what counts is the set.
     let mut sorted = said.clone();
     sorted.sort();
-    let mut wanted: Vec<_> = expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
+    let mut wanted: Vec<_> =
+        expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
     wanted.sort();
     assert_eq!(sorted, wanted);
     assert_eq!(status["observedGeneration"], 1);
@@ -181,7 +187,8 @@ async fn a_fresh_resource_is_in_progress_before_any_operator_has_seen_it() {
         }
     }
     // Applying again changes nothing: the default is no difference for kubectl.
-    let again = lab.plane.kubectl(&["apply", "-n", &lab.namespace, "-f", "-"], Some(&azure_sso("sso").to_string())).await.ok();
+    let again =
+        lab.plane.kubectl(&["apply", "-n", &lab.namespace, "-f", "-"], Some(&azure_sso("sso").to_string())).await.ok();
     assert_eq!(again.trim(), "azuresso.identity.timbr.ai/sso unchanged");
 }
 
@@ -189,7 +196,16 @@ async fn a_fresh_resource_is_in_progress_before_any_operator_has_seen_it() {
 async fn explain_teaches() {
     let lab = Lab::new("explain").await;
     let text = lab.kubectl(&["explain", "azuresso.spec.clientSecretRef"]).await;
-    for word in ["Value (not its Secret ID)", "OAUTH_SECRET", "Opaque", "--from-literal=client-secret=VALUE", "name\t<string> -required-"] {
-        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&word.replace('\t', " ")), "{word}: {text}");
+    for word in [
+        "Value (not its Secret ID)",
+        "OAUTH_SECRET",
+        "Opaque",
+        "--from-literal=client-secret=VALUE",
+        "name\t<string> -required-",
+    ] {
+        assert!(
+            text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&word.replace('\t', " ")),
+            "{word}: {text}"
+        );
     }
 }

@@ -62,7 +62,8 @@ async fn without_the_right_to_its_key_it_is_not_ready_and_writes_nothing() {
     let operator = lab.launch(nobody.kubeconfig, &[]).await;
     eventually("it says what it lacks", SOON, async || {
         let (status, body) = get(&format!("{}/readyz", operator.health)).await?;
-        let says = body.contains("[-] name key: Secret") && body.contains("grant the operator's ServiceAccount get and create on secrets in its own namespace");
+        let says = body.contains("[-] name key: Secret")
+            && body.contains("grant the operator's ServiceAccount get and create on secrets in its own namespace");
         if status == 503 && says { Ok(()) } else { Err(body) }
     })
     .await;
@@ -97,7 +98,11 @@ async fn without_crds_it_is_not_ready_and_says_which_watch_misses_what() {
 #[tokio::test]
 async fn wrong_flags_are_refused_with_a_sentence() {
     let run = |args: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("operator").args(args).output().expect("it runs");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity"))
+            .arg("operator")
+            .args(args)
+            .output()
+            .expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (args, sentence) in [

@@ -33,7 +33,9 @@ async fn each_fault_of_each_write_is_overcome() {
         ("lost answer", || Action::Lose),
         ("longer than the time-out", || Action::Delay(Duration::from_secs(7))),
     ];
-    let runs = faults.into_iter().flat_map(|(name, fault)| ["secrets", "deployments", "azuressos"].map(|resource| (name, fault, resource)));
+    let runs = faults
+        .into_iter()
+        .flat_map(|(name, fault)| ["secrets", "deployments", "azuressos"].map(|resource| (name, fault, resource)));
     let run = async |(name, fault, resource): (&'static str, fn() -> Action, &'static str)| {
         let lab = Lab::new("fault").await;
         lab.apply(&platform()).await;
@@ -100,7 +102,10 @@ async fn what_happens_while_the_api_server_or_etcd_is_away_is_caught_up_with() {
     lab.apply(&azure_sso_with("sso", json!({"tenantId": "after-apiserver.example.com"}))).await;
     let url = async |tenant: &str| {
         let wanted = format!("https://login.microsoftonline.com/{tenant}/oauth2");
-        eventually(&format!("{tenant} is delivered"), SOON, async || variable(&lab.get(PLATFORM).await, "OAUTH_BASE_URL")["value"] == wanted).await;
+        eventually(&format!("{tenant} is delivered"), SOON, async || {
+            variable(&lab.get(PLATFORM).await, "OAUTH_BASE_URL")["value"] == wanted
+        })
+        .await;
     };
     url("after-apiserver.example.com").await;
 
@@ -159,10 +164,17 @@ async fn an_object_that_does_not_decode_stops_nobody() {
         ("selfRegistration", json!({"role": "Admin"}), "AdminRoleNotAllowed"),
         ("selfRegistration", json!({"role": "$(DB_PASSWORD)"}), "RoleInvalid"),
     ] {
-        lab.plane.kubectl(&["replace", "-n", &lab.namespace, "-f", "-"], Some(&azure_sso_with("sso", json!({field: value})).to_string())).await.ok();
+        lab.plane
+            .kubectl(
+                &["replace", "-n", &lab.namespace, "-f", "-"],
+                Some(&azure_sso_with("sso", json!({field: value})).to_string()),
+            )
+            .await
+            .ok();
         eventually(&format!("{code} is said"), SOON, async || {
             let problems = lab.get(SSO).await["status"]["problems"].clone();
-            let codes: Vec<&Value> = problems.as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
+            let codes: Vec<&Value> =
+                problems.as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
             if codes == [code] { Ok(()) } else { Err(problems.to_string()) }
         })
         .await;

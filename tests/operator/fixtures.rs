@@ -11,11 +11,13 @@ pub const SSO: &str = "azuresso/sso";
 pub fn deployment(name: &str, containers: &[&str]) -> Value {
     let containers: Vec<Value> = containers
         .iter()
-        .map(|container| json!({
-            "name": container,
-            "image": "timbr.example/stand-in:1",
-            "env": [{"name": "TIMBR_LOG_LEVEL", "value": "info"}],
-        }))
+        .map(|container| {
+            json!({
+                "name": container,
+                "image": "timbr.example/stand-in:1",
+                "env": [{"name": "TIMBR_LOG_LEVEL", "value": "info"}],
+            })
+        })
         .collect();
     json!({
         "apiVersion": "apps/v1",

@@ -43,7 +43,8 @@ impl Lab {
 
     /// Gives the operator the manifest's rights in a namespace.
     pub async fn grant(&self, namespace: &str) {
-        let subject = json!([{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}]);
+        let subject =
+            json!([{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}]);
         let binding = |name: &str| {
             json!({
                 "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -64,7 +65,11 @@ impl Lab {
 
     /// Creates it anew: what was there under this name goes first.
     pub async fn replace(&self, manifest: &Value) {
-        let what = format!("{}/{}", manifest["kind"].as_str().expect("kind"), manifest["metadata"]["name"].as_str().expect("name"));
+        let what = format!(
+            "{}/{}",
+            manifest["kind"].as_str().expect("kind"),
+            manifest["metadata"]["name"].as_str().expect("name")
+        );
         self.kubectl(&["delete", &what, "--ignore-not-found"]).await;
         self.apply(manifest).await;
     }
@@ -93,7 +98,10 @@ impl Lab {
             let condition = condition(&object, type_);
             let is = |field: &str, wanted: &str| condition[field] == wanted;
             // Of this generation, so that what was said of an older one does not count.
-            if is("status", status) && is("reason", reason) && object["status"]["observedGeneration"] == object["metadata"]["generation"] {
+            if is("status", status)
+                && is("reason", reason)
+                && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+            {
                 Ok(condition["message"].as_str().unwrap_or_default().to_owned())
             } else {
                 Err(object["status"].to_string())
@@ -132,7 +140,10 @@ impl Lab {
             .expect("the operator can be started");
         let listening = async |server: &str| {
             let line = process
-                .wait_for_line(|line| line.contains("\"listening\"") && line.contains(&format!("\"server\":\"{server}\"")), SOON)
+                .wait_for_line(
+                    |line| line.contains("\"listening\"") && line.contains(&format!("\"server\":\"{server}\"")),
+                    SOON,
+                )
                 .await;
             let record: Value = serde_json::from_str(&line).expect("a JSON record");
             format!("http://{}", record["address"].as_str().expect("an address"))
@@ -191,7 +202,8 @@ async fn install(plane: &ControlPlane) {
     if !installed.insert(plane.url().to_owned()) {
         return;
     }
-    let crds = std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("crds").output().expect("crds runs");
+    let crds =
+        std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("crds").output().expect("crds runs");
     let crds = String::from_utf8(crds.stdout).expect("UTF-8");
     plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&crds)).await.ok();
     let rbac = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use testkit::{Writes as _, eventually};
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, comparable, deployment, entra, env, installation, platform, variable},
+    fixtures::{
+        PLATFORM, SSO, azure_sso, azure_sso_with, comparable, deployment, entra, env, installation, platform, variable,
+    },
     harness::{Lab, SOON, condition},
 };
 
@@ -27,7 +29,10 @@ async fn of_two_azure_ssos_the_older_is_delivered() {
     let _operator = lab.start().await;
     lab.wait("azuresso/old", "Ready").await;
     let message = lab.wait_condition("azuresso/another", "Accepted", "False", "DuplicateInInstallation").await;
-    assert_eq!(message, "installation default has AzureSso/old already, which is older; delete one of the two, or give this one another installation");
+    assert_eq!(
+        message,
+        "installation default has AzureSso/old already, which is older; delete one of the two, or give this one another installation"
+    );
     let object = lab.get("azuresso/another").await;
     assert_eq!(condition(&object, "Stalled")["reason"], "DuplicateInInstallation");
     assert_eq!(object["status"]["problems"][0]["code"], "DuplicateInInstallation");
@@ -47,7 +52,11 @@ async fn of_two_installations_that_name_a_deployment_the_older_has_it() {
     lab.apply(&entra("s3cr3t")).await;
     lab.apply(&installation("old", json!({}))).await;
     age().await;
-    lab.apply(&installation("another", json!({"components": {"server": {"deployment": "s2"}, "api": {"deployment": "a2"}}}))).await;
+    lab.apply(&installation(
+        "another",
+        json!({"components": {"server": {"deployment": "s2"}, "api": {"deployment": "a2"}}}),
+    ))
+    .await;
     lab.apply(&azure_sso_with("of-old", json!({"installationRef": {"name": "old"}}))).await;
     lab.apply(&azure_sso_with("of-another", json!({"installationRef": {"name": "another"}}))).await;
     let _operator = lab.start().await;
@@ -69,8 +78,22 @@ async fn of_two_installations_that_name_a_deployment_the_older_has_it() {
         if status == json!({"total": 1, "ready": 1, "summary": "1/1"}) { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
-    let components: Vec<Value> = status["components"].as_array().expect("components").iter().map(|component| json!([component["name"], component["state"], component["deployment"], component["container"]])).collect();
-    assert_eq!(components, [json!(["Server", "Missing", "s2", null]), json!(["Api", "Missing", "a2", null]), json!(["Platform", "Found", "web-2", "web"])]);
+    let components: Vec<Value> = status["components"]
+        .as_array()
+        .expect("components")
+        .iter()
+        .map(|component| {
+            json!([component["name"], component["state"], component["deployment"], component["container"]])
+        })
+        .collect();
+    assert_eq!(
+        components,
+        [
+            json!(["Server", "Missing", "s2", null]),
+            json!(["Api", "Missing", "a2", null]),
+            json!(["Platform", "Found", "web-2", "web"])
+        ]
+    );
 }
 
 #[tokio::test]
@@ -81,7 +104,13 @@ async fn a_resource_waits_for_its_installation() {
     lab.apply(&azure_sso_with("sso", json!({"installationRef": {"name": "prod"}}))).await;
     let _operator = lab.start().await;
     let message = lab.wait_condition(SSO, "Accepted", "False", "InstallationNotFound").await;
-    assert_eq!(message, format!("installationRef names TimbrInstallation prod, but namespace {} has none; create it, or drop installationRef", lab.namespace));
+    assert_eq!(
+        message,
+        format!(
+            "installationRef names TimbrInstallation prod, but namespace {} has none; create it, or drop installationRef",
+            lab.namespace
+        )
+    );
     assert_eq!(condition(&lab.get(SSO).await, "Reconciling")["reason"], "WaitingForReference");
     lab.apply(&installation("prod", json!({}))).await;
     lab.wait(SSO, "Ready").await;

@@ -53,15 +53,22 @@ async fn each_unusable_secret_is_named_with_cause_and_fix() {
     lab.kubectl(&["delete", "secret", "entra"]).await;
     let operator = lab.start().await;
     let value = |cause: &str| format!("spec.clientSecretRef: Secret entra, key client-secret: the value {cause}");
-    let white_space = value("begins or ends with white space; often a line break from `echo` without -n or from a file: create it with --from-literal");
+    let white_space = value(
+        "begins or ends with white space; often a line break from `echo` without -n or from a file: create it with --from-literal",
+    );
     let not_permitted = |type_: &str| {
-        format!("spec.clientSecretRef: Secret entra has type {type_}, which may not be referenced; put the value into a Secret of type Opaque")
+        format!(
+            "spec.clientSecretRef: Secret entra has type {type_}, which may not be referenced; put the value into a Secret of type Opaque"
+        )
     };
     let tls = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "entra"},
         "stringData": {"tls.crt": "", "tls.key": "", "client-secret": "x"}});
     let docker = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": {"name": "entra"},
         "stringData": {".dockerconfigjson": "{}", "client-secret": "x"}});
-    let token = typed("kubernetes.io/service-account-token", json!({"annotations": {"kubernetes.io/service-account.name": "default"}}));
+    let token = typed(
+        "kubernetes.io/service-account-token",
+        json!({"annotations": {"kubernetes.io/service-account.name": "default"}}),
+    );
     let ours = typed("Opaque", json!({"labels": {"app.kubernetes.io/managed-by": "timbr-identity-operator"}}));
     let table: Vec<(Option<Value>, &str, String, bool)> = vec![
         (None, "SecretNotFound", format!("spec.clientSecretRef: Secret entra does not exist in namespace {}; create it with the key client-secret", lab.namespace), true),
@@ -190,7 +197,10 @@ async fn what_was_delivered_stays_while_the_secret_is_bad() {
     })
     .await;
     lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
-    assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"].as_i64(), good["metadata"]["generation"].as_i64().map(|g| g + 1));
+    assert_eq!(
+        lab.get(PLATFORM).await["metadata"]["generation"].as_i64(),
+        good["metadata"]["generation"].as_i64().map(|g| g + 1)
+    );
     lab.get(&format!("secret/{old}")).await;
     // The old value again: the old Secret again, as names follow content.
     lab.apply(&entra("s3cr3t")).await;
@@ -209,7 +219,10 @@ async fn a_deployment_that_comes_later_is_waited_for() {
     let message = lab.wait_condition(SSO, "Delivered", "False", "DeploymentNotFound").await;
     assert_eq!(
         message,
-        format!("Deployment timbr-platform does not exist in namespace {}; install Timbr there, or name its Deployment in a TimbrInstallation", lab.namespace)
+        format!(
+            "Deployment timbr-platform does not exist in namespace {}; install Timbr there, or name its Deployment in a TimbrInstallation",
+            lab.namespace
+        )
     );
     assert_eq!(condition(&lab.get(SSO).await, "Reconciling")["reason"], "WaitingForDeployment");
     lab.apply(&platform()).await;

@@ -31,9 +31,10 @@ fn findings(status: &Status) -> Vec<(String, String)> {
         unknown.map(|field| (field.to_owned(), "FieldUnknown".to_owned())).collect();
     for cause in status.details.iter().flat_map(|details| &details.causes) {
         // A rule of ours says its code itself.
-        let of_rule = cause.message.split(": ").find(|word| {
-            timbr_identity::api::Code::ALL.iter().any(|code| code.as_str() == *word)
-        });
+        let of_rule = cause
+            .message
+            .split(": ")
+            .find(|word| timbr_identity::api::Code::ALL.iter().any(|code| code.as_str() == *word));
         let code = of_rule.unwrap_or(match cause.reason.as_str() {
             "FieldValueRequired" => "FieldRequired",
             "FieldValueTypeInvalid" => "FieldType",
@@ -63,7 +64,11 @@ async fn the_api_server_refuses_what_validate_refuses_with_the_same_field_and_co
         let found = refusal(&lab, &case.object).await;
         let said = found.as_ref().map(findings).unwrap_or_default();
         if said != wanted {
-            different.push(format!("{}: {said:?} instead of {wanted:?} ({:?})", case.name, found.map(|status| status.message)));
+            different.push(format!(
+                "{}: {said:?} instead of {wanted:?} ({:?})",
+                case.name,
+                found.map(|status| status.message)
+            ));
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));

@@ -32,7 +32,9 @@ async fn versions(lab: &Lab) -> BTreeMap<String, String> {
 /// How many looks at installations have ended well, and whether none waits or runs.
 async fn looks(operator: &Operator) -> Result<(usize, bool), String> {
     let (_, metrics) = get(&format!("{}/metrics", operator.metrics)).await?;
-    let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |text| text.trim().parse().unwrap_or(0));
+    let value = |name: &str| {
+        metrics.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |text| text.trim().parse().unwrap_or(0))
+    };
     let idle = value("timbr_identity_queue_waiting ") == 0 && value("timbr_identity_queue_running ") == 0;
     Ok((value("timbr_identity_reconciles_total{result=\"ok\"} "), idle))
 }

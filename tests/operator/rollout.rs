@@ -25,7 +25,10 @@ async fn pods_that_never_become_ready_are_said_and_a_repair_is_noticed() {
     let message = lab.wait_condition(SSO, "RolledOut", "False", "ProgressDeadlineExceeded").await;
     assert_eq!(
         message,
-        format!("Deployment timbr-platform: the new pods did not become ready in time (1 of 1 pods are up to date, 0 available); look at: kubectl describe pods -n {}", lab.namespace)
+        format!(
+            "Deployment timbr-platform: the new pods did not become ready in time (1 of 1 pods are up to date, 0 available); look at: kubectl describe pods -n {}",
+            lab.namespace
+        )
     );
     assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "ProgressDeadlineExceeded");
     // Its owner repairs the pods; our variables are still the same.
@@ -56,7 +59,10 @@ async fn a_paused_deployment_is_said() {
     let message = lab.wait_condition(SSO, "RolledOut", "False", "DeploymentPaused").await;
     assert_eq!(
         message,
-        format!("Deployment timbr-platform is paused, so its pods are not replaced; run: kubectl rollout resume deployment/timbr-platform -n {}", lab.namespace)
+        format!(
+            "Deployment timbr-platform is paused, so its pods are not replaced; run: kubectl rollout resume deployment/timbr-platform -n {}",
+            lab.namespace
+        )
     );
     assert_eq!(condition(&lab.get(SSO).await, "Reconciling")["reason"], "RollingOut");
     lab.kubectl(&["rollout", "resume", PLATFORM]).await;
@@ -82,11 +88,17 @@ async fn a_deployment_made_anew_gets_everything_again() {
         eventually("the new Deployment is delivered, with a Secret that is its own", SOON, async || {
             let deployment = lab.get(PLATFORM).await;
             let entry = variable(&deployment, "OAUTH_SECRET");
-            let Some(name) = entry["valueFrom"]["secretKeyRef"]["name"].as_str() else { return Err("no variable yet".to_owned()) };
+            let Some(name) = entry["valueFrom"]["secretKeyRef"]["name"].as_str() else {
+                return Err("no variable yet".to_owned());
+            };
             let found = lab.plane.kubectl(&["get", "secret", name, "-n", &lab.namespace, "-o", "json"], None).await;
             let secret: serde_json::Value = serde_json::from_str(&found.stdout).map_err(|_| found.stderr)?;
             let owner = &secret["metadata"]["ownerReferences"][0]["uid"];
-            if deployment["metadata"]["uid"] != old && *owner == deployment["metadata"]["uid"] { Ok(()) } else { Err(secret.to_string()) }
+            if deployment["metadata"]["uid"] != old && *owner == deployment["metadata"]["uid"] {
+                Ok(())
+            } else {
+                Err(secret.to_string())
+            }
         })
         .await;
         lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
@@ -102,11 +114,15 @@ async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
     let _operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     let before = lab.get(PLATFORM).await;
-    let name = variable(&before, "OAUTH_SECRET")["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name").to_owned();
+    let name =
+        variable(&before, "OAUTH_SECRET")["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name").to_owned();
     let uid = lab.get(&format!("secret/{name}")).await["metadata"]["uid"].clone();
     lab.kubectl(&["delete", "secret", &name]).await;
     eventually("it is back", SOON, async || {
-        let found = lab.plane.kubectl(&["get", "secret", &name, "-n", &lab.namespace, "-o", "jsonpath={.metadata.uid}"], None).await;
+        let found = lab
+            .plane
+            .kubectl(&["get", "secret", &name, "-n", &lab.namespace, "-o", "jsonpath={.metadata.uid}"], None)
+            .await;
         found.status.success() && found.stdout != uid.as_str().unwrap_or_default()
     })
     .await;
@@ -124,7 +140,11 @@ async fn a_deployment_replaced_between_look_and_apply_is_not_mistaken_for_the_ol
     let hook = testkit::Hook::new();
     let there = std::sync::Arc::clone(&hook);
     proxy.on_write(move |call| {
-        if call.resource == "deployments" { testkit::Action::HoldBefore(std::sync::Arc::clone(&there)) } else { testkit::Action::Pass }
+        if call.resource == "deployments" {
+            testkit::Action::HoldBefore(std::sync::Arc::clone(&there))
+        } else {
+            testkit::Action::Pass
+        }
     });
     let operator = lab.launch(lab.account.kubeconfig_at(proxy.url()), &[]).await;
     hook.reached().await;

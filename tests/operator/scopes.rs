@@ -25,6 +25,7 @@ async fn several_namespaces_are_watched_and_no_other() {
     assert_eq!(other.get(SSO).await["status"]["observedGeneration"], 0);
     assert_eq!(other.get(PLATFORM).await["metadata"]["generation"], 1);
     operator.stop().await;
-    let namespaces: std::collections::BTreeSet<String> = first.writes().await.into_iter().map(|write| write.namespace).collect();
+    let namespaces: std::collections::BTreeSet<String> =
+        first.writes().await.into_iter().map(|write| write.namespace).collect();
     assert_eq!(namespaces, [first.namespace.clone(), second.namespace.clone()].into());
 }

@@ -98,7 +98,8 @@ async fn fill(client: &Client) {
     let installed = |i: usize| format!("timbr-{i}");
     let strange = |i: usize| format!("strange-{}", i % STRANGERS);
     let namespaces = (0..INSTALLATIONS).map(installed).chain((0..STRANGERS).map(strange));
-    create_all(client, namespaces.map(|name| ("/api/v1/namespaces".to_owned(), json!({"metadata": {"name": name}})))).await;
+    create_all(client, namespaces.map(|name| ("/api/v1/namespaces".to_owned(), json!({"metadata": {"name": name}}))))
+        .await;
     create_all(client, (0..STRANGE_SECRETS).map(|i| secret(&strange(i), &format!("secret-{i}"), SECRET_SIZE))).await;
     create_all(client, (0..STRANGE_DEPLOYMENTS).map(|i| deployment(&strange(i), &format!("deployment-{i}")))).await;
     create_all(client, (0..INSTALLATIONS).map(|i| secret(&installed(i), "entra", 40))).await;

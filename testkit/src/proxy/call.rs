@@ -28,12 +28,7 @@ pub struct Call {
 
 impl Call {
     pub(super) fn new(method: &Method, uri: &Uri, body: &[u8]) -> Self {
-        let segments: Vec<String> = uri
-            .path()
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(decode)
-            .collect();
+        let segments: Vec<String> = uri.path().split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, rest) = match segments.as_slice() {
             ["api", _, rest @ ..] => ("", rest),
@@ -42,19 +37,13 @@ impl Call {
         };
         // A namespace's own subresources stand where another's resources would.
         let (namespace, rest) = match rest {
-            ["namespaces", namespace] | ["namespaces", namespace, "status" | "finalize"] => {
-                (*namespace, rest)
-            }
+            ["namespaces", namespace] | ["namespaces", namespace, "status" | "finalize"] => (*namespace, rest),
             ["namespaces", namespace, rest @ ..] => (*namespace, rest),
             _ => ("", rest),
         };
         let at = |index: usize| rest.get(index).copied().unwrap_or_default();
         let mut name = at(1).to_owned();
-        let watches = uri
-            .query()
-            .unwrap_or_default()
-            .split('&')
-            .any(|pair| matches!(pair, "watch=true" | "watch=1"));
+        let watches = uri.query().unwrap_or_default().split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
         let verb = match *method {
             Method::POST => "create",
             Method::PUT => "update",
@@ -67,10 +56,7 @@ impl Call {
         };
         if verb == "create" && name.is_empty() {
             let body: Option<Value> = serde_json::from_slice(body).ok();
-            let named = body
-                .as_ref()
-                .and_then(|body| body.pointer("/metadata/name"))
-                .and_then(Value::as_str);
+            let named = body.as_ref().and_then(|body| body.pointer("/metadata/name")).and_then(Value::as_str);
             name = named.unwrap_or_default().to_owned();
         }
         Self {
@@ -81,10 +67,7 @@ impl Call {
             subresource: at(2).to_owned(),
             namespace: namespace.to_owned(),
             name,
-            uri: uri
-                .path_and_query()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            uri: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         }
     }
 
@@ -123,15 +106,7 @@ mod tests {
 
     fn name(method: Method, uri: &str, body: &str) -> String {
         let call = Call::new(&method, &uri.parse().unwrap(), body.as_bytes());
-        let Call {
-            verb,
-            group,
-            resource,
-            subresource,
-            namespace,
-            name,
-            ..
-        } = &call;
+        let Call { verb, group, resource, subresource, namespace, name, .. } = &call;
         let kind = if call.is_write() { "write" } else { "no write" };
         format!("{kind}: {verb} {group}/{resource}/{subresource} {namespace}/{name}")
     }
@@ -140,18 +115,8 @@ mod tests {
     fn requests_are_named() {
         for (method, uri, body, expected) in [
             (Method::GET, "/api/v1/pods", "", "no write: list /pods/ /"),
-            (
-                Method::GET,
-                "/api/v1/namespaces/a/pods?watch=true&x=1",
-                "",
-                "no write: watch /pods/ a/",
-            ),
-            (
-                Method::GET,
-                "/apis/apps/v1/namespaces/a/deployments/b",
-                "",
-                "no write: get apps/deployments/ a/b",
-            ),
+            (Method::GET, "/api/v1/namespaces/a/pods?watch=true&x=1", "", "no write: watch /pods/ a/"),
+            (Method::GET, "/apis/apps/v1/namespaces/a/deployments/b", "", "no write: get apps/deployments/ a/b"),
             (Method::GET, "/apis/apps/v1", "", "no write: get apps// /"),
             (Method::GET, "/version", "", "no write: get // /"),
             (
@@ -160,12 +125,7 @@ mod tests {
                 r#"{"metadata":{"name":"b"}}"#,
                 "write: create /secrets/ a/b",
             ),
-            (
-                Method::POST,
-                "/api/v1/namespaces/a/events",
-                "k8s\0",
-                "write: create /events/ a/",
-            ),
+            (Method::POST, "/api/v1/namespaces/a/events", "k8s\0", "write: create /events/ a/"),
             (
                 Method::POST,
                 "/api/v1/namespaces/a/serviceaccounts/b/token",
@@ -184,30 +144,10 @@ mod tests {
                 "",
                 "no write: patch apps/deployments/ a/b",
             ),
-            (
-                Method::PUT,
-                "/apis/x.y/v1/namespaces/a/things/b/status",
-                "",
-                "write: update x.y/things/status a/b",
-            ),
-            (
-                Method::PUT,
-                "/api/v1/namespaces/a/finalize",
-                "",
-                "write: update /namespaces/finalize a/a",
-            ),
-            (
-                Method::DELETE,
-                "/api/v1/namespaces/a",
-                "",
-                "write: delete /namespaces/ a/a",
-            ),
-            (
-                Method::DELETE,
-                "/api/v1/namespaces/a/pods",
-                "",
-                "write: deletecollection /pods/ a/",
-            ),
+            (Method::PUT, "/apis/x.y/v1/namespaces/a/things/b/status", "", "write: update x.y/things/status a/b"),
+            (Method::PUT, "/api/v1/namespaces/a/finalize", "", "write: update /namespaces/finalize a/a"),
+            (Method::DELETE, "/api/v1/namespaces/a", "", "write: delete /namespaces/ a/a"),
+            (Method::DELETE, "/api/v1/namespaces/a/pods", "", "write: deletecollection /pods/ a/"),
             (
                 Method::POST,
                 "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",

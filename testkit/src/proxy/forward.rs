@@ -43,11 +43,7 @@ impl Broken {
 }
 
 /// Serves connections until the runtime ends.
-pub(super) async fn accept(
-    listener: std::net::TcpListener,
-    acceptor: TlsAcceptor,
-    state: Arc<State>,
-) {
+pub(super) async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
     let listener = TcpListener::from_std(listener).expect("a listener of the proxy's runtime");
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -62,16 +58,10 @@ pub(super) async fn accept(
             let service = service_fn(move |request| {
                 // A task of its own: what has arrived takes its way although its sender ends.
                 let answer = tokio::spawn(answer(state.clone(), request));
-                async move {
-                    answer
-                        .await
-                        .unwrap_or_else(|panic| Err(Broken::because(panic)))
-                }
+                async move { answer.await.unwrap_or_else(|panic| Err(Broken::because(panic))) }
             });
             // Errors are the clients' to see: a cut connection is one.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -111,36 +101,17 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
 
 /// Sends a request on to the API server. When that is away, the client's connection is cut, as its
 /// own would be.
-async fn forward(
-    state: &State,
-    request: Request<Full<Bytes>>,
-    call: &Call,
-) -> Result<Response<Body>, Broken> {
-    let stream = TcpStream::connect(state.upstream)
-        .await
-        .map_err(Broken::because)?;
+async fn forward(state: &State, request: Request<Full<Bytes>>, call: &Call) -> Result<Response<Body>, Broken> {
+    let stream = TcpStream::connect(state.upstream).await.map_err(Broken::because)?;
     let _ = stream.set_nodelay(true);
     let name = state.upstream.ip().into();
-    let stream = state
-        .connector
-        .connect(name, stream)
-        .await
-        .map_err(Broken::because)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(Broken::because)?;
+    let stream = state.connector.connect(name, stream).await.map_err(Broken::because)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Broken::because)?;
     tokio::spawn(connection);
-    let (mut head, body) = sender
-        .send_request(request)
-        .await
-        .map_err(Broken::because)?
-        .into_parts();
+    let (mut head, body) = sender.send_request(request).await.map_err(Broken::because)?.into_parts();
     strip(&mut head.headers);
-    let body = if call.verb == "watch" {
-        cuttable(state, body)
-    } else {
-        body.map_err(Broken::because).boxed_unsync()
-    };
+    let body = if call.verb == "watch" { cuttable(state, body) } else { body.map_err(Broken::because).boxed_unsync() };
     Ok(Response::from_parts(head, body))
 }
 
@@ -184,13 +155,7 @@ fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
         504 => "Timeout",
         _ => "",
     };
-    let Call {
-        verb,
-        group,
-        resource,
-        name,
-        ..
-    } = call;
+    let Call { verb, group, resource, name, .. } = call;
     let mut details = json!({"name": name, "group": group, "kind": resource});
     if let Some(seconds) = retry_after {
         details["retryAfterSeconds"] = seconds.into();
@@ -206,12 +171,8 @@ fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
         "code": code,
     });
     let mut response = Response::new(full(Bytes::from(status.to_string())));
-    *response.status_mut() =
-        StatusCode::from_u16(code).expect("a rule refuses with a valid status code");
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        "application/json".parse().expect("a valid header"),
-    );
+    *response.status_mut() = StatusCode::from_u16(code).expect("a rule refuses with a valid status code");
+    response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -219,9 +180,7 @@ fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
 }
 
 fn full(body: Bytes) -> Body {
-    Full::new(body)
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
+    Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// Removes the headers that speak of one connection only.

@@ -27,10 +27,7 @@ pub(super) enum Verdict {
 impl Hook {
     /// A hook that holds.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            reached: watch::Sender::new(None),
-            verdict: watch::Sender::new(None),
-        })
+        Arc::new(Self { reached: watch::Sender::new(None), verdict: watch::Sender::new(None) })
     }
 
     /// Waits until a request is held here and returns it.
@@ -59,11 +56,6 @@ impl Hook {
         self.reached.send_replace(Some(call.clone()));
         let mut verdict = self.verdict.subscribe();
         // Without a hook left nobody will decide.
-        verdict
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|verdict| *verdict)
-            .unwrap_or(Verdict::Discard)
+        verdict.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict).unwrap_or(Verdict::Discard)
     }
 }

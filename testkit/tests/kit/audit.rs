@@ -13,77 +13,36 @@ async fn writes_are_counted_by_user_without_dry_runs_and_reviews() {
     let cluster = ControlPlane::shared().await;
     let namespace = cluster.namespace("audit").await;
     let account = cluster.service_account(&namespace, "writer").await;
-    let binding = [
-        "create",
-        "rolebinding",
-        "writer",
-        "--clusterrole=edit",
-        "-n",
-        &namespace,
-    ];
+    let binding = ["create", "rolebinding", "writer", "--clusterrole=edit", "-n", &namespace];
     let subject = format!("--serviceaccount={namespace}:writer");
-    cluster
-        .kubectl(&[&binding[..], &[&subject]].concat(), None)
-        .await
-        .ok();
+    cluster.kubectl(&[&binding[..], &[&subject]].concat(), None).await.ok();
     assert_eq!(cluster.audit().writes_of(&account.username).await, []);
 
     let maps: Api<ConfigMap> = Api::namespaced(account.client(), &namespace);
     let others: Api<ConfigMap> = Api::namespaced(cluster.admin(), &namespace);
-    let (post, dry) = (
-        PostParams::default(),
-        PostParams {
-            dry_run: true,
-            ..Default::default()
-        },
-    );
+    let (post, dry) = (PostParams::default(), PostParams { dry_run: true, ..Default::default() });
     let change = Patch::Merge(json!({"data": {"a": "c"}}));
-    testkit::eventually(
-        "the role is in force",
-        crate::objects::DEADLINE,
-        async || maps.create(&dry, &config_map("dry")).await,
-    )
+    testkit::eventually("the role is in force", crate::objects::DEADLINE, async || {
+        maps.create(&dry, &config_map("dry")).await
+    })
     .await;
     let before = cluster.audit().writes_of(&account.username).await;
     assert_eq!(before, [], "a dry run counts");
 
     maps.create(&post, &config_map("one")).await.unwrap();
-    maps.patch("one", &PatchParams::default(), &change)
-        .await
-        .unwrap();
-    maps.patch("one", &PatchParams::default().dry_run(), &change)
-        .await
-        .unwrap();
+    maps.patch("one", &PatchParams::default(), &change).await.unwrap();
+    maps.patch("one", &PatchParams::default().dry_run(), &change).await.unwrap();
     others.create(&post, &config_map("two")).await.unwrap();
     maps.list(&Default::default()).await.unwrap();
     maps.create(&post, &config_map("one")).await.unwrap_err();
     let kubeconfig = &account.kubeconfig;
-    let may = cluster
-        .kubectl_as(
-            kubeconfig,
-            &["auth", "can-i", "create", "pods", "-n", &namespace],
-            None,
-        )
-        .await;
+    let may = cluster.kubectl_as(kubeconfig, &["auth", "can-i", "create", "pods", "-n", &namespace], None).await;
     assert_eq!(may.ok().trim(), "yes");
-    cluster
-        .kubectl_as(kubeconfig, &["auth", "whoami"], None)
-        .await
-        .ok();
+    cluster.kubectl_as(kubeconfig, &["auth", "whoami"], None).await.ok();
     maps.delete("one", &DeleteParams::default()).await.unwrap();
 
     let writes = cluster.audit().writes_of(&account.username).await;
-    let told: Vec<_> = writes
-        .iter()
-        .map(|w| {
-            (
-                w.verb.as_str(),
-                w.resource.as_str(),
-                w.name.as_str(),
-                w.code,
-            )
-        })
-        .collect();
+    let told: Vec<_> = writes.iter().map(|w| (w.verb.as_str(), w.resource.as_str(), w.name.as_str(), w.code)).collect();
     let expected = [
         ("create", "configmaps", "one", 201),
         ("patch", "configmaps", "one", 200),
@@ -91,10 +50,7 @@ async fn writes_are_counted_by_user_without_dry_runs_and_reviews() {
         ("delete", "configmaps", "one", 200),
     ];
     assert_eq!(told, expected, "{writes:#?}");
-    assert!(
-        writes.iter().all(|write| write.namespace == namespace),
-        "{writes:#?}"
-    );
+    assert!(writes.iter().all(|write| write.namespace == namespace), "{writes:#?}");
     assert_eq!(writes.clone().succeeded().len(), 3);
     assert_eq!(writes.in_namespace("default"), []);
 }
@@ -103,33 +59,13 @@ async fn writes_are_counted_by_user_without_dry_runs_and_reviews() {
 async fn a_certificate_carries_a_user_and_groups() {
     let cluster = ControlPlane::shared().await;
     let kubeconfig = cluster.user_kubeconfig("someone", &["first", "second"]);
-    let told = cluster
-        .kubectl_as(&kubeconfig, &["auth", "whoami", "-o", "json"], None)
-        .await
-        .ok();
+    let told = cluster.kubectl_as(&kubeconfig, &["auth", "whoami", "-o", "json"], None).await.ok();
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     let told = &told["status"]["userInfo"];
     assert_eq!(told["username"], "someone");
-    assert_eq!(
-        told["groups"],
-        json!(["first", "second", "system:authenticated"])
-    );
+    assert_eq!(told["groups"], json!(["first", "second", "system:authenticated"]));
     let maps: Api<ConfigMap> = Api::namespaced(cluster.user("someone", &[]), "default");
-    let refused = maps
-        .create(&PostParams::default(), &config_map("x"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&refused, kube::Error::Api(status) if status.code == 403),
-        "{refused:?}"
-    );
-    assert_eq!(
-        cluster
-            .audit()
-            .writes_of("someone")
-            .await
-            .in_namespace("default")
-            .len(),
-        1
-    );
+    let refused = maps.create(&PostParams::default(), &config_map("x")).await.unwrap_err();
+    assert!(matches!(&refused, kube::Error::Api(status) if status.code == 403), "{refused:?}");
+    assert_eq!(cluster.audit().writes_of("someone").await.in_namespace("default").len(), 1);
 }

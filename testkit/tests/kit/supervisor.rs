@@ -63,58 +63,32 @@ async fn nothing_is_left_behind() {
             ending.kill().unwrap();
         }
         let status = ending.wait().unwrap();
-        assert_eq!(
-            status.success(),
-            matches!(end, "return" | "static"),
-            "{end}: {status}"
-        );
-        let read = |name: &str| {
-            std::fs::read_to_string(dir.join(name))
-                .unwrap()
-                .trim()
-                .to_owned()
-        };
+        assert_eq!(status.success(), matches!(end, "return" | "static"), "{end}: {status}");
+        let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap().trim().to_owned();
         for name in ["child", "grandchild"] {
             let pid = read(name);
-            eventually(
-                &format!("{end}: the {name} is gone"),
-                DEADLINE,
-                async || gone(&pid),
-            )
-            .await;
+            eventually(&format!("{end}: the {name} is gone"), DEADLINE, async || gone(&pid)).await;
         }
         let left = read("scratch");
-        eventually(
-            &format!("{end}: the folder is gone"),
-            DEADLINE,
-            async || !Path::new(&left).exists(),
-        )
-        .await;
+        eventually(&format!("{end}: the folder is gone"), DEADLINE, async || !Path::new(&left).exists()).await;
     }
 }
 
 #[tokio::test]
 async fn a_process_is_signalled_and_its_output_kept() {
     let scratch = Scratch::new("testkit-process-").unwrap();
-    let script =
-        r#"trap "echo bye; exit 7" TERM; echo out; echo err >&2; while :; do sleep 0.05; done"#;
+    let script = r#"trap "echo bye; exit 7" TERM; echo out; echo err >&2; while :; do sleep 0.05; done"#;
     let process = Process::builder("/bin/sh", scratch.path().join("out"))
         .stderr(scratch.path().join("err"))
         .args(["-c", script])
         .start()
         .unwrap();
     process.wait_for_line(|line| line == "err", DEADLINE).await;
-    assert_eq!(
-        (process.stdout().as_str(), process.stderr().as_str()),
-        ("out\n", "err\n")
-    );
+    assert_eq!((process.stdout().as_str(), process.stderr().as_str()), ("out\n", "err\n"));
     process.signal(Signal::STOP);
     process.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(
-        process.is_running(),
-        "a stopped process has handled a signal"
-    );
+    assert!(process.is_running(), "a stopped process has handled a signal");
     process.signal(Signal::CONT);
     assert_eq!(process.wait(DEADLINE).await.code(), Some(7));
     assert_eq!(process.stdout(), "out\nbye\n");
@@ -125,11 +99,7 @@ fn gone(pid: &str) -> bool {
     let raw = Pid::from_raw(pid.parse().unwrap()).unwrap();
     let zombie = || {
         let ps = Command::new("ps").args(["-o", "stat=", "-p", pid]).output();
-        ps.is_ok_and(|ps| {
-            String::from_utf8_lossy(&ps.stdout)
-                .trim_start()
-                .starts_with('Z')
-        })
+        ps.is_ok_and(|ps| String::from_utf8_lossy(&ps.stdout).trim_start().starts_with('Z'))
     };
     test_kill_process(raw).is_err() || zombie()
 }
