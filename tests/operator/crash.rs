@@ -35,8 +35,10 @@ enum When {
     After,
 }
 
+type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
+
 /// Counts what comes and goes in the namespace from now on.
-fn count(lab: &Lab) -> (Arc<Mutex<BTreeMap<String, usize>>>, Vec<tokio::task::JoinHandle<()>>) {
+fn count(lab: &Lab) -> (Counts, Vec<tokio::task::JoinHandle<()>>) {
     let counts = Arc::new(Mutex::new(BTreeMap::new()));
     let watch = |kind: &'static str, api: Api<DynamicObject>| {
         let counts = Arc::clone(&counts);

@@ -25,7 +25,8 @@ async fn own_plane() -> &'static ControlPlane {
 
 #[tokio::test]
 async fn each_fault_of_each_write_is_overcome() {
-    let faults: [(&str, fn() -> Action); 6] = [
+    type Fault = (&'static str, fn() -> Action);
+    let faults: [Fault; 6] = [
         ("429 with Retry-After", || Action::Refuse(429, Some(1))),
         ("500", || Action::Refuse(500, None)),
         ("503", || Action::Refuse(503, None)),
