@@ -4,7 +4,7 @@
 //! in compose (what the operator says about an object that got past an older CRD), so the two cannot
 //! drift apart. CEL's `matches` is RE2 and Rust's `regex` has the same syntax and semantics.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 use kube::core::Rule;
 use regex::Regex;
@@ -19,26 +19,40 @@ pub struct FieldRule {
     /// The sentence: what is expected, and how to fix it.
     pub message: &'static str,
     /// What a value must match.
-    pub pattern: &'static str,
+    pub pattern: Pattern,
     /// The rule speaks only of values that match this: so one fault yields one problem.
-    pub only_if: Option<&'static str>,
+    pub only_if: Option<Pattern>,
+}
+
+/// A regular expression, compiled when it is first needed. The text is a constant, and a test compiles
+/// each: one that does not compile would match nothing.
+#[derive(Debug)]
+pub struct Pattern {
+    /// Its text.
+    pub text: &'static str,
+    compiled: LazyLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn is_match(&self, value: &str) -> bool {
+        self.compiled.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
 }
 
 impl FieldRule {
     /// The rule for the CRD's schema; the message begins with the code.
     pub fn cel(&self) -> Rule {
-        let holds = |pattern: &str| format!("self.matches(r'{pattern}')");
-        let rule = match self.only_if {
-            Some(only_if) => format!("!{} || {}", holds(only_if), holds(self.pattern)),
-            None => holds(self.pattern),
+        let holds = |pattern: &Pattern| format!("self.matches(r'{}')", pattern.text);
+        let rule = match &self.only_if {
+            Some(only_if) => format!("!{} || {}", holds(only_if), holds(&self.pattern)),
+            None => holds(&self.pattern),
         };
         Rule::new(rule).message(format!("{}: {}", self.code, self.message).as_str())
     }
 
     /// Whether `value` obeys the rule.
     pub fn holds(&self, value: &str) -> bool {
-        let is_match = |pattern| REGEXES[pattern].is_match(value);
-        self.only_if.is_some_and(|only_if| !is_match(only_if)) || is_match(self.pattern)
+        self.only_if.as_ref().is_some_and(|only_if| !only_if.is_match(value)) || self.pattern.is_match(value)
     }
 
     /// The problem at `path` if `value` violates the rule.
@@ -47,36 +61,31 @@ impl FieldRule {
     }
 }
 
-/// Compiled once; the patterns are constants, and a test compiles each.
-static REGEXES: LazyLock<HashMap<&'static str, Regex>> = LazyLock::new(|| {
-    rules::ALL
-        .iter()
-        .flat_map(|rule| [Some(rule.pattern), rule.only_if])
-        .flatten()
-        .filter_map(|pattern| Some((pattern, Regex::new(pattern).ok()?)))
-        .collect()
-});
-
 /// The rules themselves.
 pub mod rules {
-    use super::{Code, FieldRule};
+    use std::sync::LazyLock;
+
+    use regex::Regex;
+
+    use super::{Code, FieldRule, Pattern};
 
     macro_rules! rules {
         ($($(#[doc = $doc:literal])+ $name:ident = $code:ident $pattern:literal $(only if $only_if:literal)? : $message:literal;)+) => {
             $(
                 $(#[doc = $doc])+
-                pub const $name: FieldRule = FieldRule {
+                pub static $name: FieldRule = FieldRule {
                     code: Code::$code,
                     message: $message,
-                    pattern: $pattern,
+                    pattern: rules!(@pattern $pattern),
                     only_if: rules!(@option $($only_if)?),
                 };
             )+
             /// Every rule.
-            pub const ALL: &[FieldRule] = &[$($name,)+];
+            pub static ALL: &[&FieldRule] = &[$(&$name,)+];
         };
         (@option) => { None };
-        (@option $value:literal) => { Some($value) };
+        (@option $text:literal) => { Some(rules!(@pattern $text)) };
+        (@pattern $text:literal) => { Pattern { text: $text, compiled: LazyLock::new(|| Regex::new($text).ok()) } };
     }
 
     rules! {
@@ -117,9 +126,10 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         for rule in rules::ALL {
-            assert!(REGEXES.contains_key(rule.pattern), "{}", rule.pattern);
-            assert!(rule.only_if.is_none_or(|only_if| REGEXES.contains_key(only_if)));
-            assert!(!rule.pattern.contains('\''), "would end the CEL string: {}", rule.pattern);
+            for pattern in rule.only_if.iter().chain([&rule.pattern]) {
+                assert!(pattern.compiled.is_some(), "{}", pattern.text);
+                assert!(!pattern.text.contains('\''), "would end the CEL string: {}", pattern.text);
+            }
         }
     }
 

@@ -31,7 +31,7 @@ pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
         reference("spec.clientIdRef", client_id_ref);
     }
     reference("spec.clientSecretRef", &spec.client_secret_ref);
-    for rule in [rules::PUBLIC_URL_HTTPS, rules::PUBLIC_URL_HOST_ONLY] {
+    for rule in [&rules::PUBLIC_URL_HTTPS, &rules::PUBLIC_URL_HOST_ONLY] {
         problems.extend(rule.check("spec.publicUrl", &spec.public_url));
     }
     if let Some(registration) = &spec.self_registration {

@@ -70,6 +70,17 @@ impl LiveDeployment {
         self.containers.iter().find(|container| container.name == name)
     }
 
+    /// The Secrets that our variables refer to, whatever their labels say by now.
+    pub fn our_secrets(&self) -> impl Iterator<Item = &str> {
+        self.ownership.ours.iter().filter_map(|(container, variable)| {
+            let mut values = self.container(container)?.variables(variable);
+            values.find_map(|value| match value {
+                LiveValue::SecretKey { name, .. } => Some(name.as_str()),
+                LiveValue::Plain(_) | LiveValue::Other => None,
+            })
+        })
+    }
+
     /// Names of the containers, for messages.
     pub fn container_names(&self) -> Vec<String> {
         self.containers.iter().map(|container| container.name.clone()).collect()

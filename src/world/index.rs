@@ -200,9 +200,14 @@ impl Index {
             here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         if let Some(label) = labelled {
-            let name = here.installations.contains_key(&label).then(|| label.clone());
-            if name.is_some() || label == DEFAULT_INSTALLATION {
-                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name });
+            let implicit = here.installations.is_empty() && label == DEFAULT_INSTALLATION;
+            if here.installations.contains_key(&label) {
+                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: Some(label) });
+            } else if implicit {
+                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
+            } else {
+                // Its installation has another name by now, and a Secret keeps its labels.
+                concerned.extend(keys(namespace, &here.names()));
             }
         }
         concerned
@@ -304,6 +309,8 @@ mod tests {
         assert_eq!(names(index.apply(sso("sso", Some("b")))), ["-", "b"]);
         assert_eq!(names(index.apply(secret("timbr-platform-identity-x", Some("b")))), ["b"]);
         assert_eq!(names(index.apply(secret("timbr-platform-identity-x", None))), ["b"]);
+        // From the time of the implicit installation.
+        assert_eq!(names(index.apply(secret("timbr-platform-identity-y", Some("default")))), ["-", "a", "b"]);
 
         let gone = |kind, name: &str| Change::ObjectGone { kind, namespace: "ns".into(), name: name.into() };
         assert_eq!(names(index.apply(gone(Kind::TimbrInstallation, "a"))), ["-", "a", "b"]);

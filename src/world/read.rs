@@ -1,7 +1,7 @@
 //! Live reads: what a decision is based on is asked of the API server when it is made.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -66,10 +66,12 @@ impl Reader {
         }
         let mut secrets = BTreeMap::new();
         // Ours too: their content decides whether a name can stay.
-        for name in needs.secrets.union(&view.secrets) {
+        let mut names: BTreeSet<&str> = needs.secrets.union(&view.secrets).map(String::as_str).collect();
+        names.extend(deployments.values().filter_map(Lookup::found).flat_map(LiveDeployment::our_secrets));
+        for name in names {
             let found = self.get::<Secret>("Secret", &key.namespace, name).await?;
             let found: Lookup<LiveSecret> = map(found, live_secret);
-            secrets.insert(name.clone(), found);
+            secrets.insert(name.to_owned(), found);
         }
         Ok(Snapshot {
             key: key.clone(),

@@ -59,7 +59,7 @@ fn the_random_namespaces_reach_every_judgement() {
     let mut runner = TestRunner::deterministic();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut count = |what: String| *seen.entry(what).or_default() += 1;
-    for _ in 0..400 {
+    for _ in 0..1500 {
         let world = world_or_files().new_tree(&mut runner).expect("a world").current();
         for key in world.keys() {
             let plan = world.plan(&key);

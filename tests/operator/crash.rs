@@ -116,12 +116,7 @@ async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
     tokio::pin!(script);
     let operator = killed(&lab, &proxy, kill, script.as_mut()).await;
     // The queue has come to rest before the end is looked at.
-    eventually("the operator is idle", SOON, async || {
-        let (_, metrics) = crate::harness::get(&format!("{}/metrics", operator.metrics)).await?;
-        let idle = ["timbr_identity_queue_waiting 0", "timbr_identity_queue_running 0"];
-        if idle.iter().all(|line| metrics.lines().any(|there| there == *line)) { Ok(()) } else { Err(metrics) }
-    })
-    .await;
+    operator.looked(0).await;
     operator.stop().await;
     for task in tasks {
         task.abort();

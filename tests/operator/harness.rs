@@ -168,6 +168,26 @@ impl Operator {
         .await;
     }
 
+    /// How many looks at installations have ended well, and whether none waits or runs.
+    async fn looks(&self) -> Result<(usize, bool), String> {
+        let (_, metrics) = get(&format!("{}/metrics", self.metrics)).await?;
+        let value = |name: &str| {
+            let text = metrics.lines().find_map(|line| line.strip_prefix(name));
+            text.map_or(0, |text| text.trim().parse().unwrap_or(0))
+        };
+        let idle = value("timbr_identity_queue_waiting ") == 0 && value("timbr_identity_queue_running ") == 0;
+        Ok((value("timbr_identity_reconciles_total{result=\"ok\"} "), idle))
+    }
+
+    /// Waits until that many looks have ended well and none waits or runs; returns how many have.
+    pub async fn looked(&self, at_least: usize) -> usize {
+        testkit::eventually("the operator has looked and is idle", SOON, async || {
+            let (looks, idle) = self.looks().await?;
+            if looks >= at_least && idle { Ok(looks) } else { Err(format!("{looks} looks, idle: {idle}")) }
+        })
+        .await
+    }
+
     /// Ends it as a node would.
     pub async fn stop(&self) {
         let status = self.process.stop(Signal::TERM, Duration::from_secs(20)).await;

@@ -181,3 +181,33 @@ async fn suspended_nothing_changes_and_deleting_still_releases() {
         operator.stop().await;
     }
 }
+
+#[tokio::test]
+async fn the_implicit_installation_made_explicit_changes_nothing() {
+    let lab = Lab::new("explicit").await;
+    lab.apply(&platform()).await;
+    lab.apply(&entra("s3cr3t")).await;
+    lab.apply(&azure_sso("sso")).await;
+    let operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    let before = lab.get(PLATFORM).await;
+    let writes = async || lab.writes().await.into_iter().filter(|write| write.subresource != "status").count();
+    let count = writes().await;
+    lab.apply(&installation("main", json!({}))).await;
+    lab.wait("timbrinstallation/main", "Ready").await;
+    // Looked at again, the Secret is known although it is labelled with the implicit installation.
+    let looks = operator.looked(0).await;
+    lab.kubectl(&["annotate", SSO, "identity.timbr.ai/reconcile-requested-at=now"]).await;
+    operator.looked(looks + 1).await;
+    assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], before["metadata"]["generation"]);
+    assert_eq!(writes().await, count);
+    // And missed when it is gone.
+    let entry = variable(&before, "OAUTH_SECRET");
+    let name = entry["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name");
+    lab.kubectl(&["delete", "secret", name]).await;
+    eventually("the Secret is back", SOON, async || {
+        lab.plane.kubectl(&["get", "secret", name, "-n", &lab.namespace], None).await.status.success()
+    })
+    .await;
+    operator.stop().await;
+}

@@ -9,11 +9,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit::{Action, eventually};
+use testkit::Action;
 
 use crate::{
     fixtures::{azure_sso_with, deployment, entra, installation},
-    harness::{Lab, Operator, SOON, get},
+    harness::Lab,
 };
 
 const INSTALLATIONS: usize = 200;
@@ -27,24 +27,6 @@ async fn versions(lab: &Lab) -> BTreeMap<String, String> {
         (format!("{}/{}", text("/kind"), text("/metadata/name")), text("/metadata/resourceVersion"))
     };
     list["items"].as_array().expect("items").iter().map(version).collect()
-}
-
-/// How many looks at installations have ended well, and whether none waits or runs.
-async fn looks(operator: &Operator) -> Result<(usize, bool), String> {
-    let (_, metrics) = get(&format!("{}/metrics", operator.metrics)).await?;
-    let value = |name: &str| {
-        metrics.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |text| text.trim().parse().unwrap_or(0))
-    };
-    let idle = value("timbr_identity_queue_waiting ") == 0 && value("timbr_identity_queue_running ") == 0;
-    Ok((value("timbr_identity_reconciles_total{result=\"ok\"} "), idle))
-}
-
-async fn looked(operator: &Operator, at_least: usize) -> usize {
-    eventually("every installation was looked at", SOON, async || {
-        let (looks, idle) = looks(operator).await?;
-        if looks >= at_least && idle { Ok(looks) } else { Err(format!("{looks} looks, idle: {idle}")) }
-    })
-    .await
 }
 
 #[tokio::test]
@@ -64,7 +46,7 @@ async fn a_restart_and_a_resync_of_200_installations_write_nothing() {
     lab.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects})).await;
     let first = lab.start().await;
     lab.kubectl(&["wait", "azuresso", "--all", "--for=condition=Ready", "--timeout=240s"]).await;
-    looked(&first, INSTALLATIONS).await;
+    first.looked(INSTALLATIONS).await;
     first.stop().await;
     let before = versions(&lab).await;
     let writes = lab.writes().await.len();
@@ -72,7 +54,7 @@ async fn a_restart_and_a_resync_of_200_installations_write_nothing() {
     // A restart, through a proxy that can make the watches begin anew.
     let proxy = lab.plane.proxy();
     let second = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
-    let looks = looked(&second, INSTALLATIONS).await;
+    let looks = second.looked(INSTALLATIONS).await;
     assert_eq!(lab.writes().await.len() - writes, 0, "{:?}", proxy.writes());
 
     // A full resync: each watch is told that its version is too old, and lists again.
@@ -86,7 +68,7 @@ async fn a_restart_and_a_resync_of_200_installations_write_nothing() {
         }
     });
     proxy.cut_watches();
-    looked(&second, looks + INSTALLATIONS).await;
+    second.looked(looks + INSTALLATIONS).await;
     assert!(refused.load(Ordering::SeqCst) >= 4, "each of the four watches was refused");
     let new = lab.writes().await.len() - writes;
     println!("writes by a restart and a full resync of {INSTALLATIONS} installations: {new}");
