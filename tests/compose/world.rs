@@ -32,7 +32,6 @@ pub struct World {
 pub struct Look {
     pub key: InstallationKey,
     pub plan: Plan,
-    pub outcomes: BTreeMap<String, Outcome>,
     pub statuses: Vec<ResourceStatus>,
 }
 
@@ -88,7 +87,7 @@ impl World {
         for change in &statuses {
             self.note(change);
         }
-        Look { key, plan, outcomes, statuses }
+        Look { key, plan, statuses }
     }
 
     /// Keeps a status, as the API server would.
