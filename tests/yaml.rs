@@ -15,18 +15,7 @@ use timbr_identity::yaml::{read, write, write_stream};
 
 /// The pinned kubectl.
 fn kubectl() -> &'static Path {
-    static KUBECTL: LazyLock<PathBuf> = LazyLock::new(|| {
-        let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|dir| Path::new(&dir).join("kubectl"));
-        if let Some(given) = given.filter(|path| path.exists()) {
-            return given;
-        }
-        let build = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/build");
-        let built = Command::new(build).stderr(Stdio::inherit()).output();
-        let built = built.unwrap_or_else(|error| panic!("{build}: {error}"));
-        assert!(built.status.success(), "{build} failed");
-        let dir = String::from_utf8(built.stdout).expect("a path");
-        Path::new(dir.trim()).join("kubectl")
-    });
+    static KUBECTL: LazyLock<PathBuf> = LazyLock::new(|| testkit::assets::path("kubectl"));
     &KUBECTL
 }
 
@@ -286,7 +275,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("a: .inf", "line 4: `.inf` is a number that JSON, and so Kubernetes, doesn't have"),
     ("a: .nan", "line 4: `.nan` is a number that JSON, and so Kubernetes, doesn't have"),
     ("a: !!int x", "line 4: the value is not of the type that its tag !!int says"),
-    ("a: !!bool 1", "line 4: `1` is not of the type that its tag !!bool says"),
+    ("a: !!bool 1", "line 4: the value is not of the type that its tag !!bool says"),
     ("a: !!null x", "line 4: the value is not of the type that its tag !!null says"),
     ("a: !!float x", "line 4: the value is not of the type that its tag !!float says"),
     ("a: !b!c d", "line 4: the handle wasn't declared"),
