@@ -91,4 +91,10 @@ deny: ## Checks licences, banned crates and sources of the dependencies
 
 .PHONY: bench
 bench: ## Runs the benchmarks
-	@compgen -G 'benches/*.rs' >/dev/null || { echo "there are no benchmarks yet"; exit 0; }; $(CARGO) bench --locked $(PACKAGE) --bench '*'
+	$(CARGO) bench --locked $(PACKAGE) --bench '*'
+
+.PHONY: bench-memory
+bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MiB
+	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
+	$(CARGO) build --locked --package timbr-identity-testkit --bin memory
+	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/memory

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, hint::black_box};
 use criterion::{Criterion, criterion_group, criterion_main};
 use timbr_identity::{
     api::{PasswordLogin, SelfRegistration, UserIdentity},
-    compose::{Lookup, Outcome, compose, events, statuses},
+    compose::{Lookup, Memory, Outcome, compose, events, statuses},
 };
 
 #[allow(dead_code)]
@@ -83,13 +83,14 @@ fn benches(criterion: &mut Criterion) {
         let steady = world.snapshot(&key);
         let plan = compose(&steady);
         assert!(plan.deployments.iter().all(|plan| plan.apply.is_none()), "there is nothing to write");
-        criterion.bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
+        criterion
+            .bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
 
         let outcomes: BTreeMap<String, Outcome> =
             plan.deployments.iter().map(|plan| (plan.name.clone(), world.write(plan))).collect();
         criterion.bench_function(&format!("statuses/{name}, steady"), |bench| {
             bench.iter(|| {
-                let statuses = statuses(black_box(&plan), &outcomes, at(60));
+                let statuses = statuses(black_box(&plan), &outcomes, Memory::Partial, at(60));
                 statuses.iter().map(|change| events(change).len()).sum::<usize>()
             });
         });

@@ -42,4 +42,4 @@ pub use rollout::Rollout;
 pub use secret::SecretPlan;
 pub use secret_name::NameKey;
 pub use snapshot::{Cloud, Lookup, Settings, Snapshot};
-pub use status::{Failure, Outcome, ResourceStatus, statuses};
+pub use status::{Failure, Memory, Outcome, ResourceStatus, statuses};

@@ -67,10 +67,25 @@ impl ResourceStatus {
     }
 }
 
+/// Whether the statuses speak of every write that was made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// They do: this process has looked before, and everything it wrote was recorded.
+    Whole,
+    /// They may not: a predecessor may have died between a write and its record, or a write failed
+    /// whose outcome nobody knows.
+    Partial,
+}
+
 /// The status of everything in the plan. Deployments that have no outcome were not reached.
-pub fn statuses(plan: &Plan, outcomes: &BTreeMap<String, Outcome>, now: Timestamp) -> Vec<ResourceStatus> {
+pub fn statuses(
+    plan: &Plan,
+    outcomes: &BTreeMap<String, Outcome>,
+    memory: Memory,
+    now: Timestamp,
+) -> Vec<ResourceStatus> {
     let mut statuses: Vec<ResourceStatus> =
-        plan.resources.iter().map(|judgement| resource_status(judgement, plan, outcomes, now)).collect();
+        plan.resources.iter().map(|judgement| resource_status(judgement, plan, outcomes, memory, now)).collect();
     if let Some(installation) = &plan.installation {
         let status = installation_status(installation, &statuses, now);
         statuses.push(status);
@@ -82,10 +97,11 @@ fn resource_status(
     judgement: &Judgement,
     plan: &Plan,
     outcomes: &BTreeMap<String, Outcome>,
+    memory: Memory,
     now: Timestamp,
 ) -> ResourceStatus {
     let before = judgement.previous.as_ref().map(Status::common);
-    let delivered = delivered(judgement, before, plan, outcomes);
+    let delivered = delivered(judgement, before, plan, outcomes, memory);
     let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
     let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
     let verified = Verdict {
@@ -125,6 +141,7 @@ fn delivered(
     before: Option<&CommonStatus>,
     plan: &Plan,
     outcomes: &BTreeMap<String, Outcome>,
+    memory: Memory,
 ) -> Vec<Delivered> {
     let mut delivered: Vec<Delivered> = Vec::new();
     for deployment in &plan.deployments {
@@ -133,7 +150,12 @@ fn delivered(
             delivered.extend(stays.filter(|there| there.deployment == deployment.name).cloned());
             continue;
         };
-        delivered.extend(on_deployment(judgement, deployment, before, *generation, *changed));
+        delivered.extend(on_deployment(
+            judgement,
+            deployment,
+            before.filter(|before| !changed && is_record(before, judgement, memory)),
+            *generation,
+        ));
     }
     // While nobody knows its installation's Deployments, nothing is taken off any: what stood on
     // those that are not in this plan stays there.
@@ -146,12 +168,19 @@ fn delivered(
     delivered
 }
 
+/// Whether the status before is a record of what is there. When it may not be (a write went
+/// unrecorded, and the resource is another since), the newest generation is the safe answer.
+fn is_record(before: &CommonStatus, judgement: &Judgement, memory: Memory) -> bool {
+    memory == Memory::Whole || before.observed_generation == judgement.meta.generation
+}
+
+/// What of the resource is on one Deployment. The generation that a record tells moves only when the
+/// template changed.
 fn on_deployment(
     judgement: &Judgement,
     deployment: &DeploymentPlan,
-    before: Option<&CommonStatus>,
+    record: Option<&CommonStatus>,
     generation: i64,
-    changed: bool,
 ) -> Vec<Delivered> {
     let holder = judgement.meta.holder();
     let mut delivered = Vec::new();
@@ -179,12 +208,8 @@ fn on_deployment(
             secret,
             generation,
         };
-        // The generation moves only when the template changed. When what was recorded is of another
-        // content, a write went unrecorded, and the newest generation is the safe answer.
-        if let Some(before) = before
-            && !changed
-            && before.observed_generation == judgement.meta.generation
-            && let Some(same) = before.delivered.iter().find(|there| {
+        if let Some(record) = record
+            && let Some(same) = record.delivered.iter().find(|there| {
                 there.generation <= generation && **there == Delivered { generation: there.generation, ..now.clone() }
             })
         {

@@ -1,8 +1,8 @@
 //! One look at one installation: read, compose, write, say what came of it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     apply::Writer,
-    compose::{Failure, InstallationKey, Outcome, ResourceStatus, compose, statuses},
+    compose::{Failure, InstallationKey, Memory, Outcome, ResourceStatus, compose, statuses},
     metrics::Metrics,
     world::{Index, Reader},
 };
@@ -22,6 +22,8 @@ pub struct Reconciler {
     writer: Writer,
     index: Arc<RwLock<Index>>,
     metrics: Metrics,
+    /// Installations whose statuses tell of every write.
+    recorded: Arc<Mutex<HashSet<InstallationKey>>>,
 }
 
 /// What is left to do after a look.
@@ -38,7 +40,7 @@ pub enum Next {
 impl Reconciler {
     /// A reconciler.
     pub fn new(reader: Reader, writer: Writer, index: Arc<RwLock<Index>>, metrics: Metrics) -> Self {
-        Self { reader, writer, index, metrics }
+        Self { reader, writer, index, metrics, recorded: Arc::default() }
     }
 
     /// Looks at one installation.
@@ -69,7 +71,7 @@ impl Reconciler {
             };
             outcomes.insert(deployment.name.clone(), outcome);
         }
-        for change in statuses(&plan, &outcomes, Timestamp::now()) {
+        for change in statuses(&plan, &outcomes, self.memory(key), Timestamp::now()) {
             if !change.is_settled() {
                 next = at_least_slowly(next);
             }
@@ -77,7 +79,23 @@ impl Reconciler {
                 next = self.write_status(key, change, next).await;
             }
         }
+        self.remember(key, next, !plan.resources.is_empty());
         next
+    }
+
+    fn memory(&self, key: &InstallationKey) -> Memory {
+        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorded.contains(key) { Memory::Whole } else { Memory::Partial }
+    }
+
+    /// After a look in which every write was answered, the statuses tell all of them.
+    fn remember(&self, key: &InstallationKey, next: Next, has_resources: bool) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_resources && !matches!(next, Next::Retry(_)) {
+            recorded.insert(key.clone());
+        } else {
+            recorded.remove(key);
+        }
     }
 
     async fn write_status(&self, key: &InstallationKey, change: ResourceStatus, next: Next) -> Next {

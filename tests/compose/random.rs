@@ -15,7 +15,7 @@ use timbr_identity::{
 };
 
 use crate::{
-    fixtures::{CANARY, CLIENT_ID, at, azure_sso_spec, installation_ref, meta, plain, secret_ref},
+    fixtures::{CANARY, CLIENT_ID, at, installation_ref, meta, plain, secret_ref},
     world::World,
 };
 
@@ -148,7 +148,6 @@ fn azure_sso(name: &'static str, homes: &[&'static str]) -> BoxedStrategy<Resour
             password_login: login,
             installation_ref: installation.map(installation_ref),
             suspend,
-            ..azure_sso_spec()
         },
     );
     (any_meta(Kind::AzureSso, name), undecodable(spec.boxed()))

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, NameKey, Outcome,
-        Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
+        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Memory, NameKey,
+        Outcome, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -83,7 +83,7 @@ impl World {
         let plan = self.plan(&key);
         let outcomes: BTreeMap<String, Outcome> =
             plan.deployments.iter().map(|plan| (plan.name.clone(), self.write(plan))).collect();
-        let statuses = statuses(&plan, &outcomes, now);
+        let statuses = statuses(&plan, &outcomes, Memory::Partial, now);
         for change in &statuses {
             self.note(change);
         }

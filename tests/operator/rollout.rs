@@ -36,6 +36,7 @@ async fn pods_that_never_become_ready_are_said_and_a_repair_is_noticed() {
     repaired["spec"]["progressDeadlineSeconds"] = json!(600);
     lab.apply(&repaired).await;
     lab.wait(SSO, "Ready").await;
+    let recorded = lab.get(SSO).await["status"]["delivered"].clone();
     // Rolled out once, it stays so, whatever happens to later pods of others' making.
     broken["spec"]["template"]["metadata"]["labels"]["version"] = json!("2");
     lab.apply(&broken).await;
@@ -46,6 +47,9 @@ async fn pods_that_never_become_ready_are_said_and_a_repair_is_noticed() {
         object["status"]["redirectUri"] == "https://other.example.com/oauth-authorized/azure"
     })
     .await;
+    let after = lab.get(SSO).await;
+    assert_eq!(condition(&after, "RolledOut")["status"], "True");
+    assert_eq!(after["status"]["delivered"], recorded);
 }
 
 #[tokio::test]

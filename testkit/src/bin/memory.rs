@@ -71,8 +71,9 @@ async fn measure(cluster: &ControlPlane, binary: &Path, account: &ServiceAccount
     all_delivered(&cluster.admin()).await;
     let took = begun.elapsed();
     until_idle(&metrics).await;
-    let (most, now) = (memory(&process, "VmHWM"), memory(&process, "VmRSS"));
-    println!("{run} (after {took:.0?}): most {most} KiB, idle {now} KiB");
+    let most = memory(&process, "VmHWM");
+    let (now, file) = (memory(&process, "VmRSS"), memory(&process, "RssFile"));
+    println!("{run} (after {took:.0?}): most {most} KiB; idle {now} KiB, of which {file} KiB are the program itself");
     process.stop(Signal::TERM, Duration::from_secs(20)).await;
     most
 }
