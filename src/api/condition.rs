@@ -1,158 +1,106 @@
 //! Conditions: the closed lists of types and reasons, and the one place that shapes messages.
 
-use std::fmt;
+use super::closed_list::closed_list;
 
-/// Condition types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConditionType {
-    /// The resource itself is right and has its place in the installation.
-    Accepted,
-    /// Everything it names is there and usable.
-    ReferencesResolved,
-    /// Its credentials were tried out.
-    Verified,
-    /// Its variables are on the Deployments.
-    Delivered,
-    /// Pods with its variables run.
-    RolledOut,
-    /// All of it.
-    Ready,
-    /// kstatus: the operator works on it or waits for something.
-    Reconciling,
-    /// kstatus: a person must act.
-    Stalled,
-}
-
-impl ConditionType {
-    /// The type as users read it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::ReferencesResolved => "ReferencesResolved",
-            Self::Verified => "Verified",
-            Self::Delivered => "Delivered",
-            Self::RolledOut => "RolledOut",
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-        }
+closed_list! {
+    /// Condition types.
+    ConditionType {
+        /// The resource itself is right and has its place in the installation.
+        Accepted,
+        /// Everything it names is there and usable.
+        ReferencesResolved,
+        /// Its credentials were tried out.
+        Verified,
+        /// Its variables are on the Deployments.
+        Delivered,
+        /// Pods with its variables run.
+        RolledOut,
+        /// All of it.
+        Ready,
+        /// kstatus: the operator works on it or waits for something.
+        Reconciling,
+        /// kstatus: a person must act.
+        Stalled,
     }
 }
 
-impl fmt::Display for ConditionType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+closed_list! {
+    /// A condition's status.
+    ConditionStatus {
+        /// It is so.
+        True,
+        /// It is not so.
+        False,
+        /// Not known (yet).
+        Unknown,
     }
 }
 
-/// A condition's status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConditionStatus {
-    /// It is so.
-    True,
-    /// It is not so.
-    False,
-    /// Not known (yet).
-    Unknown,
-}
-
-impl ConditionStatus {
-    /// The status as Kubernetes spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// The closed list of reasons.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
-
-        impl Reason {
-            /// Every reason, for the tests that ask each to be documented.
-            pub const ALL: &[Reason] = &[$(Reason::$name,)+];
-
-            /// The reason as users read it.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Reason::$name => stringify!($name),)+ }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// Accepted: nothing is wrong with the resource.
-    Accepted,
-    /// Accepted: a field is wrong.
-    InvalidSpec,
-    /// Accepted: an older resource holds what this one wants.
-    Collision,
-    /// Accepted: an older resource of the kind is there.
-    DuplicateInInstallation,
-    /// Accepted: the installation is not there or not clear.
-    InstallationNotFound,
-    /// Not judged yet.
-    Pending,
-    /// ReferencesResolved: all are there.
-    Resolved,
-    /// ReferencesResolved: no such Secret.
-    SecretNotFound,
-    /// ReferencesResolved: the Secret lacks the key.
-    SecretKeyNotFound,
-    /// ReferencesResolved: the value cannot be a variable.
-    SecretValueInvalid,
-    /// ReferencesResolved: the Secret may not be referenced.
-    SecretNotPermitted,
-    /// Verified: nothing was tried out.
-    NotChecked,
-    /// Delivered: the variables are on the Deployments.
-    Delivered,
-    /// Delivered: what was delivered before stays.
-    DeliveredLastGood,
-    /// Delivered: somebody else sets a variable to something else.
-    Conflict,
-    /// Delivered: no such Deployment.
-    DeploymentNotFound,
-    /// Delivered: no container could be chosen.
-    ContainerNotFound,
-    /// Delivered: the operator lacks a right.
-    Forbidden,
-    /// Delivered: the container lists a variable twice.
-    DuplicateVariable,
-    /// RolledOut: pods with the variables run.
-    RolledOut,
-    /// RolledOut, Reconciling: pods are being replaced.
-    RollingOut,
-    /// RolledOut: the Deployment gave up waiting for its pods.
-    ProgressDeadlineExceeded,
-    /// RolledOut: the Deployment is paused.
-    DeploymentPaused,
-    /// Ready: everything is done and verified.
-    Ready,
-    /// Ready: everything is done, but not verified.
-    DeliveredUnverified,
-    /// Ready, Stalled: suspended by the user.
-    Suspended,
-    /// Reconciling: at work.
-    Progressing,
-    /// Reconciling: waits for something that is referenced.
-    WaitingForReference,
-    /// Reconciling: waits for a Deployment.
-    WaitingForDeployment,
-    /// Reconciling: a call failed and is tried again.
-    Retrying,
-    /// Reconciling: nothing to do.
-    Settled,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+closed_list! {
+    /// The closed list of reasons.
+    Reason {
+        /// Accepted: nothing is wrong with the resource.
+        Accepted,
+        /// Accepted: a field is wrong.
+        InvalidSpec,
+        /// Accepted: an older resource holds what this one wants.
+        Collision,
+        /// Accepted: an older resource of the kind is there.
+        DuplicateInInstallation,
+        /// Accepted: the installation is not there or not clear.
+        InstallationNotFound,
+        /// Not judged yet.
+        Pending,
+        /// ReferencesResolved: all are there.
+        Resolved,
+        /// ReferencesResolved: no such Secret.
+        SecretNotFound,
+        /// ReferencesResolved: the Secret lacks the key.
+        SecretKeyNotFound,
+        /// ReferencesResolved: the value cannot be a variable.
+        SecretValueInvalid,
+        /// ReferencesResolved: the Secret may not be referenced.
+        SecretNotPermitted,
+        /// Verified: nothing was tried out.
+        NotChecked,
+        /// Delivered: the variables are on the Deployments.
+        Delivered,
+        /// Delivered: what was delivered before stays.
+        DeliveredLastGood,
+        /// Delivered: somebody else sets a variable to something else.
+        Conflict,
+        /// Delivered: no such Deployment.
+        DeploymentNotFound,
+        /// Delivered: no container could be chosen.
+        ContainerNotFound,
+        /// Delivered: the operator lacks a right.
+        Forbidden,
+        /// Delivered: the container lists a variable twice.
+        DuplicateVariable,
+        /// RolledOut: pods with the variables run.
+        RolledOut,
+        /// RolledOut, Reconciling: pods are being replaced.
+        RollingOut,
+        /// RolledOut: the Deployment gave up waiting for its pods.
+        ProgressDeadlineExceeded,
+        /// RolledOut: the Deployment is paused.
+        DeploymentPaused,
+        /// Ready: everything is done and verified.
+        Ready,
+        /// Ready: everything is done, but not verified.
+        DeliveredUnverified,
+        /// Ready, Stalled: suspended by the user.
+        Suspended,
+        /// Reconciling: at work.
+        Progressing,
+        /// Reconciling: waits for something that is referenced.
+        WaitingForReference,
+        /// Reconciling: waits for a Deployment.
+        WaitingForDeployment,
+        /// Reconciling: a call failed and is tried again.
+        Retrying,
+        /// Reconciling: nothing to do.
+        Settled,
     }
 }
 

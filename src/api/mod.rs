@@ -5,6 +5,7 @@
 //! problem codes, condition types and reasons. It knows no client, no runtime and no clock.
 
 mod azure_sso;
+mod closed_list;
 mod condition;
 mod crd;
 mod names;

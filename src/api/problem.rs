@@ -1,9 +1,9 @@
 //! What is wrong with a resource, as data: a path, a code from a closed list, a sentence.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::closed_list::closed_list;
 
 /// Whether a problem keeps a resource from being accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -39,79 +39,58 @@ impl Problem {
     }
 }
 
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// The closed list of problem codes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
-
-        impl Code {
-            /// Every code, for the tests that ask each to be documented.
-            pub const ALL: &[Code] = &[$(Code::$name,)+];
-
-            /// The code as users read it.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Code::$name => stringify!($name),)+ }
-            }
-        }
-    };
-}
-
-codes! {
-    /// The object cannot be read as its kind at all.
-    DecodeFailed,
-    /// `validate`: a field that the kind does not have.
-    FieldUnknown,
-    /// `validate`: a required field is absent.
-    FieldRequired,
-    /// `validate`: a field of another type than the schema's.
-    FieldType,
-    /// `validate`: a value that is not in the field's list.
-    FieldNotSupported,
-    /// `validate`: a string, list or number outside the field's limits.
-    FieldLimit,
-    /// A value holds `$(`, which the kubelet would expand from other variables.
-    VariableReference,
-    /// A name that no Kubernetes object can have.
-    NameInvalid,
-    /// A name that no Secret can have.
-    SecretNameInvalid,
-    /// A key that no Secret can hold.
-    SecretKeyInvalid,
-    /// tenantId is neither a GUID nor a domain.
-    TenantIdInvalid,
-    /// clientId is no GUID.
-    ClientIdInvalid,
-    /// Not exactly one of clientId and clientIdRef.
-    ClientIdExactlyOne,
-    /// publicUrl does not begin with https://.
-    PublicUrlNotHttps,
-    /// publicUrl holds more than scheme, host and port.
-    PublicUrlHostOnly,
-    /// A role that Timbr cannot have.
-    RoleInvalid,
-    /// Every newcomer would become administrator.
-    AdminRoleNotAllowed,
-    /// Two components name the same container of the same Deployment.
-    ComponentDuplicate,
-    /// A second resource of a kind that an installation holds once.
-    DuplicateInInstallation,
-    /// What this resource wants is held by an older one.
-    Collision,
-    /// The installation that the resource belongs to does not exist, or is not the only one.
-    InstallationNotFound,
-    /// passwordLogin: Disabled is held back until the credentials are verified.
-    PasswordLoginStillEnabled,
-    /// A client secret that looks like the secret's ID.
-    SecretValueLooksLikeId,
-    /// `validate`: something referenced is not in the input.
-    NotInInput,
-    /// `validate`: a variable is set by hand and by a resource.
-    AlreadySetByHand,
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+closed_list! {
+    /// The closed list of problem codes.
+    Code {
+        /// The object cannot be read as its kind at all.
+        DecodeFailed,
+        /// `validate`: a field that the kind does not have.
+        FieldUnknown,
+        /// `validate`: a required field is absent.
+        FieldRequired,
+        /// `validate`: a field of another type than the schema's.
+        FieldType,
+        /// `validate`: a value that is not in the field's list.
+        FieldNotSupported,
+        /// `validate`: a string, list or number outside the field's limits.
+        FieldLimit,
+        /// A value holds `$(`, which the kubelet would expand from other variables.
+        VariableReference,
+        /// A name that no Kubernetes object can have.
+        NameInvalid,
+        /// A name that no Secret can have.
+        SecretNameInvalid,
+        /// A key that no Secret can hold.
+        SecretKeyInvalid,
+        /// tenantId is neither a GUID nor a domain.
+        TenantIdInvalid,
+        /// clientId is no GUID.
+        ClientIdInvalid,
+        /// Not exactly one of clientId and clientIdRef.
+        ClientIdExactlyOne,
+        /// publicUrl does not begin with https://.
+        PublicUrlNotHttps,
+        /// publicUrl holds more than scheme, host and port.
+        PublicUrlHostOnly,
+        /// A role that Timbr cannot have.
+        RoleInvalid,
+        /// Every newcomer would become administrator.
+        AdminRoleNotAllowed,
+        /// Two components name the same container of the same Deployment.
+        ComponentDuplicate,
+        /// A second resource of a kind that an installation holds once.
+        DuplicateInInstallation,
+        /// What this resource wants is held by an older one.
+        Collision,
+        /// The installation that the resource belongs to does not exist, or is not the only one.
+        InstallationNotFound,
+        /// passwordLogin: Disabled is held back until the credentials are verified.
+        PasswordLoginStillEnabled,
+        /// A client secret that looks like the secret's ID.
+        SecretValueLooksLikeId,
+        /// `validate`: something referenced is not in the input.
+        NotInInput,
+        /// `validate`: a variable is set by hand and by a resource.
+        AlreadySetByHand,
     }
 }

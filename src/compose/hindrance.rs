@@ -2,7 +2,9 @@
 //! variable. Judged for a resource as a whole, before anything is planned: one variable that cannot
 //! be ours leaves out all of the resource, and the others go on.
 
-use crate::api::Reason;
+use std::collections::BTreeMap;
+
+use crate::api::{Reason, Sensitive};
 
 use super::{
     Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, deployment::Claim, ownership::Place,
@@ -26,38 +28,11 @@ pub struct SetElsewhere {
 
 /// Judges whether each active claim can be delivered; one that cannot is no longer active.
 pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [Judgement], claims: &mut [Claim]) {
-    for (judgement, claim) in judgements.iter_mut().zip(claims).filter(|(_, claim)| claim.active) {
-        let placed: Vec<_> = claim
-            .demands
-            .iter()
-            .filter_map(|demand| {
-                let (site, container) =
-                    sites.iter().find_map(|site| Some((site, site.container(demand.component)?)))?;
-                Some((demand, site, container))
-            })
-            .collect();
-        // Nobody knows its Deployments: the TimbrInstallation cannot be read.
-        if placed.is_empty() {
-            continue;
-        }
-        let verdicts: Vec<Verdict> = placed
-            .into_iter()
-            .filter_map(|(demand, site, container)| {
-                if let Some(absence) = site.absence(&snapshot.key.namespace) {
-                    return Some(absence);
-                }
-                let container = match container {
-                    Ok(container) => container,
-                    Err(sentence) => return Some(Verdict::no(Reason::ContainerNotFound, sentence)),
-                };
-                let live = site.live()?;
-                let set = set_elsewhere(snapshot, site.name, live, container, demand)?;
-                let verdict = hindrance(&set, live);
-                judgement.set_elsewhere.push(set);
-                verdict
-            })
-            .collect();
-        judgement.delivered = match verdicts.into_iter().next() {
+    let judged: Vec<_> = claims.iter().map(|claim| judge_claim(snapshot, sites, claims, claim)).collect();
+    for ((judgement, claim), judged) in judgements.iter_mut().zip(claims).zip(judged) {
+        let Some((set_elsewhere, refusal)) = judged else { continue };
+        judgement.set_elsewhere = set_elsewhere;
+        judgement.delivered = match refusal {
             Some(verdict) => {
                 claim.active = false;
                 claim.demands.clear();
@@ -71,10 +46,42 @@ pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut 
     }
 }
 
+/// What others set of a claim, and what stands in its way. `None` for a claim that is not active, or
+/// whose Deployments nobody knows, as the TimbrInstallation cannot be read.
+fn judge_claim(
+    snapshot: &Snapshot,
+    sites: &[Site<'_>],
+    claims: &[Claim],
+    claim: &Claim,
+) -> Option<(Vec<SetElsewhere>, Option<Verdict>)> {
+    let mut placed = false;
+    let mut refusal = None;
+    let mut elsewhere = Vec::new();
+    for demand in claim.demands.iter().filter(|_| claim.active) {
+        let found = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
+        let Some((site, container)) = found else { continue };
+        placed = true;
+        let verdict = match (site.absence(&snapshot.key.namespace), container, site.live()) {
+            (Some(absence), ..) => Some(absence),
+            (None, Err(sentence), _) => Some(Verdict::no(Reason::ContainerNotFound, sentence)),
+            (None, Ok(_), None) => None,
+            (None, Ok(container), Some(live)) => set_elsewhere(snapshot, site, claims, live, container, demand)
+                .and_then(|set| {
+                    let verdict = hindrance(&set, live);
+                    elsewhere.push(set);
+                    verdict
+                }),
+        };
+        refusal = refusal.or(verdict);
+    }
+    placed.then_some((elsewhere, refusal))
+}
+
 /// Whether somebody else sets a variable that a resource asks for.
 fn set_elsewhere(
     snapshot: &Snapshot,
-    deployment: &str,
+    site: &Site<'_>,
+    claims: &[Claim],
     live: &LiveDeployment,
     container: &str,
     demand: &Demand,
@@ -86,23 +93,37 @@ fn set_elsewhere(
     let equal = match values.as_slice() {
         [] => return None,
         [_] if ours_alone => return None,
-        [value] => is_equal(snapshot, &demand.value, value),
+        [value] => match (&demand.value, value) {
+            (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
+            (Value::Sensitive(_), LiveValue::SecretKey { name, key }) => {
+                key == variable && holds_content(snapshot, name, site, claims, container)
+            }
+            _ => false,
+        },
         _ => false,
     };
-    let (deployment, container) = (deployment.to_owned(), container.to_owned());
+    let (deployment, container) = (site.name.to_owned(), container.to_owned());
     Some(SetElsewhere { deployment, container, variable, entries: values.len(), equal })
 }
 
-fn is_equal(snapshot: &Snapshot, wanted: &Value, live: &LiveValue) -> bool {
-    match (wanted, live) {
-        (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
-        // A reference that others hold too is the wanted one when it leads to the value in a Secret of ours.
-        (Value::Sensitive(wanted), LiveValue::SecretKey { name, key }) => {
-            let secret = snapshot.secrets.get(name).and_then(Lookup::found);
-            secret.is_some_and(|secret| secret.ours && secret.data.get(key) == Some(wanted))
-        }
-        _ => false,
-    }
+/// Whether a Secret is the one that the container's sensitive values would go into. A reference to it
+/// that others hold too is the wanted one; to any other it is not, even with the same value, as the
+/// name would change.
+fn holds_content(snapshot: &Snapshot, secret: &str, site: &Site<'_>, claims: &[Claim], container: &str) -> bool {
+    let here = |demand: &&Demand| site.container(demand.component) == Some(Ok(container));
+    let content: BTreeMap<&str, &Sensitive> = claims
+        .iter()
+        .flat_map(|claim| claim.demands.iter().filter(here))
+        .filter_map(|demand| match &demand.value {
+            Value::Sensitive(value) => Some((demand.name, value)),
+            Value::Plain(_) | Value::Placeholder(_) => None,
+        })
+        .collect();
+    let secret = snapshot.secrets.get(secret).and_then(Lookup::found);
+    secret.is_some_and(|secret| {
+        let data = secret.data.iter().map(|(name, value)| (name.as_str(), value));
+        secret.ours && data.eq(content)
+    })
 }
 
 /// What keeps a variable from being ours: another manager's different entry, or two entries. Values

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::api::{
-    COMPONENT_DUPLICATE, Code, Component, DEFAULT_INSTALLATION, FieldRule, Kind, Problem, Resource, Spec,
+    COMPONENT_DUPLICATE, Code, Component, DEFAULT_INSTALLATION, FieldRule, Kind, Problem, Resource, Spec, Status,
     TimbrInstallationSpec, rules,
 };
 
@@ -139,6 +139,18 @@ pub fn targets(spec: Option<&TimbrInstallationSpec>) -> Vec<Target> {
         .collect()
 }
 
+/// The Deployments that an installation names. Of one that cannot be read: those that it named when
+/// it was last read, so that no other takes them over meanwhile.
+fn named(installation: &Resource<TimbrInstallationSpec>) -> Vec<String> {
+    match (&installation.spec, &installation.status) {
+        (Ok(spec), _) => targets(Some(spec)).into_iter().map(|target| target.deployment).collect(),
+        (Err(_), Some(Status::TimbrInstallation(status))) => {
+            status.components.iter().map(|component| component.deployment.clone()).collect()
+        }
+        (Err(_), _) => vec![],
+    }
+}
+
 /// Every installation that names a Deployment, whether or not it is the one that has it.
 pub fn claimants<'a>(
     namespace: &str,
@@ -146,12 +158,7 @@ pub fn claimants<'a>(
     installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>>,
 ) -> BTreeSet<InstallationKey> {
     installations
-        .filter(|installation| {
-            installation
-                .spec
-                .as_ref()
-                .is_ok_and(|spec| targets(Some(spec)).iter().any(|target| target.deployment == deployment))
-        })
+        .filter(|installation| named(installation).iter().any(|name| name == deployment))
         .map(|installation| InstallationKey {
             namespace: namespace.to_owned(),
             name: Some(installation.meta.name.clone()),
@@ -227,11 +234,8 @@ impl<'a> Claims<'a> {
     /// The oldest installation that names a Deployment: it has it, alone. With one field manager,
     /// two would erase each other's variables.
     pub fn holder(&self, deployment: &str) -> Option<&'a str> {
-        self.by_age
-            .iter()
-            .filter_map(|installation| Some((installation, installation.spec.as_ref().ok()?)))
-            .find(|(_, spec)| targets(Some(spec)).iter().any(|target| target.deployment == deployment))
-            .map(|(installation, _)| installation.meta.name.as_str())
+        let holder = self.by_age.iter().find(|installation| named(installation).iter().any(|name| name == deployment));
+        holder.map(|installation| installation.meta.name.as_str())
     }
 
     /// Whether every installation can be read. While one cannot, nobody knows which Deployments it

@@ -382,7 +382,11 @@ fn judge_installation(
         suspended: installation.spec.as_ref().is_ok_and(|spec| spec.suspend),
         accepted: accepted(&problems, refused),
         problems,
-        components: targets.iter().map(|target| component_status(target, snapshot)).collect(),
+        components: match (&installation.spec, &installation.status) {
+            // What was known of one that cannot be read now: its claim rests on it.
+            (Err(_), Some(Status::TimbrInstallation(status))) => status.components.clone(),
+            _ => targets.iter().map(|target| component_status(target, snapshot)).collect(),
+        },
     }
 }
 
