@@ -69,7 +69,7 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let Some(name_key) = wait_for_name_key(&client, &namespace, &key_state, &stop).await else { return Ok(()) };
     let index = Arc::new(RwLock::new(Index::default()));
     let (triggers, triggered) = mpsc::unbounded_channel();
-    let watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
+    let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     drop(triggers);
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
@@ -77,7 +77,12 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let writer = Writer::new(client, metrics.clone(), instance);
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone());
     let (timing, concurrency) = (options.timing, options.concurrency);
-    Runner { reconciler, sync, timing, concurrency, metrics, heartbeat }.run(triggered, stop).await;
+    let runner = Runner { reconciler, sync, timing, concurrency, metrics, heartbeat };
+    tokio::select! {
+        () = runner.run(triggered, stop) => {}
+        // A watch goes on for ever; without one of them the rest would decide on half the truth.
+        _ = watches.join_next() => anyhow::bail!("a watch has ended; restart the operator"),
+    }
     drop(watches);
     for server in servers {
         // Keep-alive connections may outlive the wish to stop.

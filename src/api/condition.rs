@@ -118,6 +118,19 @@ pub fn message(text: &str) -> String {
     message
 }
 
+/// Longest text of somebody else's in a message, in characters.
+const LONGEST_FOREIGN: usize = 200;
+
+/// Text that somebody else wrote, fit for a message: quoted, printable, at most 200 characters.
+pub fn foreign(text: &str) -> String {
+    let mut text: Vec<char> = message(text).chars().collect();
+    if text.len() > LONGEST_FOREIGN {
+        text.truncate(LONGEST_FOREIGN - 1);
+        text.push('…');
+    }
+    format!("\"{}\"", text.into_iter().collect::<String>())
+}
+
 /// Neither a control character nor one that turns the direction of text.
 fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -22,13 +22,13 @@ pub use azure_sso::{
     ADMIN_ROLE_NOT_ALLOWED, AzureSso, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, PasswordLogin,
     SelfRegistration, UserIdentity,
 };
-pub use condition::{ConditionStatus, ConditionType, Reason, message};
+pub use condition::{ConditionStatus, ConditionType, Reason, foreign, message};
 pub use crd::{crd, crds, final_schema};
 pub use names::*;
 pub use object::{Object, without_values};
 pub use problem::{Code, Problem, Severity};
 pub use reference::{InstallationRef, SecretKeyRef};
-pub use resource::{Kind, Meta, Resource, Spec, Status};
+pub use resource::{Kind, Meta, Resource, Spec, Status, Unreadable};
 pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ANNOTATION_RECONCILE, Kind, Meta, Resource, Spec, Status, TimbrInstallationSpec};
+use super::{ANNOTATION_RECONCILE, Kind, Meta, Resource, Spec, Status, TimbrInstallationSpec, Unreadable};
 
 /// An object of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,14 +58,19 @@ fn lenient<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-fn spec<T: DeserializeOwned>(fields: &Value) -> Result<T, String> {
-    let spec = fields.get("spec").ok_or("spec is missing")?;
+fn spec<T: DeserializeOwned>(fields: &Value) -> Result<T, Unreadable> {
+    let installation_ref = match fields.pointer("/spec/installationRef") {
+        None | Some(Value::Null) => Ok(None),
+        Some(reference) => reference.get("name").and_then(Value::as_str).map(|name| Some(name.to_owned())).ok_or(()),
+    };
+    let unreadable = |error| Unreadable { error, installation_ref: installation_ref.clone() };
+    let spec = fields.get("spec").ok_or_else(|| unreadable("spec is missing".to_owned()))?;
     serde_path_to_error::deserialize(spec).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => "spec".to_owned(),
             path => format!("spec.{path}"),
         };
-        format!("{path}: {}", without_values(&error.inner().to_string()))
+        unreadable(format!("{path}: {}", without_values(&error.inner().to_string())))
     })
 }
 
@@ -86,7 +91,7 @@ mod tests {
 
     fn error(spec: Value) -> String {
         match Object::read(Kind::AzureSso, &ObjectMeta::default(), &json!({"spec": spec})) {
-            Object::Resource(resource) => resource.spec.unwrap_err(),
+            Object::Resource(resource) => resource.spec.unwrap_err().error,
             Object::Installation(_) => unreachable!(),
         }
     }

@@ -87,13 +87,29 @@ pub enum Spec {
     AzureSso(AzureSsoSpec),
 }
 
+/// A spec that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where and why; never a value.
+    pub error: String,
+    /// What `installationRef` names all the same; `Err` when that cannot be read either. A resource
+    /// keeps its place, and is never guessed into another.
+    pub installation_ref: Result<Option<String>, ()>,
+}
+
+impl From<&str> for Unreadable {
+    fn from(error: &str) -> Self {
+        Self { error: error.to_owned(), installation_ref: Ok(None) }
+    }
+}
+
 /// A resource: who it is, what it asks for, what was last said about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource<S = Spec> {
     /// Who it is.
     pub meta: Meta,
     /// What it asks for, or why that cannot be read.
-    pub spec: Result<S, String>,
+    pub spec: Result<S, Unreadable>,
     /// What the operator last said.
     pub status: Option<Status>,
 }

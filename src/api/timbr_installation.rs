@@ -122,6 +122,11 @@ impl Component {
         }
     }
 
+    /// The beginning of the names of the Secrets that carry its sensitive variables.
+    pub fn secret_prefix(self) -> String {
+        format!("timbr-{}-identity-", self.name())
+    }
+
     /// Container names that are tried, in this order, when none is given. Timbr's published
     /// manifests call the server's container `timbr`, its documentation `timbr-server`.
     pub const fn usual_containers(self) -> &'static [&'static str] {

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use kube::core::Status;
 
-use crate::{compose::Failure, world::describe};
+use crate::{api::foreign, compose::Failure, world::describe};
 
 use super::{WRITE_TIMEOUT, Writer};
 
@@ -29,14 +29,14 @@ impl WriteError {
     /// What it means for the Deployment's plan.
     pub fn failure(&self) -> Failure {
         match self {
-            WriteError::Refused(status) if status.code == 403 => Failure::Forbidden(format!(
+            WriteError::Refused(status) if matches!(status.code, 400 | 403 | 413 | 422) => Failure::Forbidden(format!(
                 "the API server refused ({}); grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused",
-                status.message
+                foreign(&status.message)
             )),
             // An apply's conflict names manager and field; any other 409 means that the object has
             // moved on, and the next look will see it.
-            WriteError::Refused(status) if status.code == 409 && status.message.contains("conflict with") => {
-                Failure::Conflict(format!("{}; remove it there", status.message))
+            WriteError::Refused(status) if is_apply_conflict(status) => {
+                Failure::Conflict(format!("{}; remove it there", foreign(&status.message)))
             }
             WriteError::NotOurs(sentence) => Failure::Conflict(sentence.clone()),
             other => Failure::Transient(other.to_string()),
@@ -74,6 +74,11 @@ impl WriteError {
             WriteError::NotOurs(_) => "not_ours",
         }
     }
+}
+
+fn is_apply_conflict(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 409 && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 impl From<kube::Error> for WriteError {

@@ -17,11 +17,12 @@ use crate::{
 use super::{WRITE_TIMEOUT, Writer, error::WriteError};
 
 impl Writer {
-    /// Writes a status, whole, and the Events of its change.
+    /// Writes a status, whole, and the Events of its change. `false`: the resource is gone or another
+    /// by now, and nothing was written.
     ///
     /// # Errors
-    /// The failed write; a resource that is gone needs no status and is no error.
-    pub async fn status(&self, change: &ResourceStatus) -> Result<(), WriteError> {
+    /// The failed write.
+    pub async fn status(&self, change: &ResourceStatus) -> Result<bool, WriteError> {
         let meta = &change.meta;
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &meta.namespace, &api_resource(meta.kind));
@@ -31,7 +32,7 @@ impl Writer {
             "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
             "status": change.status,
         });
-        // The status of our own kinds is ours: what anybody else wrote there goes.
+        // The status of our own kinds is ours: forced over what anybody else wrote there.
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(patch);
         let write = api.patch_status(&meta.name, &params, &patch);
@@ -43,12 +44,12 @@ impl Writer {
                     namespace = meta.namespace,
                     "gone or replaced, no status to write"
                 );
-                return Ok(());
+                return Ok(false);
             }
             Err(error) => return Err(error),
         }
         self.events(change).await;
-        Ok(())
+        Ok(true)
     }
 
     /// Events are for people; a lost one is logged and changes nothing.
@@ -69,7 +70,7 @@ impl Writer {
                     EventType::Warning => events::EventType::Warning,
                 },
                 reason: event.reason,
-                note: Some(event.message),
+                note: Some(note(event.message)),
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
@@ -82,4 +83,13 @@ impl Writer {
             tracing::warn!(resource = meta.holder(), namespace = meta.namespace, event.reason, error, "Event not sent");
         }
     }
+}
+
+/// Events take 1,024 bytes, where a condition takes as many characters.
+fn note(mut message: String) -> String {
+    const LONGEST: usize = 1024;
+    while message.len() > LONGEST {
+        message.pop();
+    }
+    message
 }

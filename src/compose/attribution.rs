@@ -25,9 +25,10 @@ impl Default for Attribution {
 }
 
 impl Attribution {
-    /// Reads the annotation; what cannot be read attributes nothing.
-    pub fn read(annotation: Option<&str>) -> Self {
-        annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    /// Reads the annotation; `None` when it is not there or is none of ours.
+    pub fn read(annotation: Option<&str>) -> Option<Self> {
+        let read: Self = serde_json::from_str(annotation?).ok()?;
+        (read.v == 1).then_some(read)
     }
 
     /// The annotation's text.
@@ -68,10 +69,10 @@ mod tests {
         let mut attribution = Attribution::default();
         attribution.add(&place, "AzureSso/sso");
         assert_eq!(attribution.write(), r#"{"v":1,"vars":{"timbr/A":["AzureSso/sso"]}}"#);
-        assert_eq!(Attribution::read(Some(&attribution.write())), attribution);
+        assert_eq!(Attribution::read(Some(&attribution.write())), Some(attribution.clone()));
         assert_eq!(attribution.holders(&place).collect::<Vec<_>>(), ["AzureSso/sso"]);
-        for broken in [None, Some(""), Some("[]"), Some("{\"vars\":3}")] {
-            assert_eq!(Attribution::read(broken), Attribution::default());
+        for broken in [None, Some(""), Some("[]"), Some("{\"vars\":3}"), Some("{\"v\":2,\"vars\":{}}")] {
+            assert_eq!(Attribution::read(broken), None);
         }
     }
 }

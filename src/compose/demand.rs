@@ -7,6 +7,14 @@ use crate::api::{Code, Component, Problem, Sensitive};
 /// Name of an environment variable.
 pub type EnvName = &'static str;
 
+/// Variables that are delivered by Secret, always.
+const SENSITIVE: &[EnvName] = &["OAUTH_CLIENT_ID", "OAUTH_SECRET"];
+
+/// Whether a variable is delivered by Secret: a plain value of it is none that we wrote.
+pub fn is_sensitive(variable: &str) -> bool {
+    SENSITIVE.contains(&variable)
+}
+
 /// A value that is written as plain `value:` into a pod template.
 ///
 /// It cannot be empty (the server treats an empty value as a conflict even when equal) and cannot

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
+use crate::api::{Component, Kind};
+
 use super::{
     Attribution, Demand, LiveContainer, LiveDeployment, LiveValue, PlainValue, Rollout, Snapshot, Value,
+    demand::is_sensitive,
     ownership::Place,
     patch::{is_as_planned, patch},
-    plan::belongs_nowhere,
+    plan::{belongs_nowhere, components_of},
     secret::{SecretPlan, plan_secret},
     site::Site,
 };
@@ -19,11 +22,15 @@ use super::{
 pub struct Claim {
     /// `Kind/name`.
     pub holder: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// The components that its kind writes to.
+    pub components: BTreeSet<Component>,
     /// The variables it asks for; none while it is not active.
     pub demands: Vec<Demand>,
     /// Whether its demands count. Otherwise what it delivered before stays.
     pub active: bool,
-    /// Whether an older resource has its place, so that nothing of it stays.
+    /// Whether an older resource has its place: nothing of it stays once that one delivers.
     pub displaced: bool,
 }
 
@@ -110,7 +117,7 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
     let uid = live.map(|live| live.uid.clone());
     let mut attribution = Attribution::default();
     let wanted = Wanted::of(site, claims, &mut attribution);
-    let kept = live.map(|live| kept(snapshot, live, claims, &wanted, &mut attribution)).unwrap_or_default();
+    let kept = live.map(|live| kept(snapshot, site, live, claims, &wanted, &mut attribution)).unwrap_or_default();
     let secrets = secrets(snapshot, site, uid.as_deref(), &wanted);
 
     let mut containers: Vec<PlannedContainer> = Vec::new();
@@ -187,17 +194,30 @@ impl<'a> Wanted<'a> {
 /// cannot speak for itself.
 fn kept<'a>(
     snapshot: &Snapshot,
+    site: &Site<'_>,
     live: &'a LiveDeployment,
     claims: &[Claim],
     wanted: &Wanted<'_>,
     attribution: &mut Attribution,
 ) -> BTreeMap<Place, &'a LiveValue> {
-    let before = Attribution::read(live.delivered.as_deref());
     let mut kept = BTreeMap::new();
-    for place in live.ownership.ours.iter().filter(|place| !wanted.values.contains_key(place)) {
+    let unwanted: Vec<&Place> = live.ownership.ours.iter().filter(|place| !wanted.values.contains_key(place)).collect();
+    // In the steady state nothing is left to keep, and nobody need be asked.
+    if unwanted.is_empty() {
+        return kept;
+    }
+    let silent = silent(snapshot, claims);
+    let before = Attribution::read(live.delivered.as_deref());
+    for place in unwanted {
         let value = live.container(&place.0).and_then(|container| container.variables(&place.1).next());
-        let Some(value) = value.filter(|value| could_be_ours(value)) else { continue };
-        for holder in before.holders(place).filter(|holder| keeps(snapshot, claims, holder)) {
+        let Some(value) = value.filter(|value| could_be_ours(&place.1, value)) else { continue };
+        let holds = |(holder, components): &&(String, BTreeSet<Component>)| match &before {
+            Some(before) => before.holders(place).any(|name| name == holder),
+            // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
+            // away is the greater harm.
+            None => components.iter().any(|component| site.container(*component) == Some(Ok(place.0.as_str()))),
+        };
+        for (holder, _) in silent.iter().filter(holds) {
             attribution.add(place, holder);
             kept.insert(place.clone(), value);
         }
@@ -205,18 +225,23 @@ fn kept<'a>(
     kept
 }
 
-/// Whether a holder still exists but cannot speak for itself, so that what it delivered stays: it is
-/// invalid, waiting, in conflict or suspended, or nobody can tell where it belongs.
-fn keeps(snapshot: &Snapshot, claims: &[Claim], holder: &str) -> bool {
-    match claims.iter().find(|claim| claim.holder == holder) {
-        Some(claim) => !claim.active && !claim.displaced,
-        None => belongs_nowhere(snapshot).iter().any(|meta| meta.holder() == holder),
-    }
+/// Resources that exist but cannot speak for themselves, so that what they delivered stays: they are
+/// invalid, waiting, in conflict or suspended, or nobody can tell where they belong. One whose place
+/// an older resource has keeps it until that one delivers.
+fn silent(snapshot: &Snapshot, claims: &[Claim]) -> Vec<(String, BTreeSet<Component>)> {
+    let replaced =
+        |claim: &Claim| claim.displaced && claims.iter().any(|other| other.kind == claim.kind && other.active);
+    let here = claims.iter().filter(|claim| !claim.active && !replaced(claim));
+    let adrift = belongs_nowhere(snapshot);
+    here.map(|claim| (claim.holder.clone(), claim.components.clone()))
+        .chain(adrift.into_iter().map(|meta| (meta.holder(), components_of(meta.kind))))
+        .collect()
 }
 
 /// Whether a value is one that we could write: what somebody made of ours may not be, and is theirs.
-fn could_be_ours(value: &LiveValue) -> bool {
+fn could_be_ours(variable: &str, value: &LiveValue) -> bool {
     match value {
+        LiveValue::Plain(_) if is_sensitive(variable) => false,
         LiveValue::Plain(value) => {
             std::str::from_utf8(value.expose()).is_ok_and(|value| PlainValue::new("", value).is_ok())
         }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use crate::api::{
     COMPONENT_DUPLICATE, Code, Component, DEFAULT_INSTALLATION, FieldRule, Kind, Problem, Resource, Spec, Status,
     TimbrInstallationSpec, rules,
@@ -20,15 +22,28 @@ pub struct InstallationKey {
 }
 
 impl InstallationKey {
-    /// The value of the label on what we make.
-    pub fn label(&self) -> &str {
+    /// What messages call it.
+    pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(DEFAULT_INSTALLATION)
+    }
+
+    /// The value of the label on what we make: the name, of a name that is too long for a label its
+    /// beginning and a hash.
+    pub fn label(&self) -> String {
+        const LONGEST: usize = 63;
+        let name = self.title();
+        if name.len() <= LONGEST {
+            return name.to_owned();
+        }
+        let hash = digest(&SHA256, name.as_bytes());
+        let hash: String = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{hash}", &name[..LONGEST - 1 - hash.len()].trim_end_matches(['-', '.']))
     }
 }
 
 impl fmt::Display for InstallationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.label())
+        write!(f, "{}/{}", self.namespace, self.title())
     }
 }
 
@@ -72,12 +87,19 @@ pub fn keys(namespace: &str, installations: &BTreeSet<&str>) -> Vec<Installation
 }
 
 impl Resource<Spec> {
-    /// The name in `installationRef`; a resource that cannot be read names none.
-    pub fn installation_ref(&self) -> Option<&str> {
-        let reference = match self.spec.as_ref().ok()? {
-            Spec::AzureSso(spec) => &spec.installation_ref,
+    /// The installation it belongs to, given the names of its namespace's TimbrInstallations.
+    ///
+    /// # Errors
+    /// Says why there is none, and what to do.
+    pub fn key(&self, installations: &BTreeSet<&str>) -> Result<InstallationKey, String> {
+        let reference = match &self.spec {
+            Ok(Spec::AzureSso(spec)) => spec.installation_ref.as_ref().map(|reference| reference.name.as_str()),
+            Err(unreadable) => match &unreadable.installation_ref {
+                Ok(name) => name.as_deref(),
+                Err(()) => return Err("installationRef cannot be read; correct it".to_owned()),
+            },
         };
-        reference.as_ref().map(|reference| reference.name.as_str())
+        key_of(&self.meta.namespace, reference, installations)
     }
 
     /// Whether it is suspended.
@@ -170,7 +192,7 @@ pub fn claimants<'a>(
 pub fn problems(installation: &Resource<TimbrInstallationSpec>) -> Vec<Problem> {
     let spec = match &installation.spec {
         Ok(spec) => spec,
-        Err(error) => return vec![undecodable(Kind::TimbrInstallation, error)],
+        Err(unreadable) => return vec![undecodable(Kind::TimbrInstallation, &unreadable.error)],
     };
     let mut problems = Vec::new();
     let mut check = |rule: &FieldRule, path: String, value: &Option<String>| {

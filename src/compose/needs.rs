@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::api::{Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
-use super::{
-    InstallationKey,
-    installation::{Claims, key_of},
-};
+use super::{InstallationKey, installation::Claims};
 
 /// Names of objects in the installation's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,10 +25,7 @@ pub fn needs(
 ) -> Needs {
     let claims = Claims::new(installations);
     let names = claims.names();
-    let mine: Vec<_> = resources
-        .iter()
-        .filter(|resource| key_of(&key.namespace, resource.installation_ref(), &names).as_ref() == Ok(key))
-        .collect();
+    let mine: Vec<_> = resources.iter().filter(|resource| resource.key(&names).as_ref() == Ok(key)).collect();
     let targets = claims.targets(key).into_iter().map(|target| target.deployment);
     // A Deployment with nothing of ours and no resource that wants it is not even read.
     let mut deployments: BTreeSet<String> =

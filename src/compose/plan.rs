@@ -11,7 +11,7 @@ use super::{
     Demand, Lookup, PlainValue, Snapshot, Value, azure_sso,
     deployment::{Claim, DeploymentPlan, plan_deployment},
     hindrance::{SetElsewhere, judge_delivery},
-    installation::{Claims, Target, key_of, problems, undecodable},
+    installation::{Claims, Target, problems, undecodable},
     references::Unresolved,
     site::Site,
 };
@@ -21,6 +21,8 @@ use super::{
 pub struct Plan {
     /// Its Deployments, in the order in which they are rolled out.
     pub deployments: Vec<DeploymentPlan>,
+    /// Its Deployments that the operator may not read: what is on them is as it was.
+    pub unread: BTreeSet<String>,
     /// Its resources, oldest first; and, under the implicit installation, those that belong to none.
     pub resources: Vec<Judgement>,
     /// The TimbrInstallation itself.
@@ -177,8 +179,10 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
     let deployments = sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked)).collect();
+    let unread =
+        sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
     let installation = installation.map(|installation| judge_installation(installation, &claims, &targets, snapshot));
-    Plan { deployments, resources: judgements, installation }
+    Plan { deployments, unread, resources: judgements, installation }
 }
 
 /// Whether a Deployment is this installation's to write.
@@ -203,7 +207,7 @@ fn judge(
     let mut resources: Vec<(&Resource<Spec>, Result<(), String>)> = snapshot
         .resources
         .iter()
-        .filter_map(|resource| match key_of(&snapshot.key.namespace, resource.installation_ref(), &names) {
+        .filter_map(|resource| match resource.key(&names) {
             Ok(key) if key == snapshot.key => Some((resource, Ok(()))),
             Ok(_) => None,
             // The implicit installation speaks for resources that belong to none.
@@ -212,6 +216,10 @@ fn judge(
         .collect();
     resources.sort_by(|(a, _), (b, _)| a.meta.age_order(&b.meta));
 
+    let installation = snapshot.key.name.as_ref().and_then(|name| claims.get(name));
+    let unreadable_installation = installation.filter(|installation| installation.spec.is_err()).map(|installation| {
+        format!("TimbrInstallation {} cannot be read; its status says why", installation.meta.name)
+    });
     let mut first_of_kind: BTreeMap<Kind, &Meta> = BTreeMap::new();
     resources
         .into_iter()
@@ -221,7 +229,9 @@ fn judge(
             let mut problems = Vec::new();
             let mut refused = None;
             let mut details = Details::AzureSso { redirect_uri: None };
-            if let Err(error) = &belongs {
+            if let Some(error) = &unreadable_installation {
+                refused = Some((Reason::InstallationNotFound, Code::InstallationNotFound, error.clone()));
+            } else if let Err(error) = &belongs {
                 refused = Some((Reason::InstallationNotFound, Code::InstallationNotFound, error.clone()));
             } else if let Some(first) = first_of_kind.get(&meta.kind) {
                 refused = Some((
@@ -229,7 +239,7 @@ fn judge(
                     Code::DuplicateInInstallation,
                     format!(
                         "installation {} has {} already, which is older; delete one of the two, or give this one another installation",
-                        snapshot.key.label(),
+                        snapshot.key.title(),
                         first.holder(),
                     ),
                 ));
@@ -237,7 +247,7 @@ fn judge(
                 first_of_kind.insert(meta.kind, meta);
             }
             match &resource.spec {
-                Err(error) => problems.push(undecodable(meta.kind, error)),
+                Err(unreadable) => problems.push(undecodable(meta.kind, &unreadable.error)),
                 Ok(Spec::AzureSso(spec)) => {
                     problems.extend(azure_sso::problems(spec));
                     if problems.is_empty() {
@@ -284,6 +294,8 @@ fn judge(
             let active = !blocked && !judgement.suspended;
             let claim = Claim {
                 holder: meta.holder(),
+                kind: meta.kind,
+                components: components.clone(),
                 demands: if active { asked.demands } else { vec![] },
                 active,
                 // An older resource has its place: what this one left there is not kept beside it.
@@ -297,14 +309,12 @@ fn judge(
 /// Resources of the namespace of which nobody can tell where they belong.
 pub fn belongs_nowhere(snapshot: &Snapshot) -> Vec<&Meta> {
     let names = Claims::of(snapshot).names();
-    let nowhere = |resource: &&Resource<Spec>| {
-        resource.spec.is_err() || key_of(&snapshot.key.namespace, resource.installation_ref(), &names).is_err()
-    };
+    let nowhere = |resource: &&Resource<Spec>| resource.key(&names).is_err();
     snapshot.resources.iter().filter(nowhere).map(|resource| &resource.meta).collect()
 }
 
 /// The components that a kind writes to.
-fn components_of(kind: Kind) -> BTreeSet<Component> {
+pub fn components_of(kind: Kind) -> BTreeSet<Component> {
     match kind {
         Kind::AzureSso => BTreeSet::from([Component::Platform]),
         Kind::TimbrInstallation => BTreeSet::new(),

@@ -90,12 +90,9 @@ pub fn resolve(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Res
         return unresolved(Reason::SecretNotPermitted, format!("Secret {name} {cause}"));
     }
     let Some(value) = secret.data.get(key) else {
-        let keys: Vec<&str> = secret.data.keys().map(String::as_str).collect();
-        let there = if keys.is_empty() { "it holds none".to_owned() } else { format!("it holds: {}", keys.join(", ")) };
-        return unresolved(
-            Reason::SecretKeyNotFound,
-            format!("Secret {name} has no key {key} ({there}); add the key, or name another"),
-        );
+        // The keys that are there are not told: whoever may write a resource need not see Secrets.
+        let message = format!("Secret {name} has no key {key}; add the key to the Secret, or name another");
+        return unresolved(Reason::SecretKeyNotFound, message);
     };
     match unusable(value.expose()) {
         Some(cause) => unresolved(Reason::SecretValueInvalid, format!("Secret {name}, key {key}: the value {cause}")),

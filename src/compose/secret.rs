@@ -38,11 +38,11 @@ pub fn plan_secret(
             _ => None,
         })
         .collect();
-    let prefix = format!("timbr-{}-identity-", component.name());
+    let prefix = component.secret_prefix();
     let labels = BTreeMap::from([
         (LABEL_MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned()),
         (LABEL_COMPONENT.to_owned(), component.name().to_owned()),
-        (LABEL_INSTALLATION.to_owned(), snapshot.key.label().to_owned()),
+        (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
     ]);
     let equal = snapshot.secrets.iter().find(|(name, lookup)| {
         name.starts_with(&prefix)

@@ -157,14 +157,13 @@ fn delivered(
             *generation,
         ));
     }
-    // While nobody knows its installation's Deployments, nothing is taken off any: what stood on
-    // those that are not in this plan stays there.
-    if judgement.deployments.is_empty() {
-        let planned =
-            |there: &&Delivered| plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
-        let stays = before.into_iter().flat_map(|before| &before.delivered).filter(|there| !planned(there));
-        delivered.extend(stays.cloned());
-    }
+    // Nothing is taken off a Deployment that cannot be read, nor off any while nobody knows the
+    // installation's Deployments: what stood there stays.
+    let unknown = |there: &&Delivered| {
+        let planned = plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
+        !planned && (judgement.deployments.is_empty() || plan.unread.contains(&there.deployment))
+    };
+    delivered.extend(before.into_iter().flat_map(|before| &before.delivered).filter(unknown).cloned());
     delivered
 }
 
@@ -276,7 +275,8 @@ fn rolled_out(
     let recorded = before.map(|before| before.delivered.as_slice()).unwrap_or_default();
     for there in delivered {
         // Our content rolled out once stays rolled out, whatever others do to the Deployment.
-        if was_rolled_out && recorded.contains(there) {
+        let changed = matches!(outcomes.get(&there.deployment), Some(Outcome::Done { changed: true, .. }));
+        if was_rolled_out && !changed && recorded.contains(there) {
             continue;
         }
         let name = &there.deployment;

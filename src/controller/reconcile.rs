@@ -26,8 +26,8 @@ pub struct Reconciler {
     recorded: Arc<Mutex<HashSet<InstallationKey>>>,
 }
 
-/// What is left to do after a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is left to do after a look, from the least to the most urgent; of two retries the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Next {
     /// Nothing until something changes.
     Wait,
@@ -53,6 +53,8 @@ impl Reconciler {
             }
         };
         let plan = compose(&snapshot);
+        // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
+        let memory = self.take_memory(key);
         let mut next = Next::Wait;
         let mut outcomes = BTreeMap::new();
         for deployment in &plan.deployments {
@@ -62,46 +64,40 @@ impl Reconciler {
                     let failure = error.failure();
                     tracing::warn!(installation = %key, deployment = deployment.name, %error, "cannot write the Deployment");
                     next = match failure {
-                        Failure::Transient(_) => Next::Retry(error.retry_after()),
+                        Failure::Transient(_) => next.max(Next::Retry(error.retry_after())),
                         // A right or another hand: a watch may tell, or not.
-                        Failure::Forbidden(_) | Failure::Conflict(_) => at_least_slowly(next),
+                        Failure::Forbidden(_) | Failure::Conflict(_) => next.max(Next::Slowly),
                     };
                     Outcome::Failed(failure)
                 }
             };
             outcomes.insert(deployment.name.clone(), outcome);
         }
-        for change in statuses(&plan, &outcomes, self.memory(key), Timestamp::now()) {
+        for change in statuses(&plan, &outcomes, memory, Timestamp::now()) {
             if !change.is_settled() {
-                next = at_least_slowly(next);
+                next = next.max(Next::Slowly);
             }
             if change.is_news() {
                 next = self.write_status(key, change, next).await;
             }
         }
-        self.remember(key, next, !plan.resources.is_empty());
+        // Every write was answered, and the statuses tell them all.
+        if !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
+            self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        }
         next
     }
 
-    fn memory(&self, key: &InstallationKey) -> Memory {
-        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        if recorded.contains(key) { Memory::Whole } else { Memory::Partial }
-    }
-
-    /// After a look in which every write was answered, the statuses tell all of them.
-    fn remember(&self, key: &InstallationKey, next: Next, has_resources: bool) {
+    fn take_memory(&self, key: &InstallationKey) -> Memory {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        if has_resources && !matches!(next, Next::Retry(_)) {
-            recorded.insert(key.clone());
-        } else {
-            recorded.remove(key);
-        }
+        if recorded.remove(key) { Memory::Whole } else { Memory::Partial }
     }
 
     async fn write_status(&self, key: &InstallationKey, change: ResourceStatus, next: Next) -> Next {
         let holder = change.meta.holder();
         match self.writer.status(&change).await {
-            Ok(()) => {
+            Ok(false) => next.max(Next::Slowly),
+            Ok(true) => {
                 tracing::info!(installation = %key, resource = holder, ready = change.ready_reason(), "status written");
                 self.metrics.ready(&change);
                 let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -110,12 +106,8 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::warn!(installation = %key, resource = holder, %error, "cannot write the status, trying again");
-                Next::Retry(error.retry_after())
+                next.max(Next::Retry(error.retry_after()))
             }
         }
     }
-}
-
-fn at_least_slowly(next: Next) -> Next {
-    if next == Next::Wait { Next::Slowly } else { next }
 }

@@ -291,6 +291,7 @@ fn recall_ownership(deployment: &Deployment, live: &mut LiveDeployment) {
         live.container(container).is_some_and(|container| container.variables(variable).next().is_some())
     };
     let ours = Attribution::read(live.delivered.as_deref())
+        .unwrap_or_default()
         .places()
         .filter(|(container, variable)| there(container, variable))
         .collect();

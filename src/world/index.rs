@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{DEFAULT_INSTALLATION, Kind, Object, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{InstallationKey, claimants, key_of, keys, secret_refs},
+    api::{Component, Kind, Object, Resource, Spec, Status, TimbrInstallationSpec},
+    compose::{InstallationKey, claimants, keys, secret_refs},
 };
 
 /// Something that a watch has seen.
@@ -66,13 +66,17 @@ pub struct View {
     pub resources: Vec<Resource<Spec>>,
     /// Its Deployments that carry our label.
     pub managed: BTreeSet<String>,
-    /// The Secrets there that we made for the installation.
-    pub secrets: BTreeSet<String>,
 }
 
 impl Index {
     /// Takes in a change; returns the installations that must be looked at again.
     pub fn apply(&mut self, change: Change) -> BTreeSet<InstallationKey> {
+        let concerned = self.take_in(change);
+        self.namespaces.retain(|_, here| !here.is_empty());
+        concerned
+    }
+
+    fn take_in(&mut self, change: Change) -> BTreeSet<InstallationKey> {
         match change {
             Change::Object(object) => match *object {
                 Object::Installation(installation) => self.installation(installation),
@@ -85,14 +89,12 @@ impl Index {
     }
 
     /// What an installation may look at.
-    pub fn view(&self, key: &InstallationKey) -> View {
-        let Some(here) = self.namespaces.get(&key.namespace) else { return View::default() };
-        let secrets = here.secrets.iter().filter(|(_, installation)| *installation == key.label());
+    pub fn view(&self, namespace: &str) -> View {
+        let Some(here) = self.namespaces.get(namespace) else { return View::default() };
         View {
             installations: here.installations.values().cloned().collect(),
             resources: here.resources.values().cloned().collect(),
             managed: here.managed.clone(),
-            secrets: secrets.map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -183,7 +185,9 @@ impl Index {
         let was_managed = if managed { true } else { here.managed.remove(&name) };
         let mut concerned = claimants(namespace, &name, here.installations.values());
         // Without claimants: the implicit installation's, or one that must be released.
-        if concerned.is_empty() && (was_managed || (here.installations.is_empty() && !here.resources.is_empty())) {
+        let usual = Component::ALL.iter().any(|component| component.usual_deployment() == name);
+        let implicit = usual && here.installations.is_empty() && !here.resources.is_empty();
+        if concerned.is_empty() && (was_managed || implicit) {
             concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
         }
         concerned
@@ -200,13 +204,11 @@ impl Index {
             here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         if let Some(label) = labelled {
-            let implicit = here.installations.is_empty() && label == DEFAULT_INSTALLATION;
-            if here.installations.contains_key(&label) {
-                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: Some(label) });
-            } else if implicit {
-                concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
-            } else {
-                // Its installation has another name by now, and a Secret keeps its labels.
+            let labelled = keys(namespace, &here.names()).into_iter().filter(|key| key.label() == label);
+            let before = concerned.len();
+            concerned.extend(labelled.filter(|key| key.name.is_some() || here.installations.is_empty()));
+            if concerned.len() == before {
+                // Its installation has another name by now, or somebody took its label.
                 concerned.extend(keys(namespace, &here.names()));
             }
         }
@@ -236,8 +238,7 @@ impl Namespace {
 
     /// The installation that speaks for a resource: its own, else the implicit one.
     fn key_of(&self, namespace: &str, resource: &Resource<Spec>) -> InstallationKey {
-        key_of(namespace, resource.installation_ref(), &self.names())
-            .unwrap_or_else(|_| InstallationKey { namespace: namespace.to_owned(), name: None })
+        resource.key(&self.names()).unwrap_or_else(|_| InstallationKey { namespace: namespace.to_owned(), name: None })
     }
 }
 
@@ -325,7 +326,7 @@ mod tests {
         let mut index = Index::default();
         index.apply(sso("sso", None));
         let status = json!({"observedGeneration": 1, "conditions": []});
-        let meta = index.view(&InstallationKey { namespace: "ns".into(), name: None }).resources[0].meta.clone();
+        let meta = index.view("ns").resources[0].meta.clone();
         index.record_status(&meta, Status::AzureSso(serde_json::from_value(status.clone()).unwrap()));
         let Change::Object(mut object) = sso("sso", None) else { unreachable!() };
         if let Object::Resource(resource) = object.as_mut() {

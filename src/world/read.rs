@@ -56,7 +56,7 @@ impl Reader {
     /// When the API server does not answer; what it says is not there, or may not be read, is part of
     /// the snapshot.
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
-        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(key);
+        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
         let needs = needs(key, &view.installations, &view.resources, &view.managed);
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {
@@ -65,8 +65,8 @@ impl Reader {
             deployments.insert(name, found);
         }
         let mut secrets = BTreeMap::new();
-        // Ours too: their content decides whether a name can stay.
-        let mut names: BTreeSet<&str> = needs.secrets.union(&view.secrets).map(String::as_str).collect();
+        // Ours too, as far as the template names them: their content decides whether a name can stay.
+        let mut names: BTreeSet<&str> = needs.secrets.iter().map(String::as_str).collect();
         names.extend(deployments.values().filter_map(Lookup::found).flat_map(LiveDeployment::our_secrets));
         for name in names {
             let found = self.get::<Secret>("Secret", &key.namespace, name).await?;

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use futures::{Stream, StreamExt};
@@ -19,7 +20,9 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
-    api::{FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object, VERSION},
+    api::{
+        Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object, VERSION,
+    },
     compose::InstallationKey,
 };
 
@@ -30,6 +33,9 @@ use super::{
 
 /// Items a page of a list: bounds the memory that a list takes.
 const PAGE: u32 = 100;
+
+/// Pause before a watch begins anew.
+const ANEW: Duration = Duration::from_secs(1);
 
 /// Where to watch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +104,7 @@ impl Sync {
 
     /// Whether all have listed everything once.
     pub fn is_complete(&self) -> bool {
-        self.states().values().all(Result::is_ok)
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).values().all(Result::is_ok)
     }
 }
 
@@ -181,8 +187,11 @@ fn deployment(meta: &ObjectMeta) -> Change {
 
 fn secret(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
-    let ours = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
-    Change::Secret { namespace, name, installation: label(meta, LABEL_INSTALLATION).filter(|_| ours).cloned() }
+    // By name too: one of ours whose labels somebody took is still missed when it goes.
+    let by_label = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
+    let by_name = Component::ALL.iter().any(|component| name.starts_with(&component.secret_prefix()));
+    let installation = label(meta, LABEL_INSTALLATION).cloned().unwrap_or_default();
+    Change::Secret { namespace, name, installation: (by_label || by_name).then_some(installation) }
 }
 
 fn place(meta: &ObjectMeta) -> (String, String) {
@@ -213,6 +222,7 @@ impl Feed {
                 if let Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) = &event
                     && status.code == 410
                 {
+                    tokio::time::sleep(ANEW).await;
                     break;
                 }
                 self.take_event(event, &change);

@@ -103,7 +103,7 @@ fn each_warning_among_the_problems_is_said_once() {
 #[test]
 fn an_error_among_the_problems_is_said_by_ready_alone() {
     let mut world = world();
-    world.resources[0] = azure_sso("sso", Err("spec.publicUrl: expected a string".to_owned()));
+    world.resources[0] = azure_sso("sso", Err("spec.publicUrl: expected a string".into()));
     assert_eq!(said(&look(&mut world)), ["Warning InvalidSpec: spec: cannot be read as AzureSso (spec.p"]);
 }
 

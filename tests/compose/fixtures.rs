@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use timbr_identity::{
     api::{
         AzureSsoSpec, CommonStatus, ComponentTarget, Components, InstallationRef, Kind, Meta, Resource, SecretKeyRef,
-        Sensitive, Spec, TimbrInstallationSpec, UserIdentity,
+        Sensitive, Spec, TimbrInstallationSpec, Unreadable, UserIdentity,
     },
     compose::{InstallationKey, LiveContainer, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Ownership, Rollout},
 };
@@ -55,7 +55,7 @@ pub fn azure_sso_spec() -> AzureSsoSpec {
     }
 }
 
-pub fn azure_sso(name: &str, spec: Result<AzureSsoSpec, String>) -> Resource<Spec> {
+pub fn azure_sso(name: &str, spec: Result<AzureSsoSpec, Unreadable>) -> Resource<Spec> {
     Resource { meta: meta(Kind::AzureSso, name), spec: spec.map(Spec::AzureSso), status: None }
 }
 

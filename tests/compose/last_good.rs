@@ -1,8 +1,8 @@
 //! What was delivered stays while its resource cannot speak for itself, and goes when it is gone.
 
 use timbr_identity::{
-    api::{AzureSsoSpec, SelfRegistration},
-    compose::{Lookup, Plan},
+    api::{AzureSsoSpec, SelfRegistration, Unreadable},
+    compose::{Lookup, Owner, Plan},
 };
 
 use crate::{
@@ -97,7 +97,7 @@ fn a_resource_that_turns_invalid_keeps_everything() {
         assert_stays(why, world, "False/InvalidSpec", "Unknown/Pending");
     }
     let mut world = delivered();
-    world.resources[0].spec = Err("spec.publicUrl: expected a string".to_owned());
+    world.resources[0].spec = Err("spec.publicUrl: expected a string".into());
     assert_stays("undecodable", world, "False/InvalidSpec", "Unknown/Pending");
 }
 
@@ -173,14 +173,62 @@ fn an_entry_of_ours_that_nobody_caused_is_released() {
     live.ownership.ours.insert((PLATFORM.to_owned(), "AUTH_WITH_USERPASS".to_owned()));
     assert_eq!(look(&mut world), 1);
     assert_eq!(ours(&world), VARIABLES);
+}
 
-    // Nor does an invalid resource keep what it did not cause.
-    let live = world.live_mut(PLATFORM);
-    live.delivered = None;
-    change(&mut world, |spec| spec.client_id = None);
-    assert_eq!(look(&mut world), 1);
-    assert_eq!(ours(&world), [] as [&str; 0]);
-    assert_eq!(verdict(world.status("sso"), "Delivered"), "Unknown/Pending");
+#[test]
+fn a_wiped_or_foreign_annotation_withdraws_nothing() {
+    for wiped in [None, Some("{}".to_owned()), Some("nonsense".to_owned()), Some(r#"{"v":2,"vars":{}}"#.to_owned())] {
+        let mut world = delivered();
+        change(&mut world, |spec| spec.client_id = None);
+        world.live_mut(PLATFORM).delivered = wiped.clone();
+        // One apply writes the annotation anew, from who may have caused what is there.
+        assert_eq!(look(&mut world), 1, "{wiped:?}");
+        assert_eq!(ours(&world), VARIABLES);
+        assert_eq!(verdict(world.status("sso"), "Delivered"), "True/DeliveredLastGood");
+        assert_eq!(look(&mut world), 0);
+        // Once nobody is there to have caused it, it goes.
+        world.resources.clear();
+        assert_eq!(look(&mut world), 1);
+        assert_eq!(ours(&world), [] as [&str; 0]);
+    }
+}
+
+/// An older resource that cannot deliver takes nothing from the younger one that did.
+#[test]
+fn a_duplicate_keeps_what_it_delivered_until_the_older_one_delivers() {
+    let mut world = delivered();
+    let mut spec = AzureSsoSpec { tenant_id: "fabrikam.com".to_owned(), ..azure_sso_spec() };
+    spec.client_secret_ref.name = "missing".to_owned();
+    let mut older = azure_sso("older", Ok(spec));
+    older.meta.created = Some(at(-60));
+    world.resources.push(older);
+    assert_eq!(look(&mut world), 0);
+    assert_eq!(ours(&world), VARIABLES);
+    assert_eq!(verdict(world.status("sso"), "Accepted"), "False/DuplicateInInstallation");
+    assert_eq!(verdict(world.status("sso"), "Delivered"), "True/DeliveredLastGood");
+    assert_eq!(verdict(world.status("older"), "Delivered"), "Unknown/Pending");
+}
+
+/// One that cannot be read is not guessed into an installation that it does not name.
+#[test]
+fn an_unreadable_resource_stays_where_it_belongs() {
+    for installation_ref in [Ok(Some("b".to_owned())), Err(())] {
+        let spec = AzureSsoSpec { installation_ref: None, ..azure_sso_spec() };
+        let mut world = World {
+            installations: vec![installation("b", "web-b"), installation("default", PLATFORM)],
+            resources: vec![azure_sso("sso", Ok(spec))],
+            deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
+            secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
+        };
+        world.look(at(0));
+        let before = world.live(PLATFORM).clone();
+        let mut older = azure_sso("older", Err(Unreadable { error: "spec: no".to_owned(), installation_ref }));
+        older.meta.created = Some(at(-60));
+        world.resources.push(older);
+        world.look(at(60));
+        assert_eq!(*world.live(PLATFORM), before);
+        assert_eq!(verdict(world.status("sso"), "Accepted"), "True/Accepted");
+    }
 }
 
 /// Tampered with by somebody whom the API server knows as its owner now: it is theirs.
@@ -220,7 +268,7 @@ fn a_duplicate_keeps_nothing_beside_the_older_one() {
 #[test]
 fn an_installation_that_cannot_be_read_releases_nothing() {
     let mut world = delivered_through_an_installation();
-    world.installations[0].spec = Err("spec.components: expected a mapping".to_owned());
+    world.installations[0].spec = Err("spec.components: expected a mapping".into());
     let before = world.live(PLATFORM).clone();
     assert_eq!(look(&mut world), 0);
     assert_eq!(*world.live(PLATFORM), before);
@@ -230,7 +278,7 @@ fn an_installation_that_cannot_be_read_releases_nothing() {
 
     // Not even what no installation names any more: this one may.
     let mut unreadable = installation("b", "elsewhere");
-    unreadable.spec = Err("spec.components: expected a mapping".to_owned());
+    unreadable.spec = Err("spec.components: expected a mapping".into());
     let mut world = delivered();
     world.installations = vec![unreadable];
     world.resources.clear();
@@ -249,4 +297,51 @@ fn a_resource_that_belongs_nowhere_keeps_everything() {
     world.installations.clear();
     change(&mut world, |spec| spec.installation_ref = Some(installation_ref("a")));
     assert_stays("gone", world, "False/InstallationNotFound", "Unknown/Pending");
+}
+
+/// An older installation that turns undecodable loses its Deployment to a younger one that names it too.
+#[test]
+fn an_unreadable_older_installation_keeps_its_deployment_from_a_younger_one() {
+    let mut a = installation("a", PLATFORM);
+    a.meta.created = Some(at(-60));
+    let mut younger = azure_sso_spec();
+    younger.tenant_id = "fabrikam.com".to_owned();
+    younger.installation_ref = Some(installation_ref("b"));
+    let spec = AzureSsoSpec { installation_ref: Some(installation_ref("a")), ..azure_sso_spec() };
+    let mut world = World {
+        installations: vec![a, installation("b", PLATFORM)],
+        resources: vec![azure_sso("sso", Ok(spec)), azure_sso("younger", Ok(younger))],
+        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
+        secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
+    };
+    world.look(at(0));
+    let before = world.live(PLATFORM).clone();
+    world.installations[0].spec = Err("spec.components: expected a mapping".into());
+    world.look(at(60));
+    assert_eq!(*world.live(PLATFORM), before);
+}
+
+/// Somebody else's reference to our Secret is not equal when our Secret gets another name.
+#[test]
+fn a_reference_that_another_hand_took_over_is_in_conflict_when_the_secret_gets_a_new_name() {
+    let mut world = World {
+        resources: vec![azure_sso("sso", Ok(azure_sso_spec()))],
+        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
+        secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
+        ..World::default()
+    };
+    world.look(at(0));
+    // helm takes the reference into its chart; then the client id changes.
+    let helm = Owner { manager: "helm".to_owned(), operation: "Update".to_owned() };
+    world
+        .live_mut(PLATFORM)
+        .ownership
+        .others
+        .entry((PLATFORM.to_owned(), "OAUTH_SECRET".to_owned()))
+        .or_default()
+        .insert(helm);
+    let spec = AzureSsoSpec { client_id: Some("99999999-2222-3333-4444-555555555555".to_owned()), ..azure_sso_spec() };
+    world.resources[0] = azure_sso("sso", Ok(spec));
+    world.look(at(60));
+    assert_eq!(verdict(world.status("sso"), "Delivered"), "False/Conflict");
 }

@@ -90,8 +90,8 @@ fn any_meta(kind: Kind, name: &'static str) -> impl Strategy<Value = Meta> {
 
 fn undecodable<T: Clone + std::fmt::Debug + 'static>(
     spec: BoxedStrategy<T>,
-) -> impl Strategy<Value = Result<T, String>> {
-    prop_oneof![12 => spec.prop_map(Ok), 1 => Just(Err("spec.x: expected a string".to_owned()))]
+) -> impl Strategy<Value = Result<T, timbr_identity::api::Unreadable>> {
+    prop_oneof![12 => spec.prop_map(Ok), 1 => Just(Err("spec.x: expected a string".into()))]
 }
 
 fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationSpec>> {

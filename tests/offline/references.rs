@@ -65,7 +65,7 @@ fn a_key_that_is_not_there() {
     assert_eq!(
         verdict(secret("entra", "client_secret", HIDDEN.as_bytes())),
         [
-            "error: spec.clientSecretRef: Secret entra has no key client-secret (it holds: client_secret); add the key, or name another [SecretKeyNotFound]"
+            "error: spec.clientSecretRef: Secret entra has no key client-secret; add the key to the Secret, or name another [SecretKeyNotFound]"
         ]
     );
     assert_eq!(

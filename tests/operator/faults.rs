@@ -68,23 +68,37 @@ async fn each_fault_of_each_write_is_overcome() {
     assert_eq!(ended.len(), 18);
 }
 
+/// 403: a right is missing. 422: what an admission policy answers unless told otherwise. No retry
+/// cures either, so a person is asked, and the return is noticed.
 #[tokio::test]
-async fn a_right_that_is_missing_is_said_and_its_return_noticed() {
-    let lab = Lab::new("forbidden").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
-    let proxy = lab.plane.proxy();
-    proxy.on_write(|call| if call.resource == "deployments" { Action::Refuse(403, None) } else { Action::Pass });
-    let _operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
-    let message = lab.wait_condition(SSO, "Delivered", "False", "Forbidden").await;
-    assert!(message.starts_with("Deployment timbr-platform: the API server refused ("), "{message}");
-    assert!(message.ends_with("; grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused"), "{message}");
-    assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "Forbidden");
-    proxy.pass();
-    // A person asks for another look.
-    lab.kubectl(&["annotate", SSO, "identity.timbr.ai/reconcile-requested-at=now"]).await;
-    lab.wait(SSO, "Ready").await;
+async fn a_refusal_is_said_and_its_end_noticed() {
+    for code in [403, 422] {
+        let lab = Lab::new("refused").await;
+        lab.apply(&platform()).await;
+        lab.apply(&entra("s3cr3t")).await;
+        lab.apply(&azure_sso("sso")).await;
+        let proxy = lab.plane.proxy();
+        proxy.on_write(
+            move |call| {
+                if call.resource == "deployments" { Action::Refuse(code, None) } else { Action::Pass }
+            },
+        );
+        let operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
+        let message = lab.wait_condition(SSO, "Delivered", "False", "Forbidden").await;
+        assert!(message.starts_with("Deployment timbr-platform: the API server refused (\""), "{message}");
+        assert!(
+            message.ends_with(
+                "; grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused"
+            ),
+            "{message}"
+        );
+        assert_eq!(condition(&lab.get(SSO).await, "Stalled")["reason"], "Forbidden");
+        proxy.pass();
+        // A person asks for another look.
+        lab.kubectl(&["annotate", SSO, "identity.timbr.ai/reconcile-requested-at=now"]).await;
+        lab.wait(SSO, "Ready").await;
+        operator.stop().await;
+    }
 }
 
 #[tokio::test]
