@@ -202,7 +202,7 @@ async fn looks(metrics: &str) -> std::io::Result<u64> {
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
 }
 
-/// A figure of /proc/<pid>/status, in KiB.
+/// A figure of the process table (`/proc/PID/status`), in KiB.
 fn memory(process: &Process, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).expect("the operator runs");
     let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
