@@ -9,11 +9,13 @@
 
 mod attribution;
 mod azure_sso;
+mod delivered;
 mod demand;
 mod deployment;
 mod events;
 mod hindrance;
 mod installation;
+mod judge;
 mod live;
 mod needs;
 mod ownership;
@@ -26,6 +28,7 @@ mod secret_name;
 mod site;
 mod snapshot;
 mod status;
+mod summary;
 
 pub use attribution::Attribution;
 pub use demand::{Demand, EnvName, PlainValue, Value};

@@ -1,17 +1,18 @@
 //! `compose`: judges every resource of an installation and plans every Deployment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::api::{
     AzureSsoStatus, Code, CommonStatus, Component, ComponentState, ComponentStatus, ConditionStatus, Kind, Meta,
-    Problem, Reason, Resource, Severity, Spec, Status, TimbrInstallationSpec,
+    Problem, Reason, Resource, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
-    Demand, Lookup, PlainValue, Snapshot, Value, azure_sso,
-    deployment::{Claim, DeploymentPlan, plan_deployment},
+    Demand, Lookup, PlainValue, Snapshot, Value,
+    deployment::{DeploymentPlan, plan_deployment},
     hindrance::{SetElsewhere, judge_delivery},
-    installation::{Claims, Target, problems, undecodable},
+    installation::{Claims, Target, problems},
+    judge::{Judge, accepted, taken_sentence},
     references::Unresolved,
     site::Site,
 };
@@ -167,9 +168,8 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let claims = Claims::of(snapshot);
     let installation = snapshot.key.name.as_ref().and_then(|name| claims.get(name));
     let targets = claims.targets(&snapshot.key);
-    let suspended = installation.and_then(|found| found.spec.as_ref().ok()).is_some_and(|spec| spec.suspend);
 
-    let (mut judgements, mut asked) = judge(snapshot, &claims, &targets, suspended);
+    let (mut judgements, mut asked) = Judge::new(snapshot, &claims, &targets).judge_all();
 
     // Two components may share a Deployment: one site, one plan, one apply.
     let mut names: Vec<&str> = targets.iter().map(|target| target.deployment.as_str()).collect();
@@ -186,124 +186,13 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
 }
 
 /// Whether a Deployment is this installation's to write.
-fn is_ours(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bool {
+pub fn is_ours(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bool {
     claims.holder(deployment) == snapshot.key.name.as_deref()
 }
 
 /// Whether a Deployment that carries our label is named by no installation any more.
 fn is_given_up(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bool {
     snapshot.key.name.is_none() && claims.all_readable() && claims.holder(deployment).is_none()
-}
-
-/// Judges every resource of the installation up to the point where Deployments matter; what each
-/// asks for stands at the same index.
-fn judge(
-    snapshot: &Snapshot,
-    claims: &Claims<'_>,
-    targets: &[Target],
-    suspended: bool,
-) -> (Vec<Judgement>, Vec<Claim>) {
-    let names = claims.names();
-    let mut resources: Vec<(&Resource<Spec>, Result<(), String>)> = snapshot
-        .resources
-        .iter()
-        .filter_map(|resource| match resource.key(&names) {
-            Ok(key) if key == snapshot.key => Some((resource, Ok(()))),
-            Ok(_) => None,
-            // The implicit installation speaks for resources that belong to none.
-            Err(error) => snapshot.key.name.is_none().then_some((resource, Err(error))),
-        })
-        .collect();
-    resources.sort_by(|(a, _), (b, _)| a.meta.age_order(&b.meta));
-
-    let installation = snapshot.key.name.as_ref().and_then(|name| claims.get(name));
-    let unreadable_installation = installation.filter(|installation| installation.spec.is_err()).map(|installation| {
-        format!("TimbrInstallation {} cannot be read; its status says why", installation.meta.name)
-    });
-    let mut first_of_kind: BTreeMap<Kind, &Meta> = BTreeMap::new();
-    resources
-        .into_iter()
-        .map(|(resource, belongs)| {
-            let meta = &resource.meta;
-            let mut asked = Asked::default();
-            let mut problems = Vec::new();
-            let mut refused = None;
-            let mut details = Details::AzureSso { redirect_uri: None };
-            if let Some(error) = &unreadable_installation {
-                refused = Some((Reason::InstallationNotFound, Code::InstallationNotFound, error.clone()));
-            } else if let Err(error) = &belongs {
-                refused = Some((Reason::InstallationNotFound, Code::InstallationNotFound, error.clone()));
-            } else if let Some(first) = first_of_kind.get(&meta.kind) {
-                refused = Some((
-                    Reason::DuplicateInInstallation,
-                    Code::DuplicateInInstallation,
-                    format!(
-                        "installation {} has {} already, which is older; delete one of the two, or give this one another installation",
-                        snapshot.key.title(),
-                        first.holder(),
-                    ),
-                ));
-            } else {
-                first_of_kind.insert(meta.kind, meta);
-            }
-            match &resource.spec {
-                Err(unreadable) => problems.push(undecodable(meta.kind, &unreadable.error)),
-                Ok(Spec::AzureSso(spec)) => {
-                    problems.extend(azure_sso::problems(spec));
-                    if problems.is_empty() {
-                        details = Details::AzureSso { redirect_uri: Some(azure_sso::redirect_uri(spec)) };
-                        asked = azure_sso::ask(spec, snapshot);
-                    }
-                }
-            }
-            problems.append(&mut asked.problems);
-            let components: BTreeSet<Component> = components_of(meta.kind);
-            if refused.is_none() {
-                refused = collision(snapshot, claims, targets, &components);
-            }
-            if let Some((_, code, message)) = &refused {
-                problems.push(Problem::error("spec", *code, message.clone()));
-            }
-            let accepted = accepted(&problems, refused.map(|(reason, _, message)| (reason, message)));
-            let references = references(&accepted, &asked);
-            let deployments = targets
-                .iter()
-                .filter(|target| components.contains(&target.component))
-                .map(|target| target.deployment.clone())
-                .collect();
-            let blocked = !accepted.is_true() || !references.is_true();
-            let suspended = suspended || resource.suspended();
-            let judgement = Judgement {
-                meta: meta.clone(),
-                previous: resource.status.clone(),
-                suspended,
-                delivered: Verdict::pending(match (blocked, suspended) {
-                    (true, _) => "not judged while the conditions above are not met",
-                    (false, true) => "not judged while suspended",
-                    // Where the Deployments are known, each says more.
-                    (false, false) => "not judged while the TimbrInstallation cannot be read",
-                }),
-                problems,
-                accepted,
-                references,
-                unresolved: asked.unresolved,
-                deployments,
-                set_elsewhere: vec![],
-                details,
-            };
-            let active = !blocked && !judgement.suspended;
-            let claim = Claim {
-                holder: meta.holder(),
-                kind: meta.kind,
-                components: components.clone(),
-                demands: if active { asked.demands } else { vec![] },
-                active,
-                // An older resource has its place: what this one left there is not kept beside it.
-                displaced: matches!(judgement.accepted.reason, Reason::DuplicateInInstallation | Reason::Collision),
-            };
-            (judgement, claim)
-        })
-        .unzip()
 }
 
 /// Resources of the namespace of which nobody can tell where they belong.
@@ -318,55 +207,6 @@ pub fn components_of(kind: Kind) -> BTreeSet<Component> {
     match kind {
         Kind::AzureSso => BTreeSet::from([Component::Platform]),
         Kind::TimbrInstallation => BTreeSet::new(),
-    }
-}
-
-/// The Deployment of a component that an older installation has.
-fn collision(
-    snapshot: &Snapshot,
-    claims: &Claims<'_>,
-    targets: &[Target],
-    components: &BTreeSet<Component>,
-) -> Option<(Reason, Code, String)> {
-    let taken = targets
-        .iter()
-        .filter(|target| components.contains(&target.component))
-        .find(|target| !is_ours(claims, snapshot, &target.deployment))?;
-    Some((Reason::Collision, Code::Collision, taken_sentence(claims, &taken.deployment)))
-}
-
-fn taken_sentence(claims: &Claims<'_>, deployment: &str) -> String {
-    format!(
-        "Deployment {deployment} belongs to TimbrInstallation {}, which is older and names it too; name another Deployment in spec.components of one of the two",
-        claims.holder(deployment).unwrap_or_default()
-    )
-}
-
-fn accepted(problems: &[Problem], refused: Option<(Reason, String)>) -> Verdict {
-    let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
-    match (refused, errors.next()) {
-        (Some((reason, message)), _) => Verdict::no(reason, message),
-        (None, Some(first)) => {
-            let more = match errors.count() {
-                0 => String::new(),
-                n => format!(" (and {n} more in status.problems)"),
-            };
-            Verdict::no(Reason::InvalidSpec, format!("{}: {}{more}", first.path, first.message))
-        }
-        (None, None) => Verdict::yes(Reason::Accepted, "the resource is valid"),
-    }
-}
-
-fn references(accepted: &Verdict, asked: &Asked) -> Verdict {
-    if !accepted.is_true() {
-        return Verdict::pending("not judged while the resource is not accepted");
-    }
-    match asked.unresolved.as_slice() {
-        [] => Verdict::yes(Reason::Resolved, "everything that is referenced is there"),
-        [first, rest @ ..] => {
-            let more = rest.iter().map(|unresolved| format!("; {}: {}", unresolved.path, unresolved.message));
-            Verdict::no(first.reason, format!("{}: {}{}", first.path, first.message, more.collect::<String>()))
-        }
     }
 }
 

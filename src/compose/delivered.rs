@@ -1,0 +1,187 @@
+//! What of a resource is on the Deployments, and whether pods run with it.
+
+use std::collections::BTreeMap;
+
+use crate::api::{CommonStatus, ConditionStatus, ConditionType, Delivered, Reason};
+
+use super::{DeploymentPlan, EnvSource, Failure, Judgement, Memory, Outcome, Plan, Verdict};
+
+/// What of the resource is on the Deployments now: where the write failed or was not tried, what
+/// stood there before.
+pub(super) fn delivered(
+    judgement: &Judgement,
+    before: Option<&CommonStatus>,
+    plan: &Plan,
+    outcomes: &BTreeMap<String, Outcome>,
+    memory: Memory,
+) -> Vec<Delivered> {
+    let mut delivered: Vec<Delivered> = Vec::new();
+    for deployment in &plan.deployments {
+        let Some(Outcome::Done { generation, changed, .. }) = outcomes.get(&deployment.name) else {
+            let stays = before.into_iter().flat_map(|before| &before.delivered);
+            delivered.extend(stays.filter(|there| there.deployment == deployment.name).cloned());
+            continue;
+        };
+        delivered.extend(on_deployment(
+            judgement,
+            deployment,
+            before.filter(|before| !changed && is_record(before, judgement, memory)),
+            *generation,
+        ));
+    }
+    // Nothing is taken off a Deployment that cannot be read, nor off any while nobody knows the
+    // installation's Deployments: what stood there stays.
+    let unknown = |there: &&Delivered| {
+        let planned = plan.deployments.iter().any(|deployment| deployment.name == there.deployment);
+        !planned && (judgement.deployments.is_empty() || plan.unread.contains(&there.deployment))
+    };
+    delivered.extend(before.into_iter().flat_map(|before| &before.delivered).filter(unknown).cloned());
+    delivered
+}
+
+/// Whether the status before is a record of what is there. When it may not be (a write went
+/// unrecorded, and the resource is another since), the newest generation is the safe answer.
+fn is_record(before: &CommonStatus, judgement: &Judgement, memory: Memory) -> bool {
+    memory == Memory::Whole || before.observed_generation == judgement.meta.generation
+}
+
+/// What of the resource is on one Deployment. The generation that a record tells moves only when the
+/// template changed.
+fn on_deployment(
+    judgement: &Judgement,
+    deployment: &DeploymentPlan,
+    record: Option<&CommonStatus>,
+    generation: i64,
+) -> Vec<Delivered> {
+    let holder = judgement.meta.holder();
+    let mut delivered = Vec::new();
+    for container in &deployment.containers {
+        let mine: Vec<_> = container
+            .env
+            .iter()
+            .filter(|env| {
+                deployment.attribution.holders(&(container.name.clone(), env.name.clone())).any(|name| name == holder)
+            })
+            .collect();
+        if mine.is_empty() {
+            continue;
+        }
+        let mut variables: Vec<String> = mine.iter().map(|env| env.name.clone()).collect();
+        variables.sort();
+        let secret = mine.iter().find_map(|env| match &env.source {
+            EnvSource::Secret { name, .. } => Some(name.clone()),
+            EnvSource::Plain(_) => None,
+        });
+        let mut now = Delivered {
+            deployment: deployment.name.clone(),
+            container: container.name.clone(),
+            variables,
+            secret,
+            generation,
+        };
+        if let Some(record) = record
+            && let Some(same) = record.delivered.iter().find(|there| {
+                there.generation <= generation && **there == Delivered { generation: there.generation, ..now.clone() }
+            })
+        {
+            now.generation = same.generation;
+        }
+        delivered.push(now);
+    }
+    delivered
+}
+
+pub(super) fn delivered_verdict(
+    judgement: &Judgement,
+    delivered: &[Delivered],
+    plan: &Plan,
+    outcomes: &BTreeMap<String, Outcome>,
+) -> Verdict {
+    let last_good = || {
+        let names: Vec<&str> = delivered.iter().map(|there| there.deployment.as_str()).collect();
+        Verdict::yes(
+            Reason::DeliveredLastGood,
+            format!("what was delivered before stays on Deployment {}", names.join(", ")),
+        )
+    };
+    if judgement.delivered.status == ConditionStatus::Unknown {
+        return if delivered.is_empty() { judgement.delivered.clone() } else { last_good() };
+    }
+    if judgement.delivered.is_true() {
+        let failures =
+            plan.deployments.iter().filter(|deployment| judgement.deployments.contains(&deployment.name)).filter_map(
+                |deployment| match outcomes.get(&deployment.name) {
+                    Some(Outcome::Failed(failure)) => Some((&deployment.name, Some(failure))),
+                    Some(Outcome::Done { .. }) => None,
+                    None => Some((&deployment.name, None)),
+                },
+            );
+        if let Some((name, failure)) = failures.into_iter().next() {
+            return match failure {
+                Some(Failure::Forbidden(text)) => Verdict::no(Reason::Forbidden, format!("Deployment {name}: {text}")),
+                Some(Failure::Conflict(text)) => Verdict::no(Reason::Conflict, format!("Deployment {name}: {text}")),
+                Some(Failure::Transient(text)) => Verdict::pending(format!("Deployment {name}: {text}; trying again")),
+                None => Verdict::pending(format!("Deployment {name} was not reached; trying again")),
+            };
+        }
+    }
+    judgement.delivered.clone()
+}
+
+pub(super) fn rolled_out(
+    judgement: &Judgement,
+    before: Option<&CommonStatus>,
+    delivered: &[Delivered],
+    plan: &Plan,
+    outcomes: &BTreeMap<String, Outcome>,
+) -> Verdict {
+    if delivered.is_empty() {
+        return Verdict::pending("nothing is delivered yet");
+    }
+    let was_rolled_out = before.is_some_and(|before| {
+        before
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == ConditionType::RolledOut.as_str() && condition.status == "True")
+    });
+    let recorded = before.map(|before| before.delivered.as_slice()).unwrap_or_default();
+    for there in delivered {
+        // Our content rolled out once stays rolled out, whatever others do to the Deployment.
+        let changed = matches!(outcomes.get(&there.deployment), Some(Outcome::Done { changed: true, .. }));
+        if was_rolled_out && !changed && recorded.contains(there) {
+            continue;
+        }
+        let name = &there.deployment;
+        let rollout = match outcomes.get(name) {
+            Some(Outcome::Done { rollout, .. }) => rollout.clone(),
+            _ => match plan.deployments.iter().find(|deployment| &deployment.name == name) {
+                Some(deployment) => deployment.rollout.clone(),
+                None => return Verdict::pending(format!("Deployment {name} was not read")),
+            },
+        };
+        if rollout.is_complete(there.generation) {
+            continue;
+        }
+        if rollout.paused {
+            return Verdict::no(
+                Reason::DeploymentPaused,
+                format!(
+                    "Deployment {name} is paused, so its pods are not replaced; run: kubectl rollout resume deployment/{name} -n {}",
+                    judgement.meta.namespace
+                ),
+            );
+        }
+        if rollout.deadline_exceeded && rollout.observed_generation >= there.generation {
+            return Verdict::no(
+                Reason::ProgressDeadlineExceeded,
+                format!(
+                    "Deployment {name}: the new pods did not become ready in time ({}); look at: kubectl describe pods -n {}",
+                    rollout.progress(),
+                    judgement.meta.namespace
+                ),
+            );
+        }
+        return Verdict::no(Reason::RollingOut, format!("Deployment {name}: {}", rollout.progress()));
+    }
+    Verdict::yes(Reason::RolledOut, "the pods run with what is delivered")
+}
