@@ -71,7 +71,7 @@ fn a_key_that_is_not_there() {
     assert_eq!(
         verdict(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "entra"}})),
         [
-            "error: spec.clientSecretRef: Secret entra has no key client-secret (it holds none); add the key, or name another [SecretKeyNotFound]"
+            "error: spec.clientSecretRef: Secret entra has no key client-secret; add the key to the Secret, or name another [SecretKeyNotFound]"
         ]
     );
 }
