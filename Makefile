@@ -94,7 +94,7 @@ bench: ## Runs the benchmarks
 	$(CARGO) bench --locked $(PACKAGE) --bench '*'
 
 .PHONY: bench-memory
-bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MiB
+bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB
 	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
 	$(CARGO) build --locked --package timbr-identity-testkit --bin memory
 	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/memory

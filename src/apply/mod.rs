@@ -12,10 +12,7 @@ mod status;
 
 use std::time::Duration;
 
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::{Client, runtime::events::Reporter};
 
 use crate::{api::FIELD_MANAGER, metrics::Metrics};
 
@@ -29,14 +26,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Writer {
     client: Client,
     metrics: Metrics,
-    recorder: Recorder,
+    reporter: Reporter,
 }
 
 impl Writer {
     /// A writer; `instance` names this process in Events.
     pub fn new(client: Client, metrics: Metrics, instance: String) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, metrics, recorder }
+        Self { client, metrics, reporter }
     }
 }

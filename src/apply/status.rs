@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams},
-    runtime::events,
+    runtime::events::{self, Recorder},
 };
 use serde_json::json;
 
@@ -63,6 +63,9 @@ impl Writer {
             uid: Some(meta.uid.clone()),
             ..Default::default()
         };
+        // A recorder that lives longer counts a second Event of the same reason as the first one again, and
+        // shows the first one's words.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         for event in events_of(change) {
             let event = events::Event {
                 type_: match event.type_ {
@@ -74,7 +77,7 @@ impl Writer {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
-            let sent = tokio::time::timeout(WRITE_TIMEOUT, self.recorder.publish(&event, &regarding)).await;
+            let sent = tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, &regarding)).await;
             let error = match sent {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => describe(&error),

@@ -69,7 +69,8 @@ pub fn run(args: Args) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // The operator waits for the API server, and little else: one thread does, and saves memory.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operate_until_signal(args)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -102,6 +102,15 @@ async fn each_unusable_secret_is_named_with_cause_and_fix() {
     assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], 1);
     assert_eq!(lab.writes().await.of("deployments").len(), 0);
 
+    // Each has its Event, with its own words although the reason is the same.
+    eventually("each cause has its Event", SOON, async || {
+        let events = lab.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]).await;
+        let missing: Vec<_> =
+            ["is empty", "NUL byte", "not UTF-8", "64 KiB"].into_iter().filter(|word| !events.contains(word)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} in {events}")) }
+    })
+    .await;
+
     // A value that is there and usable is delivered without anybody's help.
     lab.replace(&entra("s3cr3t")).await;
     lab.wait(SSO, "Ready").await;

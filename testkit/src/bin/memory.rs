@@ -26,7 +26,7 @@ const SECRET_SIZE: usize = 10 * 1024;
 /// Requests at once, while the cluster is filled.
 const CONCURRENCY: usize = 32;
 /// The most that the operator may take, in KiB.
-const LIMIT: u64 = 40 * 1024;
+const LIMIT: u64 = 40_000_000 / 1024;
 /// Longest wait for anything.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// The operator is idle when it has looked at nothing for this long; its debounce is a second.
