@@ -163,10 +163,7 @@ async fn a_duplicate_that_is_none_of_ours_is_no_hindrance() {
 
 #[tokio::test]
 async fn an_edit_of_ours_is_a_conflict_and_is_not_fought() {
-    let lab = Lab::new("edited").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("edited").await;
     let operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     lab.kubectl(&["set", "env", PLATFORM, "OAUTH_PROVIDER=google"]).await;

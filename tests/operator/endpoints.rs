@@ -6,16 +6,13 @@ use serde_json::Value;
 use testkit::{ControlPlane, Signal, eventually};
 
 use crate::{
-    fixtures::{SSO, azure_sso, entra, platform},
+    fixtures::SSO,
     harness::{Lab, SOON, get},
 };
 
 #[tokio::test]
 async fn probes_metrics_and_logs_tell_what_happens() {
-    let lab = Lab::new("endpoints").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("endpoints").await;
     let operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     assert_eq!(get(&format!("{}/livez", operator.health)).await, Ok((200, "ok\n".to_owned())));
@@ -54,10 +51,7 @@ async fn probes_metrics_and_logs_tell_what_happens() {
 
 #[tokio::test]
 async fn without_the_right_to_its_key_it_is_not_ready_and_writes_nothing() {
-    let lab = Lab::new("no-key").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("no-key").await;
     let nobody = lab.plane.service_account(&lab.namespace, "nobody").await;
     let operator = lab.launch(nobody.kubeconfig, &[]).await;
     eventually("it says what it lacks", SOON, async || {

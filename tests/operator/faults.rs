@@ -38,10 +38,7 @@ async fn each_fault_of_each_write_is_overcome() {
         .into_iter()
         .flat_map(|(name, fault)| ["secrets", "deployments", "azuressos"].map(|resource| (name, fault, resource)));
     let run = async |(name, fault, resource): (&'static str, fn() -> Action, &'static str)| {
-        let lab = Lab::new("fault").await;
-        lab.apply(&platform()).await;
-        lab.apply(&entra("s3cr3t")).await;
-        lab.apply(&azure_sso("sso")).await;
+        let lab = Lab::with_sso("fault").await;
         let proxy = lab.plane.proxy();
         let met = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&met);
@@ -73,10 +70,7 @@ async fn each_fault_of_each_write_is_overcome() {
 #[tokio::test]
 async fn a_refusal_is_said_and_its_end_noticed() {
     for code in [403, 422] {
-        let lab = Lab::new("refused").await;
-        lab.apply(&platform()).await;
-        lab.apply(&entra("s3cr3t")).await;
-        lab.apply(&azure_sso("sso")).await;
+        let lab = Lab::with_sso("refused").await;
         let proxy = lab.plane.proxy();
         proxy.on_write(
             move |call| {

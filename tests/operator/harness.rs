@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
 use tokio::sync::OnceCell;
 
+use crate::fixtures::{azure_sso, entra, platform};
+
 /// Longest wait for anything that the operator does.
 pub const SOON: Duration = Duration::from_secs(60);
 
@@ -29,6 +31,15 @@ impl Lab {
     /// A new namespace on the shared control plane.
     pub async fn new(prefix: &str) -> Self {
         Self::on(ControlPlane::shared().await, prefix).await
+    }
+
+    /// A new namespace with timbr-platform, a client secret, and an AzureSso `sso` that names it.
+    pub async fn with_sso(prefix: &str) -> Self {
+        let lab = Self::new(prefix).await;
+        for manifest in [platform(), entra("s3cr3t"), azure_sso("sso")] {
+            lab.apply(&manifest).await;
+        }
+        lab
     }
 
     /// A new namespace on a control plane.

@@ -184,10 +184,7 @@ async fn suspended_nothing_changes_and_deleting_still_releases() {
 
 #[tokio::test]
 async fn the_implicit_installation_made_explicit_changes_nothing() {
-    let lab = Lab::new("explicit").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("explicit").await;
     let operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     let before = lab.get(PLATFORM).await;

@@ -168,10 +168,7 @@ async fn a_guid_as_client_secret_is_delivered_with_a_warning() {
 
 #[tokio::test]
 async fn opt_in_is_required_when_the_operator_says_so() {
-    let lab = Lab::new("opt-in").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("opt-in").await;
     let _operator = lab.start_with(lab.account.kubeconfig.clone(), &["--require-secret-opt-in"]).await;
     assert_says(
         &lab,
@@ -186,10 +183,7 @@ async fn opt_in_is_required_when_the_operator_says_so() {
 
 #[tokio::test]
 async fn what_was_delivered_stays_while_the_secret_is_bad() {
-    let lab = Lab::new("last-good").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("last-good").await;
     let _operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     let good = lab.get(PLATFORM).await;

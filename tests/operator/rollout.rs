@@ -75,10 +75,7 @@ async fn a_paused_deployment_is_said() {
 
 #[tokio::test]
 async fn a_deployment_made_anew_gets_everything_again() {
-    let lab = Lab::new("anew").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("anew").await;
     let _operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     for round in 0..3 {
@@ -111,10 +108,7 @@ async fn a_deployment_made_anew_gets_everything_again() {
 
 #[tokio::test]
 async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
-    let lab = Lab::new("lost-secret").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("lost-secret").await;
     let _operator = lab.start().await;
     lab.wait(SSO, "Ready").await;
     let before = lab.get(PLATFORM).await;
@@ -136,10 +130,7 @@ async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
 
 #[tokio::test]
 async fn a_deployment_replaced_between_look_and_apply_is_not_mistaken_for_the_old_one() {
-    let lab = Lab::new("mid-flight").await;
-    lab.apply(&platform()).await;
-    lab.apply(&entra("s3cr3t")).await;
-    lab.apply(&azure_sso("sso")).await;
+    let lab = Lab::with_sso("mid-flight").await;
     let proxy = lab.plane.proxy();
     let hook = testkit::Hook::new();
     let there = std::sync::Arc::clone(&hook);
