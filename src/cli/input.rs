@@ -1,10 +1,12 @@
-//! The flags by which the offline commands get their input.
+//! What the offline commands have in common: where their input is, and how it is judged.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::offline::{Document, ReadError, read};
+use crate::offline::{Finding, Judged, judge, read};
+
+use super::{output, settings::SettingsArgs};
 
 /// Where the input is.
 #[derive(Debug, Args)]
@@ -15,15 +17,28 @@ pub struct InputArgs {
     files: Vec<PathBuf>,
     /// Namespace of documents that name none.
     #[arg(short = 'n', long, default_value = "default")]
-    pub namespace: String,
+    namespace: String,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 impl InputArgs {
-    /// The documents of the input.
-    ///
-    /// # Errors
-    /// At the first file that cannot be read.
-    pub fn documents(&self) -> Result<Vec<Document>, ReadError> {
-        read(&self.files)
+    /// Judges the input and lets `print` say what came of it: printed text, or why there is none. The
+    /// exit code tells whether an Error was found.
+    pub fn judged<E: Display>(&self, print: impl FnOnce(&Judged<'_>) -> Result<String, E>) -> ExitCode {
+        let settings = match self.settings.settings() {
+            Ok(settings) => settings,
+            Err(error) => return output::fail(&error),
+        };
+        let documents = match read(&self.files) {
+            Ok(documents) => documents,
+            Err(error) => return output::fail(&error),
+        };
+        let judged = judge(&documents, &self.namespace, &settings);
+        let is_clean = !judged.findings.iter().any(Finding::is_error);
+        match print(&judged) {
+            Ok(text) => output::print_with(&text, if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+            Err(error) => output::fail(&error),
+        }
     }
 }

@@ -6,10 +6,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::{
     api::Code,
-    offline::{Finding, compose_file, diff, env, judge, manifests, text},
+    offline::{Finding, compose_file, diff, env, manifests, text},
+    yaml,
 };
 
-use super::{input::InputArgs, output, settings::SettingsArgs};
+use super::input::InputArgs;
 
 /// Flags of render.
 #[derive(Debug, ClapArgs)]
@@ -25,8 +26,6 @@ pub struct Args {
     /// Print sensitive values in clear; else they are <redacted>.
     #[arg(long)]
     show_secrets: bool,
-    #[command(flatten)]
-    settings: SettingsArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,29 +41,17 @@ enum Output {
 /// Prints what the operator would write; what keeps anything from being delivered goes to standard
 /// error.
 pub fn run(args: &Args) -> ExitCode {
-    let settings = match args.settings.settings() {
-        Ok(settings) => settings,
-        Err(error) => return output::fail(&error),
-    };
-    let documents = match args.input.documents() {
-        Ok(documents) => documents,
-        Err(error) => return output::fail(&error),
-    };
-    let judged = judge(&documents, &args.input.namespace, &settings);
-    let rendered = match (args.diff, args.output) {
-        (true, _) => diff(&judged, args.show_secrets),
-        (_, Output::Manifests) => manifests(&judged, args.show_secrets),
-        (_, Output::Env) => Ok(env(&judged, args.show_secrets)),
-        (_, Output::Compose) => compose_file(&judged, args.show_secrets),
-    };
-    let rendered = match rendered {
-        Ok(rendered) => rendered,
-        Err(error) => return output::fail(&error),
-    };
-    // What is not in the input shows as a placeholder, or as a patch; but in a diff it does not show.
-    let is_told = |finding: &&Finding| args.diff || finding.code != Code::NotInInput.as_str();
-    let told: Vec<Finding> = judged.findings.iter().filter(is_told).cloned().collect();
-    eprint!("{}", text(&told));
-    let is_clean = !judged.findings.iter().any(Finding::is_error);
-    output::print_with(&rendered, if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    args.input.judged(|judged| {
+        let rendered = match (args.diff, args.output) {
+            (true, _) => diff(judged, args.show_secrets),
+            (_, Output::Manifests) => manifests(judged, args.show_secrets),
+            (_, Output::Env) => Ok(env(judged, args.show_secrets)),
+            (_, Output::Compose) => compose_file(judged, args.show_secrets),
+        }?;
+        // What is not in the input shows as a placeholder, or as a patch; but in a diff it does not show.
+        let is_told = |finding: &&Finding| args.diff || finding.code != Code::NotInInput.as_str();
+        let told: Vec<Finding> = judged.findings.iter().filter(is_told).cloned().collect();
+        eprint!("{}", text(&told));
+        Ok::<_, yaml::WriteError>(rendered)
+    })
 }

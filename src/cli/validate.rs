@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::offline::{Finding, json, judge, summary, text};
+use crate::offline::{json, summary, text};
 
-use super::{input::InputArgs, output, settings::SettingsArgs};
+use super::input::InputArgs;
 
 /// Flags of validate.
 #[derive(Debug, ClapArgs)]
@@ -16,8 +16,6 @@ pub struct Args {
     /// How to print findings.
     #[arg(short, long, default_value = "text")]
     output: Output,
-    #[command(flatten)]
-    settings: SettingsArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -30,23 +28,12 @@ enum Output {
 
 /// Prints what is wrong with the input.
 pub fn run(args: &Args) -> ExitCode {
-    let settings = match args.settings.settings() {
-        Ok(settings) => settings,
-        Err(error) => return output::fail(&error),
-    };
-    let documents = match args.input.documents() {
-        Ok(documents) => documents,
-        Err(error) => return output::fail(&error),
-    };
-    let judged = judge(&documents, &args.input.namespace, &settings);
-    let printed = match args.output {
-        Output::Text => text(&judged.findings),
-        Output::Json => match json(&judged.findings) {
-            Ok(text) => text,
-            Err(error) => return output::fail(&error),
-        },
-    };
-    eprintln!("{}", summary(&judged));
-    let is_clean = !judged.findings.iter().any(Finding::is_error);
-    output::print_with(&printed, if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    args.input.judged(|judged| {
+        let printed = match args.output {
+            Output::Text => Ok(text(&judged.findings)),
+            Output::Json => json(&judged.findings),
+        };
+        eprintln!("{}", summary(judged));
+        printed
+    })
 }
