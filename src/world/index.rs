@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{Component, Kind, Object, Resource, Spec, Status, TimbrInstallationSpec},
+    api::{Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
     compose::{InstallationKey, claimants, keys, secret_refs},
 };
 
@@ -41,6 +41,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    fn namespace(&self) -> &str {
+        match self {
+            Change::Object(object) => &object.meta().namespace,
+            Change::ObjectGone { namespace, .. }
+            | Change::Deployment { namespace, .. }
+            | Change::Secret { namespace, .. } => namespace,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Namespace {
     installations: BTreeMap<String, Resource<TimbrInstallationSpec>>,
@@ -71,8 +82,11 @@ pub struct View {
 impl Index {
     /// Takes in a change; returns the installations that must be looked at again.
     pub fn apply(&mut self, change: Change) -> BTreeSet<InstallationKey> {
+        let namespace = change.namespace().to_owned();
         let concerned = self.take_in(change);
-        self.namespaces.retain(|_, here| !here.is_empty());
+        if self.namespaces.get(&namespace).is_some_and(Namespace::is_empty) {
+            self.namespaces.remove(&namespace);
+        }
         concerned
     }
 
@@ -123,7 +137,7 @@ impl Index {
 
     /// Notes a status that was just written, so that the next look compares with it and not with
     /// what the watch has yet to deliver.
-    pub fn record_status(&mut self, meta: &crate::api::Meta, status: Status) {
+    pub fn record_status(&mut self, meta: &Meta, status: Status) {
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
         let place = match meta.kind {
             Kind::TimbrInstallation => {
