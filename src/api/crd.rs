@@ -3,22 +3,18 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition,
 };
-use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{AzureSso, Kind, TimbrInstallation};
+use super::Kind;
 
 /// Every CustomResourceDefinition, in the order of [`Kind::ALL`].
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    Kind::ALL.into_iter().map(crd).collect()
+    Kind::ALL.iter().copied().map(crd).collect()
 }
 
 /// The CustomResourceDefinition of a kind.
 pub fn crd(kind: Kind) -> CustomResourceDefinition {
-    let mut crd = match kind {
-        Kind::AzureSso => AzureSso::crd(),
-        Kind::TimbrInstallation => TimbrInstallation::crd(),
-    };
+    let mut crd = kind.derived_crd();
     for version in &mut crd.spec.versions {
         version.additional_printer_columns = Some(columns(kind));
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
@@ -95,27 +91,39 @@ fn columns(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
             ),
             age,
         ],
-        Kind::AzureSso => vec![
-            ready,
-            column("Reason", "string", condition("Ready", "reason"), 0, "Why"),
-            column(
-                "Delivered",
-                "string",
-                condition("Delivered", "status"),
-                0,
-                "Whether the variables are on the Deployments",
-            ),
-            column("RolledOut", "string", condition("RolledOut", "status"), 0, "Whether pods run with them"),
-            age,
-            column("Verified", "string", condition("Verified", "status"), 1, "Whether the credentials were tried out"),
-            column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
-            column(
-                "Installation",
-                "string",
-                ".spec.installationRef.name".to_owned(),
-                1,
-                "The TimbrInstallation that is named",
-            ),
-        ],
+        _ => {
+            let mut columns = vec![ready, column("Reason", "string", condition("Ready", "reason"), 0, "Why")];
+            if kind.is_delivered() {
+                columns.extend([
+                    column(
+                        "Delivered",
+                        "string",
+                        condition("Delivered", "status"),
+                        0,
+                        "Whether the variables are on the Deployments",
+                    ),
+                    column("RolledOut", "string", condition("RolledOut", "status"), 0, "Whether pods run with them"),
+                ]);
+            }
+            columns.extend([
+                age,
+                column(
+                    "Verified",
+                    "string",
+                    condition("Verified", "status"),
+                    1,
+                    "Whether the credentials were tried out",
+                ),
+                column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
+                column(
+                    "Installation",
+                    "string",
+                    ".spec.installationRef.name".to_owned(),
+                    1,
+                    "The TimbrInstallation that is named",
+                ),
+            ]);
+            columns
+        }
     }
 }
