@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions as they are installed: what the derive gives, made final.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaPropsOrArray,
 };
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub fn crd(kind: Kind) -> CustomResourceDefinition {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             finish(schema);
             if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
-                without_defaults_inside(status);
+                bare(status);
             }
         }
     }
@@ -49,20 +49,22 @@ fn finish(schema: &mut Schema) {
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         finish(property);
     }
-    if let Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema(
-        items,
-    )) = schema.items.as_mut()
-    {
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
         finish(items);
     }
 }
 
 /// Status is written whole by the operator: only its first sight, the default of the whole, is the
-/// schema's to say.
-fn without_defaults_inside(status: &mut Schema) {
+/// schema's to say; and the rules of types that it shares with the spec are not for the operator.
+fn bare(status: &mut Schema) {
     for property in status.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         property.default = None;
+        bare(property);
     }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = status.items.as_mut() {
+        bare(items);
+    }
+    status.x_kubernetes_validations = None;
 }
 
 /// The columns of `kubectl get`; those after AGE only with `-o wide`.
