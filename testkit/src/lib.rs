@@ -11,6 +11,7 @@ pub mod assets;
 pub mod audit;
 pub mod certificates;
 mod control_plane;
+mod http_server;
 pub mod kwok;
 pub mod ports;
 pub mod proxy;
