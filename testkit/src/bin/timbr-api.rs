@@ -28,9 +28,12 @@ fn main() -> ExitCode {
     let mut api = TimbrApi::start();
     let mut roles = Vec::new();
     while let Some(flag) = args.next() {
-        let value = args.next();
-        api = match value.ok_or_else(|| "needs a value".to_owned()).and_then(|value| set(api, &mut roles, &flag, value))
-        {
+        if flag == "--help" {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        let value = args.next().ok_or_else(|| "needs a value".to_owned());
+        api = match value.and_then(|value| set(api, &mut roles, &flag, value)) {
             Ok(api) => api,
             Err(error) => {
                 eprintln!("timbr-api: {flag}: {error}\n\n{USAGE}");

@@ -12,10 +12,9 @@ use hyper::body::{Frame, Incoming};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::lock;
 use super::world::World;
+use super::{Fault, lock};
 use crate::http_server::{self, Body, Broken, full};
-use crate::timbr_api::Fault;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -28,7 +28,10 @@ enum Token {
 /// Reads one statement.
 pub(super) fn parse(sql: &str) -> Result<Statement, String> {
     let tokens = lex(sql)?;
-    let word = |at: usize, keyword: &str| matches!(tokens.get(at), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+    let word = |at: usize, keyword: &str| match tokens.get(at) {
+        Some(Token::Word(word)) => word.eq_ignore_ascii_case(keyword),
+        _ => false,
+    };
     if word(0, "ALTER") && word(1, "ROLE") {
         if let [_, _, Token::Identifier(role), _, Token::Word(key), Token::Symbol('='), Token::Text(value)] =
             &tokens[..]
