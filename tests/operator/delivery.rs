@@ -32,13 +32,14 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
     let deployment = lab.get(PLATFORM).await;
     let env = env(&deployment, "timbr-platform");
     let secret =
-        env[2]["valueFrom"]["secretKeyRef"]["name"].as_str().expect("OAUTH_CLIENT_ID by secretKeyRef").to_owned();
+        env[3]["valueFrom"]["secretKeyRef"]["name"].as_str().expect("OAUTH_CLIENT_ID by secretKeyRef").to_owned();
     assert!(secret.strip_prefix("timbr-platform-identity-").is_some_and(|hex| hex.len() == 10), "{secret}");
     let by_secret = |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}});
     assert_eq!(
         env,
         [
             json!({"name": "TIMBR_LOG_LEVEL", "value": "info"}),
+            json!({"name": "OAUTH_DEFAULT_SCHEME", "value": "https"}),
             json!({"name": "OAUTH_PROVIDER", "value": "azure"}),
             by_secret("OAUTH_CLIENT_ID"),
             by_secret("OAUTH_SECRET"),
@@ -46,8 +47,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
             json!({"name": "OAUTH_AZURE_WITH_UPN_FIRST", "value": "False"}),
         ]
     );
-    assert_eq!(from_secret(&lab, &env[2]).await, CLIENT_ID);
-    assert_eq!(from_secret(&lab, &env[3]).await, "s3cr3t~value");
+    assert_eq!(from_secret(&lab, &env[3]).await, CLIENT_ID);
+    assert_eq!(from_secret(&lab, &env[4]).await, "s3cr3t~value");
 
     // One rollout: the Deployment's first revision, and ours.
     let sets: Value = serde_json::from_str(&lab.kubectl(&["get", "replicasets", "-o", "json"]).await).expect("JSON");
@@ -147,6 +148,7 @@ async fn every_field_becomes_its_documented_variable() {
         .collect();
     let expected = [
         ("TIMBR_LOG_LEVEL", "info"),
+        ("OAUTH_DEFAULT_SCHEME", "https"),
         ("OAUTH_PROVIDER", "azure"),
         ("OAUTH_BASE_URL", "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2"),
         ("OAUTH_AZURE_WITH_UPN_FIRST", "True"),

@@ -1,0 +1,113 @@
+//! The manual in files: `tests/cases/<name>/in.yaml` is what a person applies, its first line says what
+//! it shows, and `out.yaml` is what the operator makes of it: Secrets and Deployments, then the status of
+//! each resource once the pods run.
+//!
+//! `UPDATE_CASES=1 cargo test --test cases` writes the expected files anew, for a person to read and
+//! commit; where `CI` is set it is refused.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use timbr_identity::{
+    compose::{Mail, Memory, Outcome, Plan, Rollout, Settings, statuses},
+    offline::{Finding, judge, manifests, read},
+    yaml,
+};
+
+const NAMESPACE: &str = "timbr";
+
+/// Every case, by name.
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(folder).expect("tests/cases").map(|entry| entry.expect("a folder").path()).collect();
+    cases.sort();
+    cases
+}
+
+/// What the operator makes of a case.
+fn outcome(case: &Path) -> String {
+    let documents = read(&[case.join("in.yaml")]).expect("the case can be read");
+    let judged = judge(&documents, NAMESPACE, &Settings::default());
+    let mut text = String::from("# Made, or changed:\n");
+    text += &manifests(&judged, false).expect("YAML");
+    text += "---\n# Said:\n";
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let mut said = Vec::new();
+    for installation in &judged.installations {
+        let plan = &installation.plan;
+        let statuses = statuses(plan, &written(plan), Memory::Partial, &Mail::default(), now).statuses;
+        said.extend(statuses.iter().map(|change| {
+            let mut status = serde_json::to_value(&change.status).expect("JSON");
+            without_times(&mut status);
+            json!({"kind": change.meta.kind.name(), "metadata": {"name": change.meta.name}, "status": status})
+        }));
+    }
+    text += &yaml::write_stream(&said).expect("YAML");
+    let findings: Vec<String> = judged.findings.iter().map(|finding| told(finding, case)).collect();
+    if !findings.is_empty() {
+        text += "---\n# validate says:\n";
+        text += &findings.concat();
+    }
+    text
+}
+
+fn told(finding: &Finding, case: &Path) -> String {
+    let folder = format!("{}/", case.display());
+    format!("# {}\n", finding.to_string().replace(&folder, ""))
+}
+
+/// Every Deployment is written, and its pods run.
+fn written(plan: &Plan) -> BTreeMap<String, Outcome> {
+    let running =
+        Rollout { observed_generation: 2, replicas: 1, updated: 1, total: 1, available: 1, ..Rollout::default() };
+    let done = |changed| Outcome::Done { generation: 2, changed, rollout: running.clone() };
+    plan.deployments.iter().map(|plan| (plan.name.clone(), done(plan.apply.is_some()))).collect()
+}
+
+/// All times are one, and would only be in the way.
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, _| !matches!(name.as_str(), "lastTransitionTime" | "observedGeneration" | "since"));
+            map.values_mut().for_each(without_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+#[test]
+fn each_case_comes_out_as_it_is_written() {
+    let update = std::env::var_os("UPDATE_CASES").is_some();
+    assert!(!(update && std::env::var_os("CI").is_some()), "UPDATE_CASES is for a person to use, not for CI");
+    let mut differ = Vec::new();
+    for case in cases() {
+        let out = outcome(&case);
+        let expected = case.join("out.yaml");
+        if update {
+            fs::write(&expected, &out).expect("the case can be written");
+        } else if fs::read_to_string(&expected).unwrap_or_default() != out {
+            let actual = Path::new(env!("CARGO_TARGET_TMPDIR")).join("out.yaml");
+            fs::write(&actual, &out).expect("a temporary file");
+            differ.push(format!("{}: diff {} {}", case.display(), expected.display(), actual.display()));
+        }
+    }
+    assert_eq!(differ, [] as [String; 0], "see the differences; UPDATE_CASES=1 takes them over");
+}
+
+#[test]
+fn each_case_says_what_it_shows_and_no_secret_comes_out() {
+    for case in cases() {
+        let text = fs::read_to_string(case.join("in.yaml")).expect("the case can be read");
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("# ") && first.ends_with('.'), "{}: {first}", case.display());
+        let out = fs::read_to_string(case.join("out.yaml")).expect("the case has an outcome");
+        assert!(!out.contains("s3cr3t"), "{}", case.display());
+    }
+}
