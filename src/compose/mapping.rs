@@ -139,7 +139,7 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
     progress.choose(queue, spec, look, now);
     progress.orphans = orphans(spec, before, now);
     progress.manual(spec);
-    progress.tell(spec);
+    progress.tell(spec, look.sql);
     progress
 }
 
@@ -201,16 +201,16 @@ impl Record<'_> {
             message,
             since: record.filter(|record| record.state == state).map_or(self.now, |record| record.since),
         };
+        if let SqlAccess::Manual = self.look.sql.access {
+            let message = "run the statement in status.statements in Timbr's SQL Lab; or set spec.sql of the TimbrInstallation, and the operator runs it";
+            return status(MappingState::Manual, Some(message.to_owned()));
+        }
         if !self.look.sql.allows(&mapping.role) {
             let message = format!(
                 "role {} is not among those that the operator may map; run the statement in status.statements yourself, or add the role to spec.sql.allowedRoles of the TimbrInstallation",
                 mapping.role
             );
             return status(MappingState::Manual, Some(message));
-        }
-        if let SqlAccess::Manual = self.look.sql.access {
-            let message = "run the statement in status.statements in Timbr's SQL Lab; or set spec.sql of the TimbrInstallation, and the operator runs it";
-            return status(MappingState::Manual, Some(message.to_owned()));
         }
         match record.filter(|record| record.state != MappingState::Manual) {
             None => status(MappingState::Pending, self.waits_for()),
@@ -422,11 +422,12 @@ impl Progress {
     }
 
     /// What of it is worth a warning, and what is still to come.
-    fn tell(&mut self, spec: &RoleGroupSyncSpec) {
+    fn tell(&mut self, spec: &RoleGroupSyncSpec, sql: &Sql) {
         for (i, status) in self.mappings.iter().enumerate() {
             let code = match status.state {
                 MappingState::Failed => Code::MappingFailed,
                 MappingState::Unknown => Code::MappingUnknown,
+                MappingState::Manual if !matches!(sql.access, SqlAccess::Manual) => Code::RoleNotAllowed,
                 _ => continue,
             };
             let message = format!("role {}: {}", status.role, status.message.as_deref().unwrap_or_default());

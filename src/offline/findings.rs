@@ -34,7 +34,8 @@ impl Teller<'_> {
         problems.extend(judgement.problems.iter().filter(|problem| is_news(ours, problem)).cloned());
         problems.retain(|problem| !is_faulty_reference(ours, problem) && !self.is_unreadable(problem));
         let delivered = &judgement.delivered;
-        let on_deployment = matches!(delivered.reason, Reason::Conflict | Reason::DuplicateVariable);
+        let cause = delivered.cause.unwrap_or(delivered.reason);
+        let on_deployment = matches!(cause, Reason::Conflict | Reason::DuplicateVariable);
         if delivered.status == ConditionStatus::False && !on_deployment {
             problems.push(reason("spec", delivered.reason, &delivered.message));
         }

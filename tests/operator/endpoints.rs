@@ -19,9 +19,21 @@ async fn probes_metrics_and_logs_tell_what_happens() {
     assert_eq!(get(&format!("{}/readyz", operator.health)).await, Ok((200, "ready\n".to_owned())));
     let here = &lab.namespace;
     let (status, body) = get(&format!("{}/readyz?verbose", operator.health)).await.expect("an answer");
-    let expected = format!(
-        "[+] name key ok\n[+] running ok\n[+] watch azuressos in {here} ok\n[+] watch deployments in {here} ok\n[+] watch secrets in {here} ok\n[+] watch timbrinstallations in {here} ok\nready\n"
-    );
+    let watched = [
+        "azuressos",
+        "databrickspassthroughs",
+        "deployments",
+        "externaltokenproviders",
+        "inboundaccesspolicies",
+        "jwtauthentications",
+        "jwttenants",
+        "keyvaultbindings",
+        "rolegroupsyncs",
+        "secrets",
+        "timbrinstallations",
+    ];
+    let watches = watched.map(|what| format!("[+] watch {what} in {here} ok\n")).concat();
+    let expected = format!("[+] name key ok\n[+] running ok\n{watches}ready\n");
     assert_eq!((status, body), (200, expected));
 
     let (status, metrics) = get(&format!("{}/metrics", operator.metrics)).await.expect("an answer");

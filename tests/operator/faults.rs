@@ -10,17 +10,19 @@ use std::{
 
 use serde_json::{Value, json};
 use testkit::{Action, ControlPlane, Writes as _, eventually};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, env, platform, variable},
     harness::{Lab, SOON, condition},
 };
 
-/// A control plane that these tests may stop and bend.
-async fn own_plane() -> &'static ControlPlane {
+/// A control plane that these tests may stop and bend, one at a time.
+async fn own_plane() -> (&'static ControlPlane, MutexGuard<'static, ()>) {
     static OWN: OnceCell<ControlPlane> = OnceCell::const_new();
-    OWN.get_or_init(ControlPlane::start).await
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
+    (OWN.get_or_init(ControlPlane::start).await, turn)
 }
 
 #[tokio::test]
@@ -53,7 +55,7 @@ async fn each_fault_of_each_write_is_overcome() {
         let tries = if name == "lost answer" { 1 } else { 2 };
         assert!(met.load(Ordering::SeqCst) >= tries, "{name} on {resource}");
         let deployment = lab.get(PLATFORM).await;
-        assert_eq!(env(&deployment, "timbr-platform").len(), 6, "{name} on {resource}");
+        assert_eq!(env(&deployment, "timbr-platform").len(), 7, "{name} on {resource}");
         assert_eq!(deployment["metadata"]["generation"], 2, "one rollout: {name} on {resource}");
         let secrets = lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component", "-o", "name"]).await;
         assert_eq!(secrets.lines().count(), 1, "{name} on {resource}");
@@ -97,7 +99,8 @@ async fn a_refusal_is_said_and_its_end_noticed() {
 
 #[tokio::test]
 async fn what_happens_while_the_api_server_or_etcd_is_away_is_caught_up_with() {
-    let lab = Lab::on(own_plane().await, "away").await;
+    let (plane, _turn) = own_plane().await;
+    let lab = Lab::on(plane, "away").await;
     lab.apply(&platform()).await;
     lab.apply(&entra("s3cr3t")).await;
     lab.apply(&azure_sso("sso")).await;
@@ -129,7 +132,8 @@ async fn what_happens_while_the_api_server_or_etcd_is_away_is_caught_up_with() {
 
 #[tokio::test]
 async fn an_object_that_does_not_decode_stops_nobody() {
-    let lab = Lab::on(own_plane().await, "undecodable").await;
+    let (plane, _turn) = own_plane().await;
+    let lab = Lab::on(plane, "undecodable").await;
     lab.apply(&platform()).await;
     lab.apply(&entra("s3cr3t")).await;
     lab.apply(&azure_sso("sso")).await;
