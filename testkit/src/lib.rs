@@ -24,7 +24,7 @@ pub mod wait;
 
 pub use audit::{AuditLog, Writes};
 pub use control_plane::{ControlPlane, Options, Output};
-pub use proxy::{Action, Hook, Proxy};
+pub use proxy::{Action, Call, Hook, Proxy};
 pub use supervisor::{Process, Scratch, Signal};
 pub use timbr_api::TimbrApi;
 pub use users::ServiceAccount;

@@ -59,6 +59,7 @@ struct State {
     connector: TlsConnector,
     on_write: Mutex<Rule>,
     on_read: Mutex<Rule>,
+    on_dry_run: Mutex<Rule>,
     counts: Mutex<Filter>,
     writes: Mutex<Vec<Call>>,
     reads: Mutex<usize>,
@@ -92,6 +93,7 @@ impl Proxy {
             connector: TlsConnector::from(Arc::new(client)),
             on_write: Mutex::new(Arc::new(|_| Action::Pass)),
             on_read: Mutex::new(Arc::new(|_| Action::Pass)),
+            on_dry_run: Mutex::new(Arc::new(|_| Action::Pass)),
             counts: Mutex::new(Arc::new(|call| !matches!(call.resource.as_str(), "events" | "leases"))),
             writes: Mutex::default(),
             reads: Mutex::default(),
@@ -118,6 +120,11 @@ impl Proxy {
         *lock(&self.state.on_read) = Arc::new(rule);
     }
 
+    /// Sets what happens to dry runs, which change nothing and are not numbered.
+    pub fn on_dry_run(&self, rule: impl Fn(&Call) -> Action + Send + Sync + 'static) {
+        *lock(&self.state.on_dry_run) = Arc::new(rule);
+    }
+
     /// Sets which writes count; others pass unnumbered. Unless set, all but those of events and
     /// leases. Dry runs and reviews of tokens and access are never writes.
     pub fn count(&self, filter: impl Fn(&Call) -> bool + Send + Sync + 'static) {
@@ -128,6 +135,7 @@ impl Proxy {
     pub fn pass(&self) {
         self.on_write(|_| Action::Pass);
         self.on_read(|_| Action::Pass);
+        self.on_dry_run(|_| Action::Pass);
     }
 
     /// Cuts all watches that are open now.
@@ -149,6 +157,8 @@ impl State {
             *reads += 1;
             call.nth = *reads;
             lock(&self.on_read).clone()
+        } else if call.is_dry_run() {
+            lock(&self.on_dry_run).clone()
         } else {
             let counts = lock(&self.counts).clone();
             if !call.is_write() || !counts(call) {

@@ -199,6 +199,16 @@ impl Operator {
         .await
     }
 
+    /// Waits until that many looks have ended well; returns how many have. Something may still wait to
+    /// be looked at again.
+    pub async fn looks_at_least(&self, count: usize) -> usize {
+        testkit::eventually("the operator has looked", SOON, async || {
+            let (looks, _) = self.looks().await?;
+            if looks >= count { Ok(looks) } else { Err(format!("{looks} looks")) }
+        })
+        .await
+    }
+
     /// Ends it as a node would.
     pub async fn stop(&self) {
         let status = self.process.stop(Signal::TERM, Duration::from_secs(20)).await;

@@ -76,6 +76,11 @@ impl Call {
         matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
+    /// Whether it only asks what a write would do.
+    pub fn is_dry_run(&self) -> bool {
+        !self.is_read() && is_dry_run(&self.uri)
+    }
+
     /// Whether it writes: neither a read, nor a dry run, nor a review of a token or an access.
     pub fn is_write(&self) -> bool {
         !self.is_read() && !is_dry_run(&self.uri) && !is_review(&self.resource)
