@@ -22,9 +22,11 @@ pub const MOST_SENDS: u32 = 4;
 /// Waits after the first, second and third send of a statement that Timbr refused or did not answer.
 const WAITS: [SignedDuration; 3] =
     [SignedDuration::from_mins(1), SignedDuration::from_mins(5), SignedDuration::from_mins(30)];
-/// Wait after Timbr's API could not be reached: nothing was sent, and nothing is counted. A finished
-/// rollout does not mean that the API answers.
+/// First wait after Timbr's API could not be reached: nothing was sent, and nothing is counted. A
+/// finished rollout does not mean that the API answers. It doubles,
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+/// up to this.
+const MOST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// Most orphaned mappings that are remembered.
 const MOST_ORPHANS: usize = 256;
 
@@ -59,6 +61,16 @@ pub struct Mail {
     pub on_its_way: Option<String>,
     /// Answers, and when they came.
     pub answers: BTreeMap<String, (Answer, Timestamp)>,
+    /// How often in a row Timbr could not be reached.
+    pub unreached: u32,
+}
+
+impl Mail {
+    /// How long to wait after Timbr could not be reached.
+    fn patience(&self) -> SignedDuration {
+        let doubled = 2i32.saturating_pow(self.unreached.saturating_sub(1));
+        PATIENCE.checked_mul(doubled).unwrap_or(MOST_PATIENCE).min(MOST_PATIENCE)
+    }
 }
 
 /// Where a RoleGroupSync's statements stand.
@@ -169,7 +181,7 @@ impl Look<'_> {
     /// A statement that could not be sent waits a little.
     fn not_before(&self, id: &str) -> Timestamp {
         match self.mail.answers.get(id) {
-            Some((Answer::NotSent(_), at)) => at.checked_add(PATIENCE).unwrap_or(*at),
+            Some((Answer::NotSent(_), at)) => at.checked_add(self.mail.patience()).unwrap_or(*at),
             _ => Timestamp::MIN,
         }
     }

@@ -76,6 +76,10 @@ impl Post {
         let mut all = self.all();
         let mail = all.entry(key.clone()).or_default();
         mail.on_its_way = None;
+        mail.unreached = match &answer {
+            Answer::NotSent(_) => mail.unreached.saturating_add(1),
+            _ => 0,
+        };
         mail.answers.insert(id, (answer, self.clock.now()));
         if mail.answers.len() > MOST_ANSWERS
             && let Some(oldest) = mail.answers.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| id.clone())

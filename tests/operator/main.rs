@@ -20,3 +20,4 @@ mod refusals;
 mod restart;
 mod rollout;
 mod scopes;
+mod statements;
