@@ -94,7 +94,8 @@ bench: ## Runs the benchmarks
 	$(CARGO) bench --locked $(PACKAGE) --bench '*'
 
 .PHONY: bench-memory
-bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB
+bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB (80 MB with everything)
 	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
 	$(CARGO) build --locked --package timbr-identity-testkit --bin memory
 	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/memory
+	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/memory everything
