@@ -131,14 +131,43 @@ pub fn message(text: &str) -> String {
 /// Longest text of somebody else's in a message, in characters.
 const LONGEST_FOREIGN: usize = 200;
 
-/// Text that somebody else wrote, fit for a message: quoted, printable, at most 200 characters.
+/// Text that somebody else wrote, fit for a message: quoted, printable, without what looks like a
+/// token, at most 200 characters.
 pub fn foreign(text: &str) -> String {
-    let mut text: Vec<char> = message(text).chars().collect();
+    let mut text: Vec<char> = without_tokens(&message(text)).chars().collect();
     if text.len() > LONGEST_FOREIGN {
         text.truncate(LONGEST_FOREIGN - 1);
         text.push('…');
     }
     format!("\"{}\"", text.into_iter().collect::<String>())
+}
+
+/// Shortest run of letters and digits that may be a token.
+const TOKEN: usize = 20;
+
+/// Text in which every run that looks like a token is left out. Ids by which support finds a request
+/// (GUIDs), and names of objects, do not: they lack capitals or have too few characters.
+fn without_tokens(text: &str) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '~' | '+' | '/' | '=' | '.' | '-');
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(in_token) {
+        let run = &rest[start..];
+        let end = run.find(|c| !in_token(c)).unwrap_or(run.len());
+        clean.push_str(&rest[..start]);
+        clean.push_str(if is_token(&run[..end]) { "…" } else { &run[..end] });
+        rest = &run[end..];
+    }
+    clean + rest
+}
+
+/// A Timbr API key, a JSON Web Token, or a long run of capitals, small letters and digits.
+fn is_token(run: &str) -> bool {
+    let mixed = [char::is_uppercase as fn(char) -> bool, char::is_lowercase, char::is_numeric];
+    let is_guid = run.len() == 36 && run.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    run.starts_with("tk_")
+        || (run.starts_with("eyJ") && run.contains('.'))
+        || (run.len() >= TOKEN && !is_guid && mixed.iter().all(|is| run.contains(is)))
 }
 
 /// Neither a control character nor one that turns the direction of text.
@@ -157,5 +186,26 @@ mod tests {
         assert_eq!(long.chars().count(), 1024);
         assert!(long.ends_with("ä…"));
         assert_eq!(message(&"x".repeat(1024)).len(), 1024);
+    }
+
+    #[test]
+    fn what_others_say_is_quoted_and_holds_no_token() {
+        for (text, said) in [
+            ("Role 'x' does not exist", "\"Role 'x' does not exist\""),
+            ("bad key tk_1a2b!", "\"bad key …!\""),
+            ("token eyJhbGciOi.eyJzdWIi.c2ln refused", "\"token … refused\""),
+            ("secret aB3~xyzABC456defGHI789 is wrong", "\"secret … is wrong\""),
+            (
+                "AADSTS7000215: Invalid client secret. Trace ID: 0f1e2d3c-4b5a-6978-8796-A5B4C3D2E1F0",
+                "\"AADSTS7000215: Invalid client secret. Trace ID: 0f1e2d3c-4b5a-6978-8796-A5B4C3D2E1F0\"",
+            ),
+            (
+                "deployments.apps \"timbr-platform-identity-0123456789\" is forbidden",
+                "\"deployments.apps \"timbr-platform-identity-0123456789\" is forbidden\"",
+            ),
+        ] {
+            assert_eq!(foreign(text), said);
+        }
+        assert_eq!(foreign(&"a ".repeat(200)).chars().count(), 202);
     }
 }
