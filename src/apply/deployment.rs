@@ -52,7 +52,7 @@ impl Writer {
         let params = PatchParams::apply(FIELD_MANAGER);
         let after = self.send("patch", "deployments", api.patch(&plan.name, &params, &Patch::Apply(patch))).await?;
         let after = live_deployment(&after);
-        let changed = after.generation != plan.generation;
+        let changed = plan.changes_template && after.generation != plan.generation;
         tracing::info!(namespace, deployment = plan.name, generation = after.generation, changed, "applied");
         self.publish(&deployment_reference(namespace, plan), &plan.events).await;
         Ok(Outcome::Done { generation: after.generation, changed, rollout: after.rollout })

@@ -11,7 +11,7 @@ use super::{
     Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
     keep::keep,
     ownership::Place,
-    patch::{is_as_planned, patch},
+    patch::{changes_template, is_as_planned, patch},
     secret::{SecretPlan, plan_secret},
     site::Site,
 };
@@ -50,6 +50,8 @@ pub struct DeploymentPlan {
     pub attribution: Attribution,
     /// The server-side apply; `None` when the live object needs none.
     pub apply: Option<Json>,
+    /// Whether the apply replaces pods.
+    pub changes_template: bool,
     /// Variables that only a deleted KeyVaultBinding stands for.
     pub orphans: BTreeSet<Place>,
     /// Events about the Deployment, once the apply has succeeded.
@@ -163,11 +165,13 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
         None if containers.is_empty() => None,
         _ => Some(patch(snapshot, site.name, uid.as_deref(), &containers, &attribution)),
     };
+    let changes_template = apply.is_some() && live.is_none_or(|live| changes_template(live, &containers));
     Some(DeploymentPlan {
         name: site.name.to_owned(),
         uid,
         containers,
         secrets: secrets.into_values().collect(),
+        changes_template,
         has_pair: has_pair(live, &attribution),
         events: retained_event(&kept.orphans).filter(|_| kept.newly_orphaned).into_iter().collect(),
         orphans: kept.orphans,
@@ -208,17 +212,22 @@ impl<'a> Wanted<'a> {
     /// Claims are in the order of age: the first to want a place has it.
     fn of(site: &Site<'_>, claims: &'a [Claim], attribution: &mut Attribution) -> Self {
         let mut wanted = Self { values: BTreeMap::new(), order: Vec::new() };
+        let mut places: Vec<(&str, Vec<Place>)> = Vec::new();
         for claim in claims {
+            let mut of_claim = Vec::new();
             for demand in &claim.demands {
                 let Some(Ok(container)) = site.container(demand.component) else { continue };
                 let place: Place = (container.to_owned(), demand.name.to_string());
-                if !wanted.values.contains_key(&place) {
-                    wanted.values.insert(place.clone(), &demand.value);
-                    wanted.order.push(place.clone());
-                }
+                wanted.values.entry(place.clone()).or_insert(&demand.value);
                 attribution.add(&place, &claim.holder);
+                of_claim.push(place);
             }
+            places.push((&claim.holder, of_claim));
         }
+        // New ones come in the order of kind and name: ages are a cluster's, and the same files give
+        // the same template everywhere.
+        places.sort_by_key(|(holder, _)| *holder);
+        wanted.order = places.into_iter().flat_map(|(_, places)| places).collect();
         wanted
     }
 }

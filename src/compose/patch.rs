@@ -17,10 +17,6 @@ pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attrib
     if places != live.ownership.ours {
         return false;
     }
-    let as_planned = planned.iter().all(|container| {
-        live.container(&container.name)
-            .is_some_and(|there| container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value))))
-    });
     let metadata = if planned.is_empty() {
         !live.ownership.metadata
     } else {
@@ -28,7 +24,25 @@ pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attrib
             && live.managed.as_deref() == Some("true")
             && live.delivered.as_deref() == Some(&attribution.write())
     };
-    as_planned && metadata
+    holds(live, planned) && metadata
+}
+
+/// Whether the live object has every planned variable as it is planned.
+fn holds(live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
+    planned.iter().all(|container| {
+        live.container(&container.name)
+            .is_some_and(|there| container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value))))
+    })
+}
+
+/// Whether the apply changes the pod template, and pods are replaced. An annotation alone moves the
+/// Deployment's generation too.
+pub fn changes_template(live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
+    let is_planned = |(container, variable): &Place| {
+        planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
+    };
+    let is_ours_alone = |place: &&Place| !live.ownership.others.contains_key(*place);
+    !holds(live, planned) || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
 }
 
 /// The server-side apply. What it does not list and we own is released.
