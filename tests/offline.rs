@@ -2,6 +2,8 @@
 
 #[path = "offline/by_hand.rs"]
 mod by_hand;
+#[path = "offline/by_hand_lint.rs"]
+mod by_hand_lint;
 #[path = "offline/input.rs"]
 mod input;
 #[path = "offline/references.rs"]

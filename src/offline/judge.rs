@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     Document, Finding,
+    by_hand::{self, Service},
     findings::of_installation,
     objects::{Objects, Ours, Reader},
 };
@@ -24,6 +25,8 @@ pub struct Judged<'a> {
     pub findings: Vec<Finding>,
     /// Its installations, sorted.
     pub installations: Vec<Installation>,
+    /// Parts of Timbr that were set up by hand.
+    pub(super) services: Vec<Service>,
 }
 
 /// An installation and its plan.
@@ -57,9 +60,11 @@ pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Setti
     for installation in &installations {
         findings.extend(of_installation(installation, documents, &objects));
     }
+    let services = by_hand::beside_resources(by_hand::services(documents, &objects, namespace), &installations);
+    findings.extend(by_hand::findings(&services, documents));
     findings.sort();
     findings.dedup();
-    Judged { documents, objects, findings, installations }
+    Judged { documents, objects, findings, installations, services }
 }
 
 fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {

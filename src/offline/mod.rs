@@ -4,6 +4,7 @@
 //! [`compose`](crate::compose::compose) as in the operator judges them ([`judge`]). Nothing is decided
 //! here. What is not in the input is unknown, not missing.
 
+mod by_hand;
 mod finding;
 mod findings;
 mod input;
