@@ -45,6 +45,20 @@ struct Namespace {
     resources: Vec<Resource<Spec>>,
 }
 
+impl Judged<'_> {
+    /// Adds what is wrong with variables that are set by hand. It keeps no resource from being delivered,
+    /// so it is for those only who ask.
+    pub fn add_set_by_hand(&mut self) {
+        self.add(by_hand::findings(&self.services, self.documents));
+    }
+
+    fn add(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+        self.findings.sort();
+        self.findings.dedup();
+    }
+}
+
 /// Judges an input; documents without a namespace count as in `namespace`.
 pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Settings) -> Judged<'a> {
     let (objects, mut findings) = Reader::read(documents, namespace);
@@ -61,10 +75,9 @@ pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Setti
         findings.extend(of_installation(installation, documents, &objects));
     }
     let services = by_hand::beside_resources(by_hand::services(documents, &objects, namespace), &installations);
-    findings.extend(by_hand::findings(&services, documents));
-    findings.sort();
-    findings.dedup();
-    Judged { documents, objects, findings, installations, services }
+    let mut judged = Judged { documents, objects, findings: vec![], installations, services };
+    judged.add(findings);
+    judged
 }
 
 fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {

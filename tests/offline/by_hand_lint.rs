@@ -331,6 +331,12 @@ fn only_of_docker() {
             "-:1: error: services.timbr-platform.environment.OAUTH_AZURE_WITH_UPN_FIRST: OAUTH_AZURE_WITH_UPN_FIRST begins single sign-on, which needs OAUTH_PROVIDER, OAUTH_CLIENT_ID, OAUTH_SECRET and OAUTH_BASE_URL here as well; set what is missing, or remove OAUTH_AZURE_WITH_UPN_FIRST [VariableMissing]",
         ]
     );
+    assert_eq!(
+        lines(json!([{"AUTH_WITH_USERPASS": "true"}])),
+        [
+            "-:1: error: services.timbr-platform.environment[0]: AUTH_WITH_USERPASS must be a string, for docker-compose refuses anything else; write - AUTH_WITH_USERPASS=value in a list, or AUTH_WITH_USERPASS: \"value\" in a map [FieldType]"
+        ]
+    );
     // Numbers are taken, and what comes from outside is not known.
     let server = json!({"services": {"engine": {"container_name": "timbr-server", "environment": {
         "OAUTH_OFFLINE_ACCESS_SCOPE": "${SCOPE}", "OAUTH_REFRESH_TOKEN_EXPIRATION": 10,
@@ -374,4 +380,12 @@ fn a_summary_counts_services() {
         run.out,
         "-:1: warning: services.timbr-platform.environment[2]: OAUTH_SECRET stands in plain text for everybody who reads this file; write ${OAUTH_SECRET} here and the value into an .env file that is not committed [SecretInPlainText]\n"
     );
+}
+
+/// It keeps no resource from being delivered.
+#[test]
+fn render_is_silent_about_it() {
+    let broken = as_deployment("timbr-api", &[("JWT_TYPE", "x")]);
+    let run = run("render -f -", &stream(&[broken]));
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, "", ""));
 }

@@ -52,8 +52,7 @@ fn is_open(service: &Map<String, Json>) -> bool {
 fn variables(path: &str, environment: Option<&Json>) -> Vec<Variable> {
     match environment {
         Some(Json::Array(entries)) => {
-            let entries = entries.iter().enumerate();
-            entries.filter_map(|(i, entry)| of_entry(format!("{path}[{i}]"), entry.as_str()?)).collect()
+            entries.iter().enumerate().flat_map(|(i, entry)| of_entry(&format!("{path}[{i}]"), entry)).collect()
         }
         Some(Json::Object(map)) => {
             let value = |value: &Json| match value {
@@ -76,13 +75,17 @@ fn variables(path: &str, environment: Option<&Json>) -> Vec<Variable> {
     }
 }
 
-/// `NAME=value`, or `NAME` alone.
-fn of_entry(path: String, entry: &str) -> Option<Variable> {
-    let (name, value) = match entry.split_once('=') {
-        Some((name, value)) => (name, value_of(value)),
-        None => (entry, Value::Other(Source::Shell)),
-    };
-    (!name.is_empty()).then(|| Variable { name: name.to_owned(), path, value })
+/// `NAME=value`, or `NAME` alone. (`- NAME: value` is a map in a list, which Docker Compose refuses.)
+fn of_entry(path: &str, entry: &Json) -> Vec<Variable> {
+    let variable = |name: &str, value| Variable { name: name.to_owned(), path: path.to_owned(), value };
+    match entry {
+        Json::String(text) => match text.split_once('=') {
+            Some((name, value)) => vec![variable(name, value_of(value))],
+            None => vec![variable(text, Value::Other(Source::Shell))],
+        },
+        Json::Object(map) => map.keys().map(|name| variable(name, Value::Other(Source::NoScalar))).collect(),
+        _ => vec![],
+    }
 }
 
 fn value_of(text: &str) -> Value {

@@ -91,7 +91,13 @@ fn of_fault(name: &str, path: &str, Fault { code, severity, message }: Fault) ->
 fn not_text(service: &Service, variable: &Variable) -> Option<Problem> {
     service.is_compose().then(|| {
         let meant = variable.meant().filter(|_| variable.documented().is_some_and(|known| !known.form.is_sensitive()));
-        let fix = meant.map_or("put it in quotes".to_owned(), |meant| format!("write \"{}\"", meant.as_str()));
+        let fix = match (meant, &variable.value) {
+            (Some(meant), _) => format!("write \"{}\"", meant.as_str()),
+            (None, Value::Other(_)) => {
+                format!("write - {0}=value in a list, or {0}: \"value\" in a map", variable.name)
+            }
+            (None, _) => "put it in quotes".to_owned(),
+        };
         let message = format!("{} must be a string, for docker-compose refuses anything else; {fix}", variable.name);
         Problem::error(&variable.path, Code::FieldType, message)
     })
