@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, hint::black_box};
 use criterion::{Criterion, criterion_group, criterion_main};
 use timbr_identity::{
     api::{PasswordLogin, SelfRegistration, UserIdentity},
-    compose::{Lookup, Memory, Outcome, compose, events, statuses},
+    compose::{Lookup, Mail, Memory, Outcome, compose, events, statuses},
 };
 
 #[allow(dead_code)]
@@ -90,7 +90,8 @@ fn benches(criterion: &mut Criterion) {
             plan.deployments.iter().map(|plan| (plan.name.clone(), world.write(plan))).collect();
         criterion.bench_function(&format!("statuses/{name}, steady"), |bench| {
             bench.iter(|| {
-                let statuses = statuses(black_box(&plan), &outcomes, Memory::Partial, at(60));
+                let statuses =
+                    statuses(black_box(&plan), &outcomes, Memory::Partial, &Mail::default(), at(60)).statuses;
                 statuses.iter().map(|change| events(change).len()).sum::<usize>()
             });
         });

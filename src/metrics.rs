@@ -39,6 +39,7 @@ pub struct Metrics {
     duration: Histogram,
     writes: Family<WriteLabel, Counter>,
     statuses: Family<StatusLabel, Counter>,
+    statements: Family<ResultLabel, Counter>,
     waiting: Gauge,
     running: Gauge,
 }
@@ -51,6 +52,7 @@ impl Default for Metrics {
             duration: Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
             writes: Family::default(),
             statuses: Family::default(),
+            statements: Family::default(),
             waiting: Gauge::default(),
             running: Gauge::default(),
         };
@@ -61,6 +63,7 @@ impl Default for Metrics {
         registry.register("reconcile_duration_seconds", "Duration of a look", metrics.duration.clone());
         registry.register("api_writes", "Writes sent to the API server", metrics.writes.clone());
         registry.register("status_changes", "Statuses written, by the reason of Ready", metrics.statuses.clone());
+        registry.register("sql_statements", "Statements sent to Timbr", metrics.statements.clone());
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
         registry.register("queue_running", "Installations being looked at", metrics.running.clone());
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -85,6 +88,11 @@ impl Metrics {
     pub fn ready(&self, change: &ResourceStatus) {
         let label = StatusLabel { kind: change.meta.kind.name(), reason: change.ready_reason().to_owned() };
         self.statuses.get_or_create(&label).inc();
+    }
+
+    /// A statement was sent to Timbr, or could not be.
+    pub fn statement(&self, result: &'static str) {
+        self.statements.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// How long the queue is.

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{Writer, name_key},
+    apply::{TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
-    controller::{Heartbeat, Reconciler, Runner, Timing},
+    controller::{Clock, Heartbeat, Post, Reconciler, Runner, Timing},
     http::{self, Checks},
     metrics::Metrics,
     world::{Index, Reader, Scope, Sync, watch_all},
@@ -34,6 +34,8 @@ pub struct Options {
     pub timing: Timing,
     /// Reconciliations at once.
     pub concurrency: usize,
+    /// How much faster than the wall clock statements are timed; 1 but in tests.
+    pub clock_rate: f64,
     /// Address of `/livez` and `/readyz`.
     pub health: SocketAddr,
     /// Address of `/metrics`.
@@ -70,12 +72,14 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let index = Arc::new(RwLock::new(Index::default()));
     let (triggers, triggered) = mpsc::unbounded_channel();
     let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
-    drop(triggers);
+    let clock = Clock::new(options.clock_rate);
+    let api = TimbrApi::new(clock.rate()).context("no client for Timbr's REST API can be made")?;
+    let post = Post::new(api, clock, metrics.clone(), triggers);
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
         std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     let writer = Writer::new(client, metrics.clone(), instance);
-    let reconciler = Reconciler::new(reader, writer, index, metrics.clone());
+    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, sync, timing, concurrency, metrics, heartbeat };
     tokio::select! {

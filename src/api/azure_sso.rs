@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema, core::Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, CommonStatus, InstallationRef, SecretKeyRef, rules, status};
+use super::{Code, CommonStatus, InstallationRef, PortalEntry, SecretKeyRef, rules, status};
 
 /// Single sign-on with Microsoft Entra ID (Azure AD) for timbr-platform.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -119,6 +119,9 @@ pub struct AzureSsoStatus {
     /// The redirect URI to register in the app registration, platform type Web, exactly as here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
+    /// What to set in Azure's portal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub portal: Vec<PortalEntry>,
 }
 
 fn viewer() -> String {

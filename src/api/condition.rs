@@ -61,6 +61,10 @@ closed_list! {
         SecretValueInvalid,
         /// ReferencesResolved: the Secret may not be referenced.
         SecretNotPermitted,
+        /// ReferencesResolved: the AzureSso that is named is not there, or not right itself.
+        AzureSsoNotReady,
+        /// ReferencesResolved: there is no JwtAuthentication that is right.
+        JwtAuthenticationMissing,
         /// Verified: nothing was tried out.
         NotChecked,
         /// Delivered: the variables are on the Deployments.
@@ -77,6 +81,10 @@ closed_list! {
         Forbidden,
         /// Delivered: the container lists a variable twice.
         DuplicateVariable,
+        /// Delivered: the other Deployment of the two that this resource needs cannot be changed.
+        PartnerBlocked,
+        /// Delivered: the pods get the variables from Azure Workload Identity.
+        WorkloadIdentityConflict,
         /// RolledOut: pods with the variables run.
         RolledOut,
         /// RolledOut, Reconciling: pods are being replaced.
@@ -89,6 +97,8 @@ closed_list! {
         Ready,
         /// Ready: everything is done, but not verified.
         DeliveredUnverified,
+        /// Ready: trust is recorded; there is nothing to deliver.
+        TrustOnly,
         /// Ready, Stalled: suspended by the user.
         Suspended,
         /// Reconciling: at work.

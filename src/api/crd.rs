@@ -1,30 +1,26 @@
 //! The CustomResourceDefinitions as they are installed: what the derive gives, made final.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{AzureSso, Kind, TimbrInstallation};
+use super::Kind;
 
 /// Every CustomResourceDefinition, in the order of [`Kind::ALL`].
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    Kind::ALL.into_iter().map(crd).collect()
+    Kind::ALL.iter().copied().map(crd).collect()
 }
 
 /// The CustomResourceDefinition of a kind.
 pub fn crd(kind: Kind) -> CustomResourceDefinition {
-    let mut crd = match kind {
-        Kind::AzureSso => AzureSso::crd(),
-        Kind::TimbrInstallation => TimbrInstallation::crd(),
-    };
+    let mut crd = kind.derived_crd();
     for version in &mut crd.spec.versions {
         version.additional_printer_columns = Some(columns(kind));
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             finish(schema);
             if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
-                without_defaults_inside(status);
+                bare(status);
             }
         }
     }
@@ -53,20 +49,22 @@ fn finish(schema: &mut Schema) {
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         finish(property);
     }
-    if let Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema(
-        items,
-    )) = schema.items.as_mut()
-    {
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
         finish(items);
     }
 }
 
 /// Status is written whole by the operator: only its first sight, the default of the whole, is the
-/// schema's to say.
-fn without_defaults_inside(status: &mut Schema) {
+/// schema's to say; and the rules of types that it shares with the spec are not for the operator.
+fn bare(status: &mut Schema) {
     for property in status.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         property.default = None;
+        bare(property);
     }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = status.items.as_mut() {
+        bare(items);
+    }
+    status.x_kubernetes_validations = None;
 }
 
 /// The columns of `kubectl get`; those after AGE only with `-o wide`.
@@ -95,27 +93,39 @@ fn columns(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
             ),
             age,
         ],
-        Kind::AzureSso => vec![
-            ready,
-            column("Reason", "string", condition("Ready", "reason"), 0, "Why"),
-            column(
-                "Delivered",
-                "string",
-                condition("Delivered", "status"),
-                0,
-                "Whether the variables are on the Deployments",
-            ),
-            column("RolledOut", "string", condition("RolledOut", "status"), 0, "Whether pods run with them"),
-            age,
-            column("Verified", "string", condition("Verified", "status"), 1, "Whether the credentials were tried out"),
-            column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
-            column(
-                "Installation",
-                "string",
-                ".spec.installationRef.name".to_owned(),
-                1,
-                "The TimbrInstallation that is named",
-            ),
-        ],
+        _ => {
+            let mut columns = vec![ready, column("Reason", "string", condition("Ready", "reason"), 0, "Why")];
+            if kind.is_delivered() {
+                columns.extend([
+                    column(
+                        "Delivered",
+                        "string",
+                        condition("Delivered", "status"),
+                        0,
+                        "Whether the variables are on the Deployments",
+                    ),
+                    column("RolledOut", "string", condition("RolledOut", "status"), 0, "Whether pods run with them"),
+                ]);
+            }
+            columns.extend([
+                age,
+                column(
+                    "Verified",
+                    "string",
+                    condition("Verified", "status"),
+                    1,
+                    "Whether the credentials were tried out",
+                ),
+                column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
+                column(
+                    "Installation",
+                    "string",
+                    ".spec.installationRef.name".to_owned(),
+                    1,
+                    "The TimbrInstallation that is named",
+                ),
+            ]);
+            columns
+        }
     }
 }

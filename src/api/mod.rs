@@ -8,11 +8,21 @@ mod azure_sso;
 mod closed_list;
 mod condition;
 mod crd;
+mod credentials;
+mod databricks_passthrough;
+mod duration;
+mod external_token_provider;
+mod inbound_access_policy;
+mod jwt_authentication;
+mod jwt_tenant;
+mod key_vault_binding;
 mod names;
 mod object;
+mod portal;
 mod problem;
 mod reference;
 mod resource;
+mod role_group_sync;
 mod rule;
 mod sensitive;
 mod status;
@@ -24,15 +34,39 @@ pub use azure_sso::{
 };
 pub use condition::{ConditionStatus, ConditionType, Reason, foreign, message};
 pub use crd::{crd, crds, final_schema};
+pub use credentials::{CREDENTIALS_EXACTLY_ONE, Credentials, CredentialsFrom};
+pub use databricks_passthrough::{
+    DatabricksPassthrough, DatabricksPassthroughSpec, DatabricksPassthroughStatus, Datasource,
+};
+pub use duration::{DurationRule, MINUTES, SYNC_INTERVAL, seconds};
+pub use external_token_provider::{
+    ExternalTokenProvider, ExternalTokenProviderSpec, ExternalTokenProviderStatus, SignatureAlgorithm, TrustedPair,
+    normal_issuer,
+};
+pub use inbound_access_policy::{
+    Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus, InboundRule, Permissions,
+    PolicyClaims, PolicyGroup, PolicyTarget,
+};
+pub use jwt_authentication::{
+    ALGORITHM_NEEDS_KEY, JwtAlgorithm, JwtAuthentication, JwtAuthenticationSpec, JwtAuthenticationStatus, JwtType,
+    KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, USER_CLAIM_NOT_SUPPORTED,
+};
+pub use jwt_tenant::{JwtTenant, JwtTenantSpec, JwtTenantStatus};
+pub use key_vault_binding::{DeletionPolicy, KeyVaultBinding, KeyVaultBindingSpec, KeyVaultBindingStatus};
 pub use names::*;
 pub use object::{Object, without_values};
+pub use portal::PortalEntry;
 pub use problem::{Code, Problem, Severity};
 pub use reference::{InstallationRef, SecretKeyRef};
 pub use resource::{Kind, Meta, Resource, Spec, Status, Unreadable};
+pub use role_group_sync::{
+    GROUP_EXACTLY_ONE, Group, MappingState, MappingStatus, OrphanedMapping, RoleGroupSync, RoleGroupSyncSpec,
+    RoleGroupSyncStatus, RoleMapping, SyncResult, SyncStatus,
+};
 pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
-    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Resources,
+    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Resources, Sql,
     TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
 };

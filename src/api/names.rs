@@ -22,10 +22,14 @@ pub const LABEL_MANAGED: &str = "identity.timbr.ai/managed";
 pub const LABEL_CREDENTIAL: &str = "identity.timbr.ai/credential";
 /// Secret type that may be referenced, beside `Opaque`.
 pub const CREDENTIAL_TYPE: &str = "identity.timbr.ai/credential";
+/// Label on a pod template by which Azure Workload Identity sets AZURE_* in the pods. Its name is theirs.
+pub const LABEL_WORKLOAD_IDENTITY: &str = "azure.workload.identity/use";
 /// Annotation on a Deployment: which resource caused which variable.
 pub const ANNOTATION_DELIVERED: &str = "identity.timbr.ai/delivered";
 /// Annotation on a resource: any new value makes the operator look at it again.
 pub const ANNOTATION_RECONCILE: &str = "identity.timbr.ai/reconcile-requested-at";
+/// Annotation on a RoleGroupSync: any new value makes Timbr synchronise its roles now.
+pub const ANNOTATION_SYNC: &str = "identity.timbr.ai/sync-requested-at";
 
 /// Secret in the operator's namespace that holds the key of Secret names.
 pub const NAME_KEY_SECRET: &str = "timbr-identity-name-key";

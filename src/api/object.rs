@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ANNOTATION_RECONCILE, Kind, Meta, Resource, Spec, Status, TimbrInstallationSpec, Unreadable};
+use super::{
+    ANNOTATION_RECONCILE, ANNOTATION_SYNC, Kind, Meta, Resource, Spec, Status, TimbrInstallationSpec, Unreadable,
+};
 
 /// An object of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,7 @@ pub enum Object {
 impl Object {
     /// Reads an object of `kind` with this metadata and the rest of its fields.
     pub fn read(kind: Kind, metadata: &ObjectMeta, fields: &Value) -> Self {
+        let annotation = |name: &str| metadata.annotations.as_ref().and_then(|map| map.get(name).cloned());
         let meta = Meta {
             kind,
             namespace: metadata.namespace.clone().unwrap_or_default(),
@@ -28,20 +31,13 @@ impl Object {
             uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            requested_at: metadata.annotations.as_ref().and_then(|map| map.get(ANNOTATION_RECONCILE).cloned()),
+            requested_at: annotation(ANNOTATION_RECONCILE),
+            sync_requested_at: annotation(ANNOTATION_SYNC),
         };
-        let status = fields.get("status");
-        match kind {
-            Kind::AzureSso => Object::Resource(Resource {
-                meta,
-                spec: spec(fields).map(Spec::AzureSso),
-                status: status.and_then(lenient).map(Status::AzureSso),
-            }),
-            Kind::TimbrInstallation => Object::Installation(Resource {
-                meta,
-                spec: spec(fields),
-                status: status.and_then(lenient).map(Status::TimbrInstallation),
-            }),
+        let status = fields.get("status").and_then(|status| Status::read(kind, status));
+        match Spec::read(kind, fields) {
+            Some(spec) => Object::Resource(Resource { meta, spec, status }),
+            None => Object::Installation(Resource { meta, spec: read_spec(fields), status }),
         }
     }
 
@@ -54,11 +50,8 @@ impl Object {
     }
 }
 
-fn lenient<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    T::deserialize(value).ok()
-}
-
-fn spec<T: DeserializeOwned>(fields: &Value) -> Result<T, Unreadable> {
+/// Reads a spec; what cannot be read keeps its place.
+pub(super) fn read_spec<T: DeserializeOwned>(fields: &Value) -> Result<T, Unreadable> {
     let installation_ref = match fields.pointer("/spec/installationRef") {
         None | Some(Value::Null) => Ok(None),
         Some(reference) => reference.get("name").and_then(Value::as_str).map(|name| Some(name.to_owned())).ok_or(()),

@@ -88,6 +88,100 @@ closed_list! {
         PasswordLoginStillEnabled,
         /// A client secret that looks like the secret's ID.
         SecretValueLooksLikeId,
+        /// Not exactly one way to name the service principal.
+        CredentialsExactlyOne,
+        /// OAUTH_DEFAULT_SCHEME is not https, so Entra refuses the redirect URI.
+        SchemeNotHttps,
+        /// workspaceHost is no host.
+        WorkspaceHostInvalid,
+        /// A datasource name that Timbr cannot have.
+        DatasourceNameInvalid,
+        /// No duration.
+        DurationInvalid,
+        /// A duration outside the field's limits.
+        DurationOutOfRange,
+        /// Tokens are validated more rarely than they expire.
+        ValidationAboveExpiration,
+        /// Not exactly one of a group's name, id and email.
+        GroupExactlyOne,
+        /// A group id that is no GUID.
+        GroupIdInvalid,
+        /// A group's e-mail address that cannot be one.
+        GroupEmailInvalid,
+        /// A name that could end a string or begin a comment in SQL.
+        NameNotSafe,
+        /// An entry of a list whose key another entry has.
+        FieldDuplicate,
+        /// Groups are synchronised very often.
+        IntervalShort,
+        /// Groups are synchronised, but nobody signs in by single sign-on.
+        SingleSignOnMissing,
+        /// Another mechanism maps roles, too.
+        RoleMappingCompetes,
+        /// A mapping is not run, but printed: its role may not be mapped by the operator.
+        RoleNotAllowed,
+        /// Timbr refused a mapping.
+        MappingFailed,
+        /// Whether a mapping arrived is not known.
+        MappingUnknown,
+        /// A mapping that was removed is still in Timbr.
+        MappingOrphaned,
+        /// vaultUrl is no address of a key vault.
+        VaultUrlInvalid,
+        /// vaultUrl is outside the cloud that the operator is set to.
+        VaultNotInCloud,
+        /// Turning the key vault on leaves existing passwords where they are.
+        KeyVaultTurnedOn,
+        /// Variables of a deleted KeyVaultBinding stay.
+        KeyVaultRetained,
+        /// No algorithm that Timbr knows.
+        AlgorithmInvalid,
+        /// The algorithm needs a key, and type Azure has none.
+        AlgorithmNeedsKey,
+        /// Algorithms of public keys and of secrets side by side.
+        AlgorithmsMixed,
+        /// An audience that cannot be one.
+        AudienceInvalid,
+        /// Timbr accepts tokens for any audience.
+        AudienceNotValidated,
+        /// An issuer that cannot be one.
+        IssuerInvalid,
+        /// Timbr accepts tokens of any issuer.
+        IssuerNotValidated,
+        /// One issuer for tenants of several directories.
+        SingleIssuer,
+        /// A claim that cannot be one.
+        UserClaimInvalid,
+        /// A claim that Timbr does not look up for type Custom.
+        UserClaimNotSupported,
+        /// upn is not in tokens of this issuer, as a rule.
+        UpnInV2Token,
+        /// type Custom needs a key.
+        KeyRequired,
+        /// A key with type Azure.
+        KeyNeedsCustomType,
+        /// A tenant that cannot be part of a variable's name.
+        TenantInvalid,
+        /// A tenant whose variables would be Timbr's own.
+        TenantReserved,
+        /// A tenant with a dash: some shells drop such variables.
+        TenantHyphen,
+        /// No address of a key set.
+        JwksUrlInvalid,
+        /// A name that people cannot read.
+        DisplayNameInvalid,
+        /// An application, namespace or cluster that cannot be one.
+        CallerInvalid,
+        /// A role or scope that cannot be one.
+        PermissionInvalid,
+        /// Nothing enforces the access policy yet.
+        PolicyNotEnforced,
+        /// No address of Timbr's REST API.
+        SqlUrlInvalid,
+        /// The API key would go to a host that nobody allowed.
+        SqlHostNotAllowed,
+        /// An ontology that cannot be one.
+        OntologyInvalid,
         /// `validate`: something referenced is not in the input.
         NotInInput,
         /// `validate`: a variable is set by hand and by a resource.

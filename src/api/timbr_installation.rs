@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Code, CommonStatus, rules, status};
+use super::{Code, CommonStatus, SecretKeyRef, rules, status};
 
 /// One Timbr: its Deployments in this namespace.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -26,9 +26,44 @@ pub struct TimbrInstallationSpec {
     /// The Deployments and containers of Timbr's three components.
     #[serde(default)]
     pub components: Components,
+    /// Lets the operator run statements through Timbr's REST API. Absent: they are shown in the status
+    /// of the RoleGroupSync, for a person to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<Sql>,
     /// true: nothing of this installation is checked or changed; what is delivered stays.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// How statements are run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sql {
+    /// Where Timbr's REST API answers: a Service of this namespace, or a host that the operator is
+    /// told to allow (--allowed-sql-hosts). Absent: http://API-DEPLOYMENT.NAMESPACE.svc:9000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::SQL_URL.cel())]
+    pub url: Option<String>,
+    /// The ontology that statements are sent to.
+    #[serde(default = "system_db")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::ONTOLOGY.cel())]
+    pub ontology: String,
+    /// A Secret of this namespace that holds an API key of a Timbr user who may edit roles: GRANT EDIT
+    /// ON ALL ROLE TO USER u, and GRANT QUERY ON ALL ROLE TO USER u.
+    pub token_secret_ref: SecretKeyRef,
+    /// Roles that a RoleGroupSync may map; statements for others are shown, not run. Absent: all but
+    /// admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = rules::ROLE.cel_each())]
+    pub allowed_roles: Option<Vec<String>>,
+}
+
+fn system_db() -> String {
+    "system_db".to_owned()
 }
 
 /// The three components of Timbr.

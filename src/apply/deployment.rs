@@ -1,6 +1,6 @@
 //! Deployments: Secrets first, then one server-side apply that carries the uid.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ObjectReference};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -13,7 +13,29 @@ use crate::{
 
 use super::{Writer, error::WriteError};
 
+fn deployment_reference(namespace: &str, plan: &DeploymentPlan) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("apps/v1".to_owned()),
+        kind: Some("Deployment".to_owned()),
+        name: Some(plan.name.clone()),
+        namespace: Some(namespace.to_owned()),
+        uid: plan.uid.clone(),
+        ..Default::default()
+    }
+}
+
 impl Writer {
+    /// Asks the API server whether it would take a Deployment's apply, without effect.
+    ///
+    /// # Errors
+    /// Its refusal.
+    pub async fn try_deployment(&self, namespace: &str, plan: &DeploymentPlan) -> Result<(), WriteError> {
+        let Some(patch) = &plan.apply else { return Ok(()) };
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).dry_run();
+        self.send("try", "deployments", api.patch(&plan.name, &params, &Patch::Apply(patch))).await.map(|_| ())
+    }
+
     /// Brings a Deployment to its plan; an object that is as planned is not touched.
     ///
     /// # Errors
@@ -32,6 +54,7 @@ impl Writer {
         let after = live_deployment(&after);
         let changed = after.generation != plan.generation;
         tracing::info!(namespace, deployment = plan.name, generation = after.generation, changed, "applied");
+        self.publish(&deployment_reference(namespace, plan), &plan.events).await;
         Ok(Outcome::Done { generation: after.generation, changed, rollout: after.rollout })
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod name_key;
 mod secret;
 mod status;
+mod timbr;
 
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use kube::{Client, runtime::events::Reporter};
 
 use crate::{api::FIELD_MANAGER, metrics::Metrics};
 
+pub use error::WriteError;
 pub use name_key::name_key;
+pub use timbr::TimbrApi;
 
 /// Longest time for one write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);

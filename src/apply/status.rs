@@ -10,19 +10,19 @@ use serde_json::json;
 
 use crate::{
     api::{API_VERSION, FIELD_MANAGER},
-    compose::{EventType, ResourceStatus, events as events_of},
+    compose::{self, EventType, ResourceStatus, events as events_of},
     world::{api_resource, describe},
 };
 
 use super::{WRITE_TIMEOUT, Writer, error::WriteError};
 
 impl Writer {
-    /// Writes a status, whole, and the Events of its change. `false`: the resource is gone or another
-    /// by now, and nothing was written.
+    /// Writes a status, whole, and the Events of its change; returns the object's resource version then.
+    /// `None`: the resource is gone or another by now, and nothing was written.
     ///
     /// # Errors
     /// The failed write.
-    pub async fn status(&self, change: &ResourceStatus) -> Result<bool, WriteError> {
+    pub async fn status(&self, change: &ResourceStatus) -> Result<Option<String>, WriteError> {
         let meta = &change.meta;
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &meta.namespace, &api_resource(meta.kind));
@@ -36,25 +36,18 @@ impl Writer {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(patch);
         let write = api.patch_status(&meta.name, &params, &patch);
-        match self.send("patch", "status", write).await {
-            Ok(_) => {}
+        let version = match self.send("patch", "status", write).await {
+            Ok(written) => written.metadata.resource_version.unwrap_or_default(),
             Err(error) if error.is_code(404) || error.is_code(409) => {
                 tracing::debug!(
                     resource = meta.holder(),
                     namespace = meta.namespace,
                     "gone or replaced, no status to write"
                 );
-                return Ok(false);
+                return Ok(None);
             }
             Err(error) => return Err(error),
-        }
-        self.events(change).await;
-        Ok(true)
-    }
-
-    /// Events are for people; a lost one is logged and changes nothing.
-    async fn events(&self, change: &ResourceStatus) {
-        let meta = &change.meta;
+        };
         let regarding = ObjectReference {
             api_version: Some(API_VERSION.to_owned()),
             kind: Some(meta.kind.name().to_owned()),
@@ -63,27 +56,40 @@ impl Writer {
             uid: Some(meta.uid.clone()),
             ..Default::default()
         };
+        self.publish(&regarding, &events_of(change)).await;
+        Ok(Some(version))
+    }
+
+    /// Events are for people; a lost one is logged and changes nothing.
+    pub(super) async fn publish(&self, regarding: &ObjectReference, events: &[compose::Event]) {
+        let what = || {
+            format!(
+                "{}/{}",
+                regarding.kind.as_deref().unwrap_or_default(),
+                regarding.name.as_deref().unwrap_or_default()
+            )
+        };
         // A recorder that lives longer counts a second Event of the same reason as the first one again, and
         // shows the first one's words.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
-        for event in events_of(change) {
+        for event in events {
             let event = events::Event {
                 type_: match event.type_ {
                     EventType::Normal => events::EventType::Normal,
                     EventType::Warning => events::EventType::Warning,
                 },
-                reason: event.reason,
-                note: Some(note(event.message)),
+                reason: event.reason.clone(),
+                note: Some(note(event.message.clone())),
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
-            let sent = tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, &regarding)).await;
+            let sent = tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, regarding)).await;
             let error = match sent {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => describe(&error),
                 Err(_) => "no answer within 5 seconds".to_owned(),
             };
-            tracing::warn!(resource = meta.holder(), namespace = meta.namespace, event.reason, error, "Event not sent");
+            tracing::warn!(resource = what(), namespace = regarding.namespace, event.reason, error, "Event not sent");
         }
     }
 }

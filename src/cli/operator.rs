@@ -41,6 +41,9 @@ pub struct Args {
     /// Address of /metrics.
     #[arg(long, env = "TIMBR_IDENTITY_METRICS_BIND", default_value = "[::]:8080")]
     metrics_bind: SocketAddr,
+    /// For tests: time limits and waits for Timbr's REST API are this many times as short.
+    #[arg(long, env = "TIMBR_IDENTITY_CLOCK_RATE", default_value = "1", hide = true)]
+    clock_rate: f64,
     /// How to write logs.
     #[arg(long, env = "TIMBR_IDENTITY_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -106,6 +109,7 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
         settings: args.settings.settings()?,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
         concurrency: usize::from(args.concurrency),
+        clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },
         health: args.health_bind,
         metrics: args.metrics_bind,
     };

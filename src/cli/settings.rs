@@ -7,12 +7,19 @@ use crate::compose::{Cloud, Settings};
 /// Flags that decisions depend on.
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
-    /// Microsoft's cloud that the tenants are in; `custom` needs --authority-url.
+    /// Microsoft's cloud that the tenants are in; `custom` needs --authority-url and
+    /// --vault-suffix.
     #[arg(long, env = "TIMBR_IDENTITY_CLOUD", default_value = "public")]
     cloud: CloudArg,
     /// Host that issues tokens, instead of the cloud's own.
     #[arg(long, env = "TIMBR_IDENTITY_AUTHORITY_URL", value_name = "URL")]
     authority_url: Option<String>,
+    /// How the hosts of key vaults end, instead of the cloud's own, such as .vault.azure.net.
+    #[arg(long, env = "TIMBR_IDENTITY_VAULT_SUFFIX", value_name = "SUFFIX")]
+    vault_suffix: Option<String>,
+    /// Hosts beside the namespace's Services that may receive the API key of Timbr's REST API.
+    #[arg(long, env = "TIMBR_IDENTITY_ALLOWED_SQL_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    allowed_sql_hosts: Vec<String>,
     /// Only use Secrets that carry the label identity.timbr.ai/credential: "true".
     #[arg(long, env = "TIMBR_IDENTITY_REQUIRE_SECRET_OPT_IN")]
     require_secret_opt_in: bool,
@@ -32,6 +39,12 @@ pub enum SettingsError {
     /// Nobody says where tokens come from.
     #[error("--cloud custom needs --authority-url, the host that issues tokens")]
     NoAuthority,
+    /// Nobody says where key vaults are.
+    #[error("--cloud custom needs --vault-suffix, how the hosts of key vaults end, such as .vault.example.com")]
+    NoVaultSuffix,
+    /// The suffix would fit any host.
+    #[error("--vault-suffix {0} must begin with a dot and have another one, such as .vault.azure.net")]
+    VaultSuffix(String),
     /// The authority is no https address.
     #[error("--authority-url {0} must be https:// and a host, optionally with a path")]
     Authority(String),
@@ -58,6 +71,20 @@ impl SettingsArgs {
         if host.is_empty() || host.contains(['$', '@', '?', '#', ' ']) {
             return Err(SettingsError::Authority(authority_url));
         }
-        Ok(Settings { authority_url, require_secret_opt_in: self.require_secret_opt_in })
+        let vault_suffix = match (&self.vault_suffix, of_cloud) {
+            (Some(suffix), _) => suffix.to_ascii_lowercase(),
+            (None, Some(cloud)) => cloud.vault_suffix().to_owned(),
+            (None, None) => return Err(SettingsError::NoVaultSuffix),
+        };
+        if !vault_suffix.strip_prefix('.').is_some_and(|rest| rest.contains('.')) {
+            return Err(SettingsError::VaultSuffix(vault_suffix));
+        }
+        let hosts = self.allowed_sql_hosts.iter().filter(|host| !host.is_empty());
+        Ok(Settings {
+            authority_url,
+            vault_suffix,
+            allowed_sql_hosts: hosts.map(|host| host.to_ascii_lowercase()).collect(),
+            require_secret_opt_in: self.require_secret_opt_in,
+        })
     }
 }

@@ -16,11 +16,17 @@ pub struct Attribution {
     /// `<container>/<VARIABLE>` → holders (`Kind/name`).
     #[serde(default)]
     vars: BTreeMap<String, BTreeSet<String>>,
+    /// `<container>/<VARIABLE>` that stay when their holder is deleted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    retained: BTreeSet<String>,
+    /// For the person who finds variables that nobody holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self { v: 1, vars: BTreeMap::new() }
+        Self { v: 1, vars: BTreeMap::new(), retained: BTreeSet::new(), note: None }
     }
 }
 
@@ -41,18 +47,45 @@ impl Attribution {
         self.vars.entry(key(place)).or_default().insert(holder.to_owned());
     }
 
-    /// The variables that have holders.
+    /// Records that a variable stays when its holder is deleted.
+    pub fn retain(&mut self, place: &Place) {
+        self.retained.insert(key(place));
+    }
+
+    /// Leaves a note.
+    pub fn note(&mut self, note: &str) {
+        self.note = Some(note.to_owned());
+    }
+
+    /// The variables that are ours: they have holders, or outlived them.
     pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.vars.keys().filter_map(|key| {
-            let (container, variable) = key.split_once('/')?;
-            Some((container.to_owned(), variable.to_owned()))
-        })
+        self.vars.keys().chain(self.retained.iter().filter(|key| !self.vars.contains_key(*key))).filter_map(place)
+    }
+
+    /// The variables that outlive their holders.
+    pub fn retained(&self) -> impl Iterator<Item = Place> {
+        self.retained.iter().filter_map(place)
+    }
+
+    /// Whether a variable outlives its holders.
+    pub fn is_retained(&self, place: &Place) -> bool {
+        self.retained.contains(&key(place))
+    }
+
+    /// The holders of anything.
+    pub fn all_holders(&self) -> impl Iterator<Item = &str> {
+        self.vars.values().flatten().map(String::as_str)
     }
 
     /// The holders of a variable.
     pub fn holders(&self, place: &Place) -> impl Iterator<Item = &str> {
         self.vars.get(&key(place)).into_iter().flatten().map(String::as_str)
     }
+}
+
+fn place(key: impl AsRef<str>) -> Option<Place> {
+    let (container, variable) = key.as_ref().split_once('/')?;
+    Some((container.to_owned(), variable.to_owned()))
 }
 
 fn key((container, variable): &Place) -> String {

@@ -2,14 +2,15 @@
 //! Single Sign-On (SSO)", step 5.
 
 use crate::api::{
-    ADMIN_ROLE_NOT_ALLOWED, AzureSsoSpec, CLIENT_ID_EXACTLY_ONE, Code, Component, PasswordLogin, Problem, SecretKeyRef,
-    UserIdentity, rules,
+    ADMIN_ROLE_NOT_ALLOWED, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, Code, Component, PasswordLogin,
+    Problem, Status, UserIdentity, rules,
 };
 
 use super::{
-    Demand, EnvName, PlainValue, Snapshot, Value,
+    Case, Demand, LiveValue, PlainValue, Value,
     plan::Asked,
-    references::{is_guid, resolve, resolve_client_id},
+    portal,
+    references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
 };
 
 /// Where Entra sends people back to, below the public address.
@@ -23,14 +24,10 @@ pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
     if spec.client_id.is_some() == spec.client_id_ref.is_some() {
         problems.push(Problem::error("spec", Code::ClientIdExactlyOne, CLIENT_ID_EXACTLY_ONE));
     }
-    let mut reference = |path: &str, reference: &SecretKeyRef| {
-        problems.extend(rules::SECRET_NAME.check(&format!("{path}.name"), &reference.name));
-        problems.extend(rules::SECRET_KEY.check(&format!("{path}.key"), &reference.key));
-    };
     if let Some(client_id_ref) = &spec.client_id_ref {
-        reference("spec.clientIdRef", client_id_ref);
+        problems.extend(check_reference("spec.clientIdRef", client_id_ref));
     }
-    reference("spec.clientSecretRef", &spec.client_secret_ref);
+    problems.extend(check_reference("spec.clientSecretRef", &spec.client_secret_ref));
     for rule in [&rules::PUBLIC_URL_HTTPS, &rules::PUBLIC_URL_HOST_ONLY] {
         problems.extend(rule.check("spec.publicUrl", &spec.public_url));
     }
@@ -39,9 +36,6 @@ pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
         if registration.role.eq_ignore_ascii_case("admin") && !registration.allow_admin {
             problems.push(Problem::error("spec.selfRegistration", Code::AdminRoleNotAllowed, ADMIN_ROLE_NOT_ALLOWED));
         }
-    }
-    if let Some(installation) = &spec.installation_ref {
-        problems.extend(rules::OBJECT_NAME.check("spec.installationRef.name", &installation.name));
     }
     problems
 }
@@ -52,7 +46,8 @@ pub fn redirect_uri(spec: &AzureSsoSpec) -> String {
 }
 
 /// What an accepted spec asks for.
-pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
+pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
+    let snapshot = case.snapshot;
     let mut asked = Asked::default();
     let client_id = match (&spec.client_id, &spec.client_id_ref) {
         (_, Some(reference)) => {
@@ -62,18 +57,7 @@ pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
     };
     let client_secret =
         asked.resolved("spec.clientSecretRef", resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
-    if let Some(Value::Sensitive(secret)) = &client_secret
-        && is_guid(secret.expose())
-    {
-        asked.problems.push(Problem::warning(
-            "spec.clientSecretRef",
-            Code::SecretValueLooksLikeId,
-            format!(
-                "Secret {}, key {}: the value looks like a Secret ID; the app registration shows Value and Secret ID side by side, and Timbr needs the Value",
-                spec.client_secret_ref.name, spec.client_secret_ref.key
-            ),
-        ));
-    }
+    warn_of_secret_id("spec.clientSecretRef", &spec.client_secret_ref, client_secret.as_ref(), &mut asked.problems);
     let base_url = format!("{}/{}/oauth2", snapshot.settings.authority_url, spec.tenant_id);
     let base_url = asked.plain(PlainValue::new("spec.tenantId", base_url));
     let registration = spec.self_registration.as_ref();
@@ -95,7 +79,8 @@ pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
         None => None,
     };
     let upn_first = spec.user_identity == UserIdentity::UserPrincipalName;
-    let variables: [(EnvName, Option<Value>); 8] = [
+    asked.problems.extend(scheme(case));
+    let variables: [(&'static str, Option<Value>); 8] = [
         ("OAUTH_PROVIDER", Some(Value::constant("azure"))),
         ("OAUTH_CLIENT_ID", client_id),
         ("OAUTH_SECRET", client_secret),
@@ -106,9 +91,45 @@ pub fn ask(spec: &AzureSsoSpec, snapshot: &Snapshot) -> Asked {
         ("AUTH_WITH_USERPASS", login),
     ];
     asked.demands.extend(
-        variables
-            .into_iter()
-            .filter_map(|(name, value)| Some(Demand { component: Component::Platform, name, value: value? })),
+        variables.into_iter().filter_map(|(name, value)| {
+            Some(Demand { component: Component::Platform, name: name.into(), value: value? })
+        }),
     );
+    asked.details = Some(details(spec, &snapshot.settings.authority_url));
     asked
+}
+
+/// Behind an ingress that ends TLS, Timbr builds the redirect URI with this scheme, http unless told
+/// otherwise, and Entra refuses it.
+fn scheme(case: &Case<'_>) -> Option<Problem> {
+    const VARIABLE: &str = "OAUTH_DEFAULT_SCHEME";
+    let container = case.container(Component::Platform)?;
+    let how = match container.variables(VARIABLE).last() {
+        None => "does not set",
+        Some(LiveValue::Plain(value)) if value.expose() == b"http" => "sets to http",
+        Some(_) => return None,
+    };
+    Some(Problem::warning(
+        "spec.publicUrl",
+        Code::SchemeNotHttps,
+        format!(
+            "timbr-platform's container {} {how} {VARIABLE}, so Timbr asks Entra to send people back to http://… and Entra refuses (AADSTS50011); add to its env: {{name: {VARIABLE}, value: https}}",
+            container.name
+        ),
+    ))
+}
+
+fn details(spec: &AzureSsoSpec, authority: &str) -> Status {
+    let redirect_uri = redirect_uri(spec);
+    let mut portal = vec![
+        portal::entry("Redirect URI", redirect_uri.as_str(), "Web"),
+        portal::entry(
+            "Supported account types",
+            "Accounts in this organizational directory only (AzureADMyOrg)",
+            "Setting",
+        ),
+    ];
+    portal.extend(portal::permissions(portal::SIGN_ON));
+    portal.push(portal::consent(authority, &spec.tenant_id, spec.client_id.as_deref()));
+    Status::AzureSso(AzureSsoStatus { redirect_uri: Some(redirect_uri), portal, ..Default::default() })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{CommonStatus, ConditionStatus, ConditionType, Delivered, Reason};
 
-use super::{DeploymentPlan, EnvSource, Failure, Judgement, Memory, Outcome, Plan, Verdict};
+use super::{DeploymentPlan, EnvSource, Judgement, Memory, Outcome, Plan, Verdict};
 
 /// What of the resource is on the Deployments now: where the write failed or was not tried, what
 /// stood there before.
@@ -118,9 +118,7 @@ pub(super) fn delivered_verdict(
             );
         if let Some((name, failure)) = failures.into_iter().next() {
             return match failure {
-                Some(Failure::Forbidden(text)) => Verdict::no(Reason::Forbidden, format!("Deployment {name}: {text}")),
-                Some(Failure::Conflict(text)) => Verdict::no(Reason::Conflict, format!("Deployment {name}: {text}")),
-                Some(Failure::Transient(text)) => Verdict::pending(format!("Deployment {name}: {text}; trying again")),
+                Some(failure) => failure.verdict(name),
                 None => Verdict::pending(format!("Deployment {name} was not reached; trying again")),
             };
         }

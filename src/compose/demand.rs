@@ -1,18 +1,18 @@
 //! What a resource asks for: variables with values, on components.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::api::{Code, Component, Problem, Sensitive};
 
 /// Name of an environment variable.
-pub type EnvName = &'static str;
+pub type EnvName = Cow<'static, str>;
 
-/// Variables that are delivered by Secret, always.
-const SENSITIVE: &[EnvName] = &["OAUTH_CLIENT_ID", "OAUTH_SECRET"];
+/// Variables that are delivered by Secret, always; and so are the keys of tenants.
+const SENSITIVE: &[&str] = &["OAUTH_CLIENT_ID", "OAUTH_SECRET", "AZURE_CLIENT_SECRET"];
 
 /// Whether a variable is delivered by Secret: a plain value of it is none that we wrote.
 pub fn is_sensitive(variable: &str) -> bool {
-    SENSITIVE.contains(&variable)
+    SENSITIVE.contains(&variable) || (variable.starts_with("JWT_") && variable.ends_with("_KEY"))
 }
 
 /// A value that is written as plain `value:` into a pod template.
@@ -94,4 +94,19 @@ pub struct Demand {
     pub name: EnvName,
     /// With what value.
     pub value: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sensitive;
+
+    #[test]
+    fn what_goes_by_secret_is_known_by_its_name() {
+        for name in ["OAUTH_SECRET", "AZURE_CLIENT_SECRET", "JWT_DEFAULT_KEY", "JWT_CONTOSO_KEY"] {
+            assert!(is_sensitive(name), "{name}");
+        }
+        for name in ["OAUTH_PROVIDER", "AZURE_CLIENT_ID", "JWT_CONTOSO_AUDIENCE", "JWT_TYPE"] {
+            assert!(!is_sensitive(name), "{name}");
+        }
+    }
 }

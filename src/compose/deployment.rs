@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::api::{Component, Kind};
+use crate::api::{Code, Component, Kind};
 
 use super::{
-    Attribution, Demand, LiveContainer, LiveDeployment, LiveValue, PlainValue, Rollout, Snapshot, Value,
-    demand::is_sensitive,
+    Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
+    keep::keep,
     ownership::Place,
     patch::{is_as_planned, patch},
-    plan::{belongs_nowhere, components_of},
     secret::{SecretPlan, plan_secret},
     site::Site,
 };
@@ -22,16 +21,18 @@ use super::{
 pub struct Claim {
     /// `Kind/name`.
     pub holder: String,
-    /// Its kind.
-    pub kind: Kind,
     /// The components that its kind writes to.
     pub components: BTreeSet<Component>,
     /// The variables it asks for; none while it is not active.
     pub demands: Vec<Demand>,
     /// Whether its demands count. Otherwise what it delivered before stays.
     pub active: bool,
-    /// Whether an older resource has its place: nothing of it stays once that one delivers.
-    pub displaced: bool,
+    /// The resource that has its place: nothing of it stays once that one delivers.
+    pub displaced_by: Option<String>,
+    /// Whether an older resource wants something else of what only one can have.
+    pub collides: bool,
+    /// Of a KeyVaultBinding: whether its variables outlive it.
+    pub retains: Option<bool>,
 }
 
 /// The plan of one Deployment.
@@ -49,6 +50,12 @@ pub struct DeploymentPlan {
     pub attribution: Attribution,
     /// The server-side apply; `None` when the live object needs none.
     pub apply: Option<Json>,
+    /// Variables that only a deleted KeyVaultBinding stands for.
+    pub orphans: BTreeSet<Place>,
+    /// Events about the Deployment, once the apply has succeeded.
+    pub events: Vec<Event>,
+    /// Whether a resource that is on both Deployments or on neither is, or was, on this one.
+    pub has_pair: bool,
     /// Generation and rollout of the live object.
     pub generation: i64,
     /// How far its pods were when it was read.
@@ -117,18 +124,22 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
     let uid = live.map(|live| live.uid.clone());
     let mut attribution = Attribution::default();
     let wanted = Wanted::of(site, claims, &mut attribution);
-    let kept = live.map(|live| kept(snapshot, site, live, claims, &wanted, &mut attribution)).unwrap_or_default();
+    let is_wanted = |place: &Place| wanted.values.contains_key(place);
+    let kept = live.map(|live| keep(snapshot, site, live, claims, is_wanted, &mut attribution)).unwrap_or_default();
+    if !kept.orphans.is_empty() {
+        attribution.note(RETAINED_NOTE);
+    }
     let secrets = secrets(snapshot, site, uid.as_deref(), &wanted);
 
     let mut containers: Vec<PlannedContainer> = Vec::new();
-    for place in order(live, &wanted, &kept) {
+    for place in order(live, &wanted, &kept.values) {
         let source = match wanted.values.get(&place) {
             Some(Value::Plain(value)) => EnvSource::Plain(value.as_str().to_owned()),
             Some(_) => {
                 let Some(secret) = secrets.get(&place.0) else { continue };
                 EnvSource::Secret { name: secret.name.clone(), key: place.1.clone() }
             }
-            None => match kept.get(&place) {
+            None => match kept.values.get(&place) {
                 Some(LiveValue::Plain(value)) => EnvSource::Plain(String::from_utf8_lossy(value.expose()).into_owned()),
                 Some(LiveValue::SecretKey { name, key }) => EnvSource::Secret { name: name.clone(), key: key.clone() },
                 _ => continue,
@@ -157,11 +168,33 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
         uid,
         containers,
         secrets: secrets.into_values().collect(),
+        has_pair: has_pair(live, &attribution),
+        events: retained_event(&kept.orphans).filter(|_| kept.newly_orphaned).into_iter().collect(),
+        orphans: kept.orphans,
         attribution,
         apply,
         generation: live.map(|live| live.generation).unwrap_or_default(),
         rollout: live.map(|live| live.rollout.clone()).unwrap_or_default(),
     })
+}
+
+/// What the annotation tells whoever finds variables of a deleted KeyVaultBinding.
+pub const RETAINED_NOTE: &str = "retained after their KeyVaultBinding was deleted, so that no datasource loses its password; to drop them, apply a KeyVaultBinding with deletionPolicy: Remove and delete it";
+
+fn retained_event(orphans: &BTreeSet<Place>) -> Option<Event> {
+    let variables: Vec<&str> = orphans.iter().map(|(_, variable)| variable.as_str()).collect();
+    (!variables.is_empty()).then(|| Event {
+        type_: EventType::Warning,
+        reason: Code::KeyVaultRetained.to_string(),
+        message: format!("{} are {RETAINED_NOTE}", variables.join(", ")),
+    })
+}
+
+/// Whether a resource that is on two Deployments or on none is, or was, on this one.
+fn has_pair(live: Option<&LiveDeployment>, attribution: &Attribution) -> bool {
+    let before = live.and_then(|live| Attribution::read(live.delivered.as_deref()));
+    let is_pair = |holder: &str| holder.starts_with(Kind::DatabricksPassthrough.name());
+    attribution.all_holders().any(is_pair) || before.iter().flat_map(Attribution::all_holders).any(is_pair)
 }
 
 /// What is asked for, by place.
@@ -178,7 +211,7 @@ impl<'a> Wanted<'a> {
         for claim in claims {
             for demand in &claim.demands {
                 let Some(Ok(container)) = site.container(demand.component) else { continue };
-                let place: Place = (container.to_owned(), demand.name.to_owned());
+                let place: Place = (container.to_owned(), demand.name.to_string());
                 if !wanted.values.contains_key(&place) {
                     wanted.values.insert(place.clone(), &demand.value);
                     wanted.order.push(place.clone());
@@ -187,66 +220,6 @@ impl<'a> Wanted<'a> {
             }
         }
         wanted
-    }
-}
-
-/// What stays: ours, not wanted by an active resource, but caused by one that still exists and
-/// cannot speak for itself.
-fn kept<'a>(
-    snapshot: &Snapshot,
-    site: &Site<'_>,
-    live: &'a LiveDeployment,
-    claims: &[Claim],
-    wanted: &Wanted<'_>,
-    attribution: &mut Attribution,
-) -> BTreeMap<Place, &'a LiveValue> {
-    let mut kept = BTreeMap::new();
-    let unwanted: Vec<&Place> = live.ownership.ours.iter().filter(|place| !wanted.values.contains_key(place)).collect();
-    // In the steady state nothing is left to keep, and nobody need be asked.
-    if unwanted.is_empty() {
-        return kept;
-    }
-    let silent = silent(snapshot, claims);
-    let before = Attribution::read(live.delivered.as_deref());
-    for place in unwanted {
-        let value = live.container(&place.0).and_then(|container| container.variables(&place.1).next());
-        let Some(value) = value.filter(|value| could_be_ours(&place.1, value)) else { continue };
-        let holds = |(holder, components): &&(String, BTreeSet<Component>)| match &before {
-            Some(before) => before.holders(place).any(|name| name == holder),
-            // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
-            // away is the greater harm.
-            None => components.iter().any(|component| site.container(*component) == Some(Ok(place.0.as_str()))),
-        };
-        for (holder, _) in silent.iter().filter(holds) {
-            attribution.add(place, holder);
-            kept.insert(place.clone(), value);
-        }
-    }
-    kept
-}
-
-/// Resources that exist but cannot speak for themselves, so that what they delivered stays: they are
-/// invalid, waiting, in conflict or suspended, or nobody can tell where they belong. One whose place
-/// an older resource has keeps it until that one delivers.
-fn silent(snapshot: &Snapshot, claims: &[Claim]) -> Vec<(String, BTreeSet<Component>)> {
-    let replaced =
-        |claim: &Claim| claim.displaced && claims.iter().any(|other| other.kind == claim.kind && other.active);
-    let here = claims.iter().filter(|claim| !claim.active && !replaced(claim));
-    let adrift = belongs_nowhere(snapshot);
-    here.map(|claim| (claim.holder.clone(), claim.components.clone()))
-        .chain(adrift.into_iter().map(|meta| (meta.holder(), components_of(meta.kind))))
-        .collect()
-}
-
-/// Whether a value is one that we could write: what somebody made of ours may not be, and is theirs.
-fn could_be_ours(variable: &str, value: &LiveValue) -> bool {
-    match value {
-        LiveValue::Plain(_) if is_sensitive(variable) => false,
-        LiveValue::Plain(value) => {
-            std::str::from_utf8(value.expose()).is_ok_and(|value| PlainValue::new("", value).is_ok())
-        }
-        LiveValue::SecretKey { .. } => true,
-        LiveValue::Other => false,
     }
 }
 

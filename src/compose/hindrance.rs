@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Reason, Sensitive};
+use crate::api::{ConditionStatus, LABEL_WORKLOAD_IDENTITY, Reason, Sensitive};
 
 use super::{
-    Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, deployment::Claim, ownership::Place,
-    plan::Judgement, site::Site,
+    Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, credentials::TRIO, deployment::Claim,
+    ownership::Place, plan::Judgement, site::Site,
 };
 
 /// A variable that a resource asks for and that somebody else sets in the live Deployment.
@@ -54,13 +54,12 @@ fn judge_claim(
     claims: &[Claim],
     claim: &Claim,
 ) -> Option<(Vec<SetElsewhere>, Option<Verdict>)> {
-    let mut placed = false;
-    let mut refusal = None;
+    let mut refusals: BTreeMap<&str, Option<Verdict>> = BTreeMap::new();
     let mut elsewhere = Vec::new();
     for demand in claim.demands.iter().filter(|_| claim.active) {
         let found = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
         let Some((site, container)) = found else { continue };
-        placed = true;
+        let refusal = refusals.entry(site.name).or_default();
         let verdict = match (site.absence(&snapshot.key.namespace), container, site.live()) {
             (Some(absence), ..) => Some(absence),
             (None, Err(sentence), _) => Some(Verdict::no(Reason::ContainerNotFound, sentence)),
@@ -70,11 +69,53 @@ fn judge_claim(
                     let verdict = hindrance(&set, live);
                     elsewhere.push(set);
                     verdict
-                }),
+                })
+                .or_else(|| workload_identity(site, live, demand)),
         };
-        refusal = refusal.or(verdict);
+        *refusal = refusal.take().or(verdict);
     }
-    placed.then_some((elsewhere, refusal))
+    if refusals.len() > 1 {
+        for (deployment, refusal) in &mut refusals {
+            let refused = snapshot.refused.get(*deployment).map(|failure| failure.verdict(deployment));
+            *refusal = refusal.take().or(refused);
+        }
+    }
+    (!refusals.is_empty()).then_some((elsewhere, both_or_none(refusals)))
+}
+
+/// Why a resource cannot be delivered. One that is on two Deployments is on both or on neither: what
+/// stands in the way on one is a reason for the other.
+fn both_or_none(refusals: BTreeMap<&str, Option<Verdict>>) -> Option<Verdict> {
+    let untouched: Vec<&str> =
+        refusals.iter().filter(|(_, refusal)| refusal.is_none()).map(|(name, _)| *name).collect();
+    let first = refusals.values().flatten().next()?.clone();
+    Some(match untouched.as_slice() {
+        [] => first,
+        names => Verdict {
+            cause: Some(first.reason),
+            reason: Reason::PartnerBlocked,
+            status: ConditionStatus::False,
+            message: format!(
+                "{}; nothing is changed on Deployment {} either, as this resource needs both or none",
+                first.message.trim_end_matches(['.', ';']),
+                names.join(", ")
+            ),
+        },
+    })
+}
+
+/// The pods get the variable from somebody else, whatever the template says.
+fn workload_identity(site: &Site<'_>, live: &LiveDeployment, demand: &Demand) -> Option<Verdict> {
+    let clashes = live.workload_identity && TRIO.contains(&demand.name.as_ref());
+    clashes.then(|| {
+        Verdict::no(
+            Reason::WorkloadIdentityConflict,
+            format!(
+                "Deployment {}: its pod template has the label {LABEL_WORKLOAD_IDENTITY}: \"true\", and Azure Workload Identity sets AZURE_CLIENT_ID and AZURE_TENANT_ID in such pods, for another identity; remove the label, as Timbr signs in with a client secret",
+                site.name
+            ),
+        )
+    })
 }
 
 /// Whether somebody else sets a variable that a resource asks for.
@@ -86,9 +127,9 @@ fn set_elsewhere(
     container: &str,
     demand: &Demand,
 ) -> Option<SetElsewhere> {
-    let variable = demand.name;
+    let variable = &demand.name;
     let values: Vec<&LiveValue> = live.container(container)?.variables(variable).collect();
-    let place: Place = (container.to_owned(), variable.to_owned());
+    let place: Place = (container.to_owned(), variable.to_string());
     let ours_alone = live.ownership.ours.contains(&place) && !live.ownership.others.contains_key(&place);
     let equal = match values.as_slice() {
         [] => return None,
@@ -96,13 +137,14 @@ fn set_elsewhere(
         [value] => match (&demand.value, value) {
             (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
             (Value::Sensitive(_), LiveValue::SecretKey { name, key }) => {
-                key == variable && holds_content(snapshot, name, site, claims, container)
+                *key == **variable && holds_content(snapshot, name, site, claims, container)
             }
             _ => false,
         },
         _ => false,
     };
     let (deployment, container) = (site.name.to_owned(), container.to_owned());
+    let variable = variable.clone();
     Some(SetElsewhere { deployment, container, variable, entries: values.len(), equal })
 }
 
@@ -115,7 +157,7 @@ fn holds_content(snapshot: &Snapshot, secret: &str, site: &Site<'_>, claims: &[C
         .iter()
         .flat_map(|claim| claim.demands.iter().filter(here))
         .filter_map(|demand| match &demand.value {
-            Value::Sensitive(value) => Some((demand.name, value)),
+            Value::Sensitive(value) => Some((demand.name.as_ref(), value)),
             Value::Plain(_) | Value::Placeholder(_) => None,
         })
         .collect();
@@ -130,7 +172,7 @@ fn holds_content(snapshot: &Snapshot, secret: &str, site: &Site<'_>, claims: &[C
 /// are never quoted: another's plain value may be a secret.
 fn hindrance(set: &SetElsewhere, live: &LiveDeployment) -> Option<Verdict> {
     let SetElsewhere { deployment, container, variable, .. } = set;
-    let place: Place = (container.clone(), (*variable).to_owned());
+    let place: Place = (container.clone(), variable.to_string());
     let at = format!("Deployment {deployment}, container {container}: variable {variable}");
     let who = live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
     if set.entries > 1 {

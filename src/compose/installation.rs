@@ -9,7 +9,7 @@ use crate::api::{
     TimbrInstallationSpec, rules,
 };
 
-use super::{LiveDeployment, Snapshot};
+use super::{LiveDeployment, Snapshot, references::check_reference};
 
 /// One installation: a TimbrInstallation, or (without a name) the implicit one of a namespace, which
 /// also looks after Deployments that no installation names any more.
@@ -93,7 +93,7 @@ impl Resource<Spec> {
     /// Says why there is none, and what to do.
     pub fn key(&self, installations: &BTreeSet<&str>) -> Result<InstallationKey, String> {
         let reference = match &self.spec {
-            Ok(Spec::AzureSso(spec)) => spec.installation_ref.as_ref().map(|reference| reference.name.as_str()),
+            Ok(spec) => spec.installation_ref().map(|reference| reference.name.as_str()),
             Err(unreadable) => match &unreadable.installation_ref {
                 Ok(name) => name.as_deref(),
                 Err(()) => return Err("installationRef cannot be read; correct it".to_owned()),
@@ -104,10 +104,7 @@ impl Resource<Spec> {
 
     /// Whether it is suspended.
     pub fn suspended(&self) -> bool {
-        match &self.spec {
-            Ok(Spec::AzureSso(spec)) => spec.suspend,
-            Err(_) => false,
-        }
+        self.spec.as_ref().is_ok_and(Spec::suspend)
     }
 }
 
@@ -203,6 +200,13 @@ pub fn problems(installation: &Resource<TimbrInstallationSpec>) -> Vec<Problem> 
         let path = format!("spec.components.{}", component.name());
         check(&rules::OBJECT_NAME, format!("{path}.deployment"), &target.deployment);
         check(&rules::CONTAINER_NAME, format!("{path}.container"), &target.container);
+    }
+    if let Some(sql) = &spec.sql {
+        problems.extend(sql.url.as_ref().and_then(|url| rules::SQL_URL.check("spec.sql.url", url)));
+        problems.extend(rules::ONTOLOGY.check("spec.sql.ontology", &sql.ontology));
+        problems.extend(check_reference("spec.sql.tokenSecretRef", &sql.token_secret_ref));
+        let roles = sql.allowed_roles.iter().flatten();
+        problems.extend(roles.filter_map(|role| rules::ROLE.check("spec.sql.allowedRoles", role)).take(1));
     }
     let targets = targets(Some(spec));
     let clash = |a: &Target, b: &Target| {
@@ -317,6 +321,7 @@ mod tests {
             ownership: Default::default(),
             managed: None,
             delivered: None,
+            workload_identity: false,
             rollout: Default::default(),
         };
         let target = |component, container: Option<&str>| Target {

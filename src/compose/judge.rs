@@ -2,17 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Code, Kind, Meta, Problem, Reason, Resource, Severity, Spec};
+use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Snapshot, Verdict, azure_sso,
+    Case, LiveDeployment, Lookup, Snapshot, Unresolved, Verdict,
+    attribution::Attribution,
+    credentials::{self, Principal, TRIO},
     deployment::Claim,
     installation::{Claims, Target, undecodable},
-    plan::{Asked, Details, Judgement, components_of, is_ours},
+    kinds::{self, Place, components_of},
+    plan::{Asked, Judgement, is_ours},
 };
 
-/// Why a resource has no place: the condition's reason, the problem's code, a sentence.
-type Refusal = (Reason, Code, String);
+/// Why a resource has no place.
+struct Refusal {
+    reason: Reason,
+    code: Code,
+    sentence: String,
+    /// The resource that has its place: nothing of this one stays once that one delivers.
+    displaced_by: Option<String>,
+}
+
+impl Refusal {
+    fn new(reason: Reason, code: Code, sentence: String) -> Self {
+        Self { reason, code, sentence, displaced_by: None }
+    }
+}
+
+/// The service principal of the installation, and who named it first.
+struct Trio {
+    holder: String,
+    /// `None`: nobody can tell any more, but it is on the Deployment.
+    principal: Option<Principal>,
+}
 
 /// What the judge knows of the installation.
 pub struct Judge<'a> {
@@ -21,8 +43,10 @@ pub struct Judge<'a> {
     targets: &'a [Target],
     /// Whether the TimbrInstallation is suspended.
     suspended: bool,
-    /// The resource that has the place of its kind, of which an installation has one.
-    first_of_kind: BTreeMap<Kind, &'a Meta>,
+    /// Who has each place of which there is one.
+    places: BTreeMap<Place, &'a Meta>,
+    case: Case<'a>,
+    trio: Option<Trio>,
 }
 
 impl<'a> Judge<'a> {
@@ -30,7 +54,8 @@ impl<'a> Judge<'a> {
     pub fn new(snapshot: &'a Snapshot, claims: &'a Claims<'a>, targets: &'a [Target]) -> Self {
         let installation = snapshot.key.name.as_ref().and_then(|name| claims.get(name));
         let suspended = installation.and_then(|found| found.spec.as_ref().ok()).is_some_and(|spec| spec.suspend);
-        Self { snapshot, claims, targets, suspended, first_of_kind: BTreeMap::new() }
+        let case = Case::new(snapshot, targets, false);
+        Self { snapshot, claims, targets, suspended, places: BTreeMap::new(), case, trio: None }
     }
 
     /// Judges every resource of the installation, oldest first; what each asks for stands at the same
@@ -44,34 +69,53 @@ impl<'a> Judge<'a> {
                 Ok(_) => {}
                 // The implicit installation speaks for resources that belong to none.
                 Err(error) if self.snapshot.key.name.is_none() => {
-                    resources.push((resource, Some((Reason::InstallationNotFound, Code::InstallationNotFound, error))));
+                    let refusal = Refusal::new(Reason::InstallationNotFound, Code::InstallationNotFound, error);
+                    resources.push((resource, Some(refusal)));
                 }
                 Err(_) => {}
             }
         }
         resources.sort_by(|(a, _), (b, _)| a.meta.age_order(&b.meta));
-        resources.into_iter().map(|(resource, adrift)| self.judge(resource, adrift)).unzip()
+        let at_home = || resources.iter().filter(|(_, adrift)| adrift.is_none()).map(|(resource, _)| *resource);
+        self.case.has_tenants = at_home().any(|resource| resource.meta.kind == Kind::JwtTenant);
+        self.places = places(at_home());
+        // Leads first, as others build on them; told by age all the same.
+        let (leads, others): (Vec<_>, Vec<_>) =
+            resources.into_iter().enumerate().partition(|(_, (resource, _))| kinds::is_lead(resource.meta.kind));
+        let mut judged: Vec<_> =
+            leads.into_iter().chain(others).map(|(i, (resource, adrift))| (i, self.judge(resource, adrift))).collect();
+        judged.sort_by_key(|(i, _)| *i);
+        judged.into_iter().map(|(_, judged)| judged).unzip()
     }
 
     fn judge(&mut self, resource: &'a Resource<Spec>, adrift: Option<Refusal>) -> (Judgement, Claim) {
         let meta = &resource.meta;
-        let refusal = adrift.or_else(|| self.refuse(meta));
-        let (mut problems, details, mut asked) = self.ask(resource);
-        problems.append(&mut asked.problems);
-        if let Some((_, code, message)) = &refusal {
-            problems.push(Problem::error("spec", *code, message.clone()));
+        let (mut problems, asked) = self.ask(resource);
+        let Asked { demands, problems: mut more, unresolved, details } = asked;
+        problems.append(&mut more);
+        let at_home = adrift.is_none();
+        let refusal = adrift.or_else(|| self.refuse(resource));
+        // Of one that has no place in the installation, the principal counts for nothing.
+        let refusal = refusal.or_else(|| self.refuse_principal(resource));
+        if let Some(Refusal { code, sentence, .. }) = &refusal {
+            problems.push(Problem::error("spec", *code, sentence.clone()));
         }
-        // An older resource has its place: nothing of this one stays once that one delivers.
-        let displaced = matches!(refusal, Some((Reason::DuplicateInInstallation | Reason::Collision, ..)));
-        let accepted = accepted(&problems, refusal.map(|(reason, _, message)| (reason, message)));
-        let references = references(&accepted, &asked);
+        let displaced_by = refusal.as_ref().and_then(|refusal| refusal.displaced_by.clone());
+        let collides = refusal.as_ref().is_some_and(|refusal| refusal.reason == Reason::Collision);
+        let accepted = accepted(&problems, refusal.map(|refusal| (refusal.reason, refusal.sentence)));
+        let references = references(&accepted, &unresolved);
         let components = components_of(meta.kind);
         let here = self.targets.iter().filter(|target| components.contains(&target.component));
         let blocked = !accepted.is_true() || !references.is_true();
         let suspended = self.suspended || resource.suspended();
         let active = !blocked && !suspended;
+        if at_home {
+            let spec = resource.spec.as_ref().ok();
+            self.case.lead(&meta.name, spec, accepted.is_true(), !blocked);
+        }
         let judgement = Judgement {
             meta: meta.clone(),
+            spec: resource.spec.as_ref().ok().cloned(),
             previous: resource.status.clone(),
             suspended,
             delivered: Verdict::pending(match blocked {
@@ -81,56 +125,151 @@ impl<'a> Judge<'a> {
             problems,
             accepted,
             references,
-            unresolved: asked.unresolved,
+            unresolved,
             deployments: here.map(|target| target.deployment.clone()).collect(),
             set_elsewhere: vec![],
-            details,
+            details: self.details(resource, details),
         };
-        let demands = if active { asked.demands } else { vec![] };
-        let claim = Claim { holder: meta.holder(), kind: meta.kind, components, demands, active, displaced };
+        let claim = Claim {
+            holder: meta.holder(),
+            components,
+            demands: if active { demands } else { vec![] },
+            active,
+            displaced_by,
+            collides,
+            retains: match &resource.spec {
+                Ok(Spec::KeyVaultBinding(spec)) => Some(spec.deletion_policy == DeletionPolicy::Retain),
+                _ => None,
+            },
+        };
         (judgement, claim)
     }
 
     /// What is wrong with a resource by itself, and what it asks for if nothing is.
-    fn ask(&self, resource: &Resource<Spec>) -> (Vec<Problem>, Details, Asked) {
+    fn ask(&self, resource: &Resource<Spec>) -> (Vec<Problem>, Asked) {
         match &resource.spec {
-            Err(unreadable) => (
-                vec![undecodable(resource.meta.kind, &unreadable.error)],
-                Details::AzureSso { redirect_uri: None },
-                Asked::default(),
-            ),
-            Ok(Spec::AzureSso(spec)) => {
-                let problems = azure_sso::problems(spec);
-                let valid = problems.is_empty();
-                let details = Details::AzureSso { redirect_uri: valid.then(|| azure_sso::redirect_uri(spec)) };
-                let asked = if valid { azure_sso::ask(spec, self.snapshot) } else { Asked::default() };
-                (problems, details, asked)
+            Err(unreadable) => (vec![undecodable(resource.meta.kind, &unreadable.error)], Asked::default()),
+            Ok(spec) => {
+                let problems = kinds::problems(spec);
+                let asked = if problems.is_empty() { kinds::ask(spec, &self.case) } else { Asked::default() };
+                (problems, asked)
             }
         }
     }
 
-    /// Why a resource of the installation has no place in it. The first of a kind takes the kind's.
-    fn refuse(&mut self, meta: &'a Meta) -> Option<Refusal> {
+    /// The kind's own part of status. What a provider holds it keeps, though it wants more by now.
+    fn details(&self, resource: &Resource<Spec>, details: Option<Status>) -> Status {
+        let mut details = details.unwrap_or_else(|| Status::empty(resource.meta.kind));
+        if let Status::ExternalTokenProvider(status) = &mut details {
+            let mine = |place: &Place| {
+                self.places
+                    .get(place)
+                    .is_some_and(|meta| meta.uid == resource.meta.uid && meta.name == resource.meta.name)
+            };
+            status.holds.retain(|pair| {
+                mine(&Place::Named(resource.meta.kind, super::external_token_provider::place_name(pair)))
+            });
+        }
+        details
+    }
+
+    /// Why a resource of the installation has no place in it.
+    fn refuse(&self, resource: &'a Resource<Spec>) -> Option<Refusal> {
+        let meta = &resource.meta;
         let key = &self.snapshot.key;
         let installation = key.name.as_ref().and_then(|name| self.claims.get(name));
         if let Some(unreadable) = installation.filter(|installation| installation.spec.is_err()) {
             let sentence = format!("TimbrInstallation {} cannot be read; its status says why", unreadable.meta.name);
-            return Some((Reason::InstallationNotFound, Code::InstallationNotFound, sentence));
+            return Some(Refusal::new(Reason::InstallationNotFound, Code::InstallationNotFound, sentence));
         }
-        if let Some(first) = self.first_of_kind.get(&meta.kind) {
-            let sentence = format!(
-                "installation {} has {} already, which is older; delete one of the two, or give this one another installation",
-                key.title(),
-                first.holder(),
-            );
-            return Some((Reason::DuplicateInInstallation, Code::DuplicateInInstallation, sentence));
+        let wanted = kinds::places(resource);
+        let taken = wanted
+            .iter()
+            .find_map(|place| Some((place, *self.places.get(place).filter(|has| !std::ptr::eq(**has, meta))?)));
+        if let Some((place, has)) = taken {
+            let (title, holder) = (key.title(), has.holder());
+            let refusal = match place {
+                Place::Kind(_) => Refusal::new(
+                    Reason::DuplicateInInstallation,
+                    Code::DuplicateInInstallation,
+                    format!(
+                        "installation {title} has {holder} already, which is older; delete one of the two, or give this one another installation"
+                    ),
+                ),
+                Place::Named(..) => Refusal::new(
+                    Reason::Collision,
+                    Code::Collision,
+                    format!(
+                        "{} is held by {holder} in installation {title}; delete one of the two, or change this one",
+                        kinds::place_title(place)
+                    ),
+                ),
+            };
+            return Some(Refusal { displaced_by: Some(holder), ..refusal });
         }
-        self.first_of_kind.insert(meta.kind, meta);
         let components = components_of(meta.kind);
         let mut here = self.targets.iter().filter(|target| components.contains(&target.component));
         let taken = here.find(|target| !is_ours(self.claims, self.snapshot, &target.deployment))?;
-        Some((Reason::Collision, Code::Collision, taken_sentence(self.claims, &taken.deployment)))
+        Some(Refusal::new(Reason::Collision, Code::Collision, taken_sentence(self.claims, &taken.deployment)))
     }
+
+    /// Why a resource cannot have its service principal: timbr-server has one for everything, and an
+    /// older resource named another.
+    fn refuse_principal(&mut self, resource: &Resource<Spec>) -> Option<Refusal> {
+        let holder = resource.meta.holder();
+        let wanted = match &resource.spec {
+            Ok(Spec::RoleGroupSync(spec)) => credentials::principal(&spec.credentials, &self.case),
+            Ok(Spec::KeyVaultBinding(spec)) => credentials::principal(&spec.credentials, &self.case),
+            Ok(_) => return None,
+            Err(_) if matches!(resource.meta.kind, Kind::RoleGroupSync | Kind::KeyVaultBinding) => None,
+            Err(_) => return None,
+        };
+        match &self.trio {
+            None => {
+                if wanted.is_some() || self.carries_principal(&holder) {
+                    self.trio = Some(Trio { holder, principal: wanted });
+                }
+                None
+            }
+            Some(trio) => {
+                let wanted = wanted?;
+                let is_shared = match &trio.principal {
+                    Some(principal) => principal.is_same(&wanted),
+                    // What it is cannot be told any more; whoever shared it goes on.
+                    None => self.carries_principal(&holder),
+                };
+                (!is_shared).then(|| {
+                    let sentence = format!(
+                        "timbr-server has one service principal (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET) for group synchronisation and key vault together, and {} names another; give both the same tenant, client id and Secret: one app registration with Microsoft Graph User.Read.All, Group.Read.All and GroupMember.Read.All, and Get, List, Set and Delete in the key vault",
+                        trio.holder
+                    );
+                    Refusal::new(Reason::Collision, Code::Collision, sentence)
+                })
+            }
+        }
+    }
+
+    /// Whether the server carries a principal on a resource's account.
+    fn carries_principal(&self, holder: &str) -> bool {
+        let live = self.snapshot.deployments.values().filter_map(Lookup::found);
+        live.filter_map(|live: &LiveDeployment| Attribution::read(live.delivered.as_deref())).any(|attribution| {
+            attribution
+                .places()
+                .filter(|(_, variable)| variable == TRIO[0])
+                .any(|place| attribution.holders(&place).any(|name| name == holder))
+        })
+    }
+}
+
+/// Who has each place: whoever has it already, else the oldest who wants it.
+fn places<'a>(by_age: impl Iterator<Item = &'a Resource<Spec>> + Clone) -> BTreeMap<Place, &'a Meta> {
+    let wanted = |resource: &'a Resource<Spec>| kinds::places(resource).into_iter().map(move |place| (place, resource));
+    let incumbents = by_age.clone().flat_map(wanted).filter(|(place, resource)| kinds::is_incumbent(resource, place));
+    let mut places = BTreeMap::new();
+    for (place, resource) in incumbents.chain(by_age.flat_map(wanted)) {
+        places.entry(place).or_insert(&resource.meta);
+    }
+    places
 }
 
 /// The sentence about a Deployment that an older installation has.
@@ -157,11 +296,12 @@ pub fn accepted(problems: &[Problem], refused: Option<(Reason, String)>) -> Verd
     }
 }
 
-fn references(accepted: &Verdict, asked: &Asked) -> Verdict {
+/// ReferencesResolved.
+pub fn references(accepted: &Verdict, unresolved: &[Unresolved]) -> Verdict {
     if !accepted.is_true() {
         return Verdict::pending("not judged while the resource is not accepted");
     }
-    match asked.unresolved.as_slice() {
+    match unresolved {
         [] => Verdict::yes(Reason::Resolved, "everything that is referenced is there"),
         [first, rest @ ..] => {
             let more = rest.iter().map(|unresolved| format!("; {}: {}", unresolved.path, unresolved.message));

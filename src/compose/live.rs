@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Container, EnvVar},
 };
 
-use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Sensitive};
+use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED, LABEL_WORKLOAD_IDENTITY, Sensitive};
 
 use super::{Ownership, Rollout};
 
@@ -26,6 +26,8 @@ pub struct LiveDeployment {
     pub managed: Option<String>,
     /// Value of our annotation.
     pub delivered: Option<String>,
+    /// Whether Azure Workload Identity sets variables in its pods.
+    pub workload_identity: bool,
     /// How far its pods are.
     pub rollout: Rollout,
 }
@@ -106,6 +108,11 @@ pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
         ownership: Ownership::read(meta.managed_fields.as_deref().unwrap_or_default()),
         managed: value(&meta.labels, LABEL_MANAGED),
         delivered: value(&meta.annotations, ANNOTATION_DELIVERED),
+        workload_identity: value(
+            &deployment.spec.template.metadata.as_ref().and_then(|template| template.labels.clone()),
+            LABEL_WORKLOAD_IDENTITY,
+        )
+        .is_some_and(|value| value == "true"),
         rollout: Rollout::read(deployment),
     }
 }

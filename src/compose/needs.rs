@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
+use crate::api::{Credentials, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
 use super::{InstallationKey, installation::Claims};
 
@@ -33,8 +33,9 @@ pub fn needs(
     if key.name.is_none() {
         deployments.extend(managed.iter().filter(|name| claims.holder(name).is_none()).cloned());
     }
-    let secrets =
-        mine.iter().flat_map(|resource| secret_refs(resource)).map(|reference| reference.name.clone()).collect();
+    let installation = key.name.as_ref().and_then(|name| claims.get(name));
+    let references = mine.iter().flat_map(|resource| secret_refs(resource)).chain(installation.and_then(token_ref));
+    let secrets = references.map(|reference| reference.name.clone()).collect();
     Needs { deployments, secrets }
 }
 
@@ -42,6 +43,21 @@ pub fn needs(
 pub fn secret_refs(resource: &Resource<Spec>) -> Vec<&SecretKeyRef> {
     match &resource.spec {
         Ok(Spec::AzureSso(spec)) => spec.client_id_ref.iter().chain([&spec.client_secret_ref]).collect(),
-        Err(_) => vec![],
+        Ok(Spec::RoleGroupSync(spec)) => of_principal(&spec.credentials),
+        Ok(Spec::KeyVaultBinding(spec)) => of_principal(&spec.credentials),
+        Ok(Spec::JwtAuthentication(spec)) => spec.key_ref.iter().collect(),
+        Ok(Spec::JwtTenant(spec)) => spec.key_ref.iter().collect(),
+        Ok(Spec::DatabricksPassthrough(_) | Spec::ExternalTokenProvider(_) | Spec::InboundAccessPolicy(_)) | Err(_) => {
+            vec![]
+        }
     }
+}
+
+fn of_principal(credentials: &Credentials) -> Vec<&SecretKeyRef> {
+    credentials.client_id_ref.iter().chain(&credentials.client_secret_ref).collect()
+}
+
+/// The Secret that holds a TimbrInstallation's API key.
+pub fn token_ref(installation: &Resource<TimbrInstallationSpec>) -> Option<&SecretKeyRef> {
+    installation.spec.as_ref().ok()?.sql.as_ref().map(|sql| &sql.token_secret_ref)
 }

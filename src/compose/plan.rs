@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    AzureSsoStatus, Code, CommonStatus, Component, ComponentState, ComponentStatus, ConditionStatus, Kind, Meta,
-    Problem, Reason, Resource, Spec, Status, TimbrInstallationSpec,
+    Code, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource, Spec, Status,
+    TimbrInstallationSpec,
 };
 
 use super::{
     Demand, Lookup, PlainValue, Snapshot, Value,
-    deployment::{DeploymentPlan, plan_deployment},
+    deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
-    judge::{Judge, accepted, taken_sentence},
+    judge::{Judge, accepted, references, taken_sentence},
     references::Unresolved,
     site::Site,
+    sql::{self, Sql},
 };
 
 /// Everything there is to do and to say about an installation.
@@ -28,6 +29,17 @@ pub struct Plan {
     pub resources: Vec<Judgement>,
     /// The TimbrInstallation itself.
     pub installation: Option<InstallationJudgement>,
+    /// How statements reach Timbr.
+    pub sql: Sql,
+}
+
+impl Plan {
+    /// The Deployments whose apply must be tried out, without effect, before any is sent: a resource
+    /// that is on two Deployments or on none is among what they carry. Where the API server refuses one,
+    /// the plan is made anew with [`Snapshot::refused`].
+    pub fn trial(&self) -> impl Iterator<Item = &DeploymentPlan> {
+        self.deployments.iter().filter(|deployment| deployment.has_pair && deployment.apply.is_some())
+    }
 }
 
 /// One condition before it has a time.
@@ -39,12 +51,14 @@ pub struct Verdict {
     pub reason: Reason,
     /// Why, in a sentence.
     pub message: String,
+    /// What is behind the reason, when that tells whether waiting helps.
+    pub cause: Option<Reason>,
 }
 
 impl Verdict {
     /// It is so.
     pub fn yes(reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: ConditionStatus::True, reason, message: message.into() }
+        Self { status: ConditionStatus::True, reason, message: message.into(), cause: None }
     }
 
     /// It is not so.
@@ -68,6 +82,8 @@ impl Verdict {
 pub struct Judgement {
     /// Who it is.
     pub meta: Meta,
+    /// What it asks for, if that can be read.
+    pub spec: Option<Spec>,
     /// What was last said about it.
     pub previous: Option<Status>,
     /// Whether it, or its installation, is suspended.
@@ -87,28 +103,7 @@ pub struct Judgement {
     /// What it asks for and somebody else sets too, whether or not that is in the way.
     pub set_elsewhere: Vec<SetElsewhere>,
     /// Its own part of status.
-    pub details: Details,
-}
-
-/// The part of status that is a kind's own.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Details {
-    /// Of an AzureSso.
-    AzureSso {
-        /// The redirect URI to register.
-        redirect_uri: Option<String>,
-    },
-}
-
-impl Details {
-    /// The whole status, with what all kinds say.
-    pub fn status(&self, common: CommonStatus) -> Status {
-        match self {
-            Details::AzureSso { redirect_uri } => {
-                Status::AzureSso(AzureSsoStatus { common, redirect_uri: redirect_uri.clone() })
-            }
-        }
-    }
+    pub details: Status,
 }
 
 /// What compose thinks of the TimbrInstallation.
@@ -124,6 +119,10 @@ pub struct InstallationJudgement {
     pub problems: Vec<Problem>,
     /// Accepted.
     pub accepted: Verdict,
+    /// ReferencesResolved.
+    pub references: Verdict,
+    /// References that cannot be used, one by one.
+    pub unresolved: Vec<Unresolved>,
     /// What was found of its components.
     pub components: Vec<ComponentStatus>,
 }
@@ -137,6 +136,8 @@ pub struct Asked {
     pub problems: Vec<Problem>,
     /// References that cannot be used.
     pub unresolved: Vec<Unresolved>,
+    /// The kind's own part of status.
+    pub details: Option<Status>,
 }
 
 impl Asked {
@@ -178,11 +179,50 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let ours = names.into_iter().filter(|name| seen.insert(*name) && is_ours(&claims, snapshot, name));
     let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
-    let deployments = sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked)).collect();
+    let deployments: Vec<DeploymentPlan> =
+        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked)).collect();
+    warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
-    let installation = installation.map(|installation| judge_installation(installation, &claims, &targets, snapshot));
-    Plan { deployments, unread, resources: judgements, installation }
+    let mut asked_sql = Asked::default();
+    let sql = sql::plan(snapshot, installation, &targets, &mut asked_sql);
+    let installation = installation
+        .map(|installation| judge_installation(installation, &claims, &targets, snapshot, asked_sql, &deployments));
+    let sql = match &installation {
+        Some(judgement) if !judgement.accepted.is_true() || !judgement.references.is_true() => sql.blocked(judgement),
+        _ => sql,
+    };
+    Plan { deployments, unread, resources: judgements, installation, sql }
+}
+
+/// Says of each resource which of its variables outlive it, on account of a KeyVaultBinding that is gone.
+fn warn_of_retained(
+    deployments: &[DeploymentPlan],
+    sites: &[Site<'_>],
+    claims: &[Claim],
+    judgements: &mut [Judgement],
+) {
+    for (site, deployment) in
+        deployments.iter().filter_map(|plan| Some((sites.iter().find(|site| site.name == plan.name)?, plan)))
+    {
+        for (claim, judgement) in claims.iter().zip(&mut *judgements) {
+            let is_orphan = |demand: &&Demand| {
+                let container = site.container(demand.component).and_then(Result::ok);
+                container.is_some_and(|container| {
+                    deployment.orphans.contains(&(container.to_owned(), demand.name.to_string()))
+                })
+            };
+            let shared: Vec<&str> = claim.demands.iter().filter(is_orphan).map(|demand| demand.name.as_ref()).collect();
+            if !shared.is_empty() {
+                let message = format!(
+                    "{} on Deployment {} are also retained for a deleted KeyVaultBinding, and stay when this resource goes; to drop them, apply a KeyVaultBinding with deletionPolicy: Remove and delete it",
+                    shared.join(", "),
+                    deployment.name
+                );
+                judgement.problems.push(Problem::warning("spec", Code::KeyVaultRetained, message));
+            }
+        }
+    }
 }
 
 /// Whether a Deployment is this installation's to write.
@@ -202,21 +242,21 @@ pub fn belongs_nowhere(snapshot: &Snapshot) -> Vec<&Meta> {
     snapshot.resources.iter().filter(nowhere).map(|resource| &resource.meta).collect()
 }
 
-/// The components that a kind writes to.
-pub fn components_of(kind: Kind) -> BTreeSet<Component> {
-    match kind {
-        Kind::AzureSso => BTreeSet::from([Component::Platform]),
-        Kind::TimbrInstallation => BTreeSet::new(),
-    }
-}
-
 fn judge_installation(
     installation: &Resource<TimbrInstallationSpec>,
     claims: &Claims<'_>,
     targets: &[Target],
     snapshot: &Snapshot,
+    asked: Asked,
+    deployments: &[DeploymentPlan],
 ) -> InstallationJudgement {
     let mut problems = problems(installation);
+    problems.extend(asked.problems);
+    for deployment in deployments.iter().filter(|deployment| !deployment.orphans.is_empty()) {
+        let variables: Vec<&str> = deployment.orphans.iter().map(|(_, variable)| variable.as_str()).collect();
+        let message = format!("Deployment {}: {} are {RETAINED_NOTE}", deployment.name, variables.join(", "));
+        problems.push(Problem::warning("spec", Code::KeyVaultRetained, message));
+    }
     let mut refused = None;
     for target in targets {
         if !is_ours(claims, snapshot, &target.deployment) && refused.is_none() {
@@ -226,11 +266,14 @@ fn judge_installation(
             refused = Some((Reason::Collision, message));
         }
     }
+    let accepted = accepted(&problems, refused);
     InstallationJudgement {
         meta: installation.meta.clone(),
         previous: installation.status.clone(),
         suspended: installation.spec.as_ref().is_ok_and(|spec| spec.suspend),
-        accepted: accepted(&problems, refused),
+        references: references(&accepted, &asked.unresolved),
+        unresolved: asked.unresolved,
+        accepted,
         problems,
         components: match (&installation.spec, &installation.status) {
             // What was known of one that cannot be read now: its claim rests on it.

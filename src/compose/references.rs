@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::api::{
-    CREDENTIAL_TYPE, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_MANAGED_BY, Reason, SecretKeyRef, Sensitive, rules,
+    CREDENTIAL_TYPE, Code, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_MANAGED_BY, Problem, Reason, SecretKeyRef, Sensitive,
+    rules,
 };
 
 use super::{Lookup, Snapshot, Value};
@@ -100,6 +101,29 @@ pub fn resolve(snapshot: &Snapshot, path: &str, reference: &SecretKeyRef) -> Res
     }
 }
 
+/// What is wrong with a reference by itself.
+pub fn check_reference(path: &str, reference: &SecretKeyRef) -> impl Iterator<Item = Problem> {
+    let name = rules::SECRET_NAME.check(&format!("{path}.name"), &reference.name);
+    let key = rules::SECRET_KEY.check(&format!("{path}.key"), &reference.key);
+    name.into_iter().chain(key)
+}
+
+/// Warns of a client secret that looks like its ID.
+pub fn warn_of_secret_id(path: &str, reference: &SecretKeyRef, value: Option<&Value>, problems: &mut Vec<Problem>) {
+    if let Some(Value::Sensitive(secret)) = value
+        && is_guid(secret.expose())
+    {
+        problems.push(Problem::warning(
+            path,
+            Code::SecretValueLooksLikeId,
+            format!(
+                "Secret {}, key {}: the value looks like a Secret ID; the app registration shows Value and Secret ID side by side, and Timbr needs the Value",
+                reference.name, reference.key
+            ),
+        ));
+    }
+}
+
 /// As [`resolve`], for an application (client) id: it must be a GUID, so that a client secret named
 /// by mistake is not published as an id.
 ///
@@ -121,7 +145,7 @@ pub fn resolve_client_id(snapshot: &Snapshot, path: &str, reference: &SecretKeyR
 }
 
 /// Whether bytes are a GUID.
-pub fn is_guid(bytes: &[u8]) -> bool {
+fn is_guid(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| rules::CLIENT_ID.holds(text))
 }
 

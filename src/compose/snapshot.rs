@@ -1,10 +1,10 @@
 //! What compose sees: everything it may base a decision on, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Resource, Spec, TimbrInstallationSpec};
 
-use super::{InstallationKey, LiveDeployment, LiveSecret, NameKey};
+use super::{Failure, InstallationKey, LiveDeployment, LiveSecret, NameKey};
 
 /// The result of looking for an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,16 @@ impl Cloud {
             Cloud::China => "https://login.partner.microsoftonline.cn",
         }
     }
+
+    /// How the hosts of this cloud's key vaults end.
+    /// Source: Microsoft, "Azure Key Vault keys, secrets and certificates overview", DNS suffixes.
+    pub const fn vault_suffix(self) -> &'static str {
+        match self {
+            Cloud::Public => ".vault.azure.net",
+            Cloud::UsGov => ".vault.usgovcloudapi.net",
+            Cloud::China => ".vault.azure.cn",
+        }
+    }
 }
 
 /// The operator's settings that decisions depend on.
@@ -59,13 +69,22 @@ pub struct Settings {
     /// The host that issues tokens, without a trailing slash. It receives credentials, so it never
     /// comes from a resource.
     pub authority_url: String,
+    /// How the hosts of key vaults end, with the dot. They receive credentials too.
+    pub vault_suffix: String,
+    /// Hosts outside the namespace that may receive Timbr's API key.
+    pub allowed_sql_hosts: BTreeSet<String>,
     /// Only Secrets with the label `identity.timbr.ai/credential: "true"` may be referenced.
     pub require_secret_opt_in: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { authority_url: Cloud::Public.authority().to_owned(), require_secret_opt_in: false }
+        Self {
+            authority_url: Cloud::Public.authority().to_owned(),
+            vault_suffix: Cloud::Public.vault_suffix().to_owned(),
+            allowed_sql_hosts: BTreeSet::new(),
+            require_secret_opt_in: false,
+        }
     }
 }
 
@@ -86,4 +105,6 @@ pub struct Snapshot {
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     /// The Secrets that [`super::needs`] names, live; ours among them.
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// Deployments that refused a trial of the plan (see [`super::Plan::trial`]), and why.
+    pub refused: BTreeMap<String, Failure>,
 }

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
-    CommonStatus, ConditionStatus, ConditionType, Meta, Problem, Reason, Resources, Severity, Status,
+    CommonStatus, ConditionStatus, ConditionType, Kind, Meta, Problem, Reason, Resources, Severity, Spec, Status,
     TimbrInstallationStatus, message,
 };
 
 use super::{
     Judgement, Plan, Rollout, Verdict,
     delivered::{delivered, delivered_verdict, rolled_out},
+    mapping::{Look, Mail, Statement, advance},
     plan::InstallationJudgement,
-    summary::{conditions, summarise},
+    summary::{Summary, conditions, summarise},
 };
 
 /// What came of a Deployment's plan.
@@ -42,6 +43,20 @@ pub enum Failure {
     Conflict(String),
     /// Passing trouble, or the object has just been replaced: tried again.
     Transient(String),
+}
+
+impl Failure {
+    /// What it means for a resource that wants to be on the Deployment.
+    pub fn verdict(&self, deployment: &str) -> Verdict {
+        let (reason, text) = match self {
+            Failure::Forbidden(text) => (Reason::Forbidden, text),
+            Failure::Conflict(text) => (Reason::Conflict, text),
+            Failure::Transient(text) => {
+                return Verdict::pending(format!("Deployment {deployment}: {text}; trying again"));
+            }
+        };
+        Verdict::no(reason, format!("Deployment {deployment}: {text}"))
+    }
 }
 
 /// What to write as the status of one resource.
@@ -82,60 +97,156 @@ pub enum Memory {
     Partial,
 }
 
+/// All there is to say about an installation, and what follows from it.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// The status of everything in the plan.
+    pub statuses: Vec<ResourceStatus>,
+    /// The statement to send, once the statuses are written: they record it.
+    pub send: Option<Statement>,
+    /// When there is more to do, though nothing changes.
+    pub again: Option<Timestamp>,
+}
+
 /// The status of everything in the plan. Deployments that have no outcome were not reached.
 pub fn statuses(
     plan: &Plan,
     outcomes: &BTreeMap<String, Outcome>,
     memory: Memory,
+    mail: &Mail,
     now: Timestamp,
-) -> Vec<ResourceStatus> {
-    let mut statuses: Vec<ResourceStatus> =
-        plan.resources.iter().map(|judgement| resource_status(judgement, plan, outcomes, memory, now)).collect();
-    if let Some(installation) = &plan.installation {
-        let status = installation_status(installation, &statuses, now);
-        statuses.push(status);
+) -> Said {
+    let mut said = Said::default();
+    let teller = Teller { plan, outcomes, memory, mail, now };
+    for judgement in &plan.resources {
+        let status = teller.resource_status(judgement, &mut said);
+        said.statuses.push(status);
     }
-    statuses
+    if let Some(installation) = &plan.installation {
+        let status = installation_status(installation, &said.statuses, now);
+        said.statuses.push(status);
+    }
+    said
 }
 
-fn resource_status(
-    judgement: &Judgement,
-    plan: &Plan,
-    outcomes: &BTreeMap<String, Outcome>,
+struct Teller<'a> {
+    plan: &'a Plan,
+    outcomes: &'a BTreeMap<String, Outcome>,
     memory: Memory,
+    mail: &'a Mail,
     now: Timestamp,
-) -> ResourceStatus {
-    let before = judgement.previous.as_ref().map(Status::common);
-    let delivered = delivered(judgement, before, plan, outcomes, memory);
-    let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
-    let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
-    let verified = Verdict {
-        status: ConditionStatus::Unknown,
-        reason: Reason::NotChecked,
-        message: "the credentials were not tried out".to_owned(),
-    };
-    let steps = [
-        (ConditionType::Accepted, judgement.accepted.clone()),
-        (ConditionType::ReferencesResolved, judgement.references.clone()),
-        (ConditionType::Verified, verified),
-        (ConditionType::Delivered, delivered_verdict),
-        (ConditionType::RolledOut, rolled_out),
-    ];
-    let (ready, reconciling, stalled) = summarise(&steps, judgement.suspended, !delivered.is_empty());
-    let mut verdicts: Vec<(ConditionType, Verdict)> = steps.into();
-    verdicts.extend([(ConditionType::Ready, ready), (ConditionType::Reconciling, reconciling)]);
-    verdicts.extend(stalled.map(|stalled| (ConditionType::Stalled, stalled)));
-    let common = CommonStatus {
-        observed_generation: judgement.meta.generation,
-        conditions: conditions(verdicts, before, judgement.meta.generation, now),
-        warnings: warnings(&judgement.problems),
-        problems: judgement.problems.iter().map(printable).collect(),
-        delivered,
-    };
-    ResourceStatus {
-        meta: judgement.meta.clone(),
-        previous: judgement.previous.clone(),
-        status: judgement.details.status(common),
+}
+
+impl Teller<'_> {
+    fn resource_status(&self, judgement: &Judgement, said: &mut Said) -> ResourceStatus {
+        let Self { plan, outcomes, memory, now, .. } = *self;
+        let before = judgement.previous.as_ref().map(Status::common);
+        let delivered = delivered(judgement, before, plan, outcomes, memory);
+        let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
+        let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
+        let mut problems = judgement.problems.clone();
+        let mut details = judgement.details.clone();
+        let is_rolled_out = delivered_verdict.is_true() && rolled_out.is_true();
+        let pending = self.statements(judgement, is_rolled_out, &mut details, &mut problems, said);
+        let mut steps = vec![(ConditionType::Accepted, judgement.accepted.clone())];
+        let kind = judgement.meta.kind;
+        if kind.is_delivered() {
+            steps.push((ConditionType::ReferencesResolved, judgement.references.clone()));
+        }
+        steps.push((
+            ConditionType::Verified,
+            Verdict { reason: Reason::NotChecked, ..Verdict::pending(not_checked(kind)) },
+        ));
+        if kind.is_delivered() {
+            steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
+        }
+        let summary =
+            Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done: done(&details) };
+        let (ready, reconciling, stalled) = summarise(&steps, summary);
+        let mut verdicts = steps;
+        verdicts.extend([(ConditionType::Ready, ready), (ConditionType::Reconciling, reconciling)]);
+        verdicts.extend(stalled.map(|stalled| (ConditionType::Stalled, stalled)));
+        let common = CommonStatus {
+            observed_generation: judgement.meta.generation,
+            conditions: conditions(verdicts, before, judgement.meta.generation, now),
+            warnings: warnings(&problems),
+            problems: problems.iter().map(printable).collect(),
+            delivered,
+        };
+        *details.common_mut() = common;
+        ResourceStatus { meta: judgement.meta.clone(), previous: judgement.previous.clone(), status: details }
+    }
+
+    /// Where the statements of a RoleGroupSync stand; returns why not all are applied, while that is a
+    /// matter of waiting.
+    fn statements(
+        &self,
+        judgement: &Judgement,
+        rolled_out: bool,
+        details: &mut Status,
+        problems: &mut Vec<Problem>,
+        said: &mut Said,
+    ) -> Option<String> {
+        let Status::RoleGroupSync(status) = details else { return None };
+        let before = match &judgement.previous {
+            Some(Status::RoleGroupSync(before)) => Some(before),
+            _ => None,
+        };
+        let accepted = judgement.accepted.is_true() && !judgement.suspended;
+        let Some(Spec::RoleGroupSync(spec)) = judgement.spec.as_ref().filter(|_| accepted) else {
+            // Nothing is sent, and nothing is forgotten.
+            if let Some(before) = before {
+                status.mappings.clone_from(&before.mappings);
+                status.statements.clone_from(&before.statements);
+                status.orphaned_mappings.clone_from(&before.orphaned_mappings);
+                status.sync.clone_from(&before.sync);
+            }
+            return None;
+        };
+        let look = Look {
+            holder: &judgement.meta.holder(),
+            sql: &self.plan.sql,
+            rolled_out,
+            mail: self.mail,
+            requested: judgement.meta.sync_requested_at.as_deref(),
+            now: self.now,
+        };
+        let mut progress = advance(spec, before, &look);
+        status.mappings = progress.mappings;
+        status.statements = progress.statements;
+        status.orphaned_mappings = progress.orphans;
+        status.sync = progress.sync;
+        problems.append(&mut progress.problems);
+        said.send = said.send.take().or(progress.send);
+        said.again = said.again.into_iter().chain(progress.again).min();
+        progress.pending
+    }
+}
+
+/// What was not tried out.
+fn not_checked(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ExternalTokenProvider => "the issuer and its keys were not looked at",
+        Kind::InboundAccessPolicy => "the groups were not looked up",
+        _ => "the credentials were not tried out",
+    }
+}
+
+/// Ready, when nothing is wrong and nothing is left to do.
+fn done(details: &Status) -> Verdict {
+    match details {
+        Status::ExternalTokenProvider(_) => Verdict::yes(
+            Reason::TrustOnly,
+            "the provider is recorded as trusted; there is nothing to deliver, and nothing in this version asks for it yet",
+        ),
+        Status::InboundAccessPolicy(_) => {
+            Verdict::yes(Reason::Ready, "the policy is accepted; nothing enforces it yet")
+        }
+        Status::RoleGroupSync(status) if !status.statements.is_empty() => Verdict::yes(
+            Reason::DeliveredUnverified,
+            "delivered and rolled out; the credentials were not tried out; run the statements in status.statements in Timbr's SQL Lab",
+        ),
+        _ => Verdict::yes(Reason::DeliveredUnverified, "delivered and rolled out; the credentials were not tried out"),
     }
 }
 
@@ -146,11 +257,17 @@ fn installation_status(
 ) -> ResourceStatus {
     let before = installation.previous.as_ref().map(Status::common);
     let something_delivered = resources.iter().any(|resource| !resource.status.common().delivered.is_empty());
-    let steps = [(ConditionType::Accepted, installation.accepted.clone())];
-    let (mut ready, reconciling, stalled) = summarise(&steps, installation.suspended, something_delivered);
-    if ready.reason == Reason::DeliveredUnverified {
-        ready = Verdict::yes(Reason::Ready, "the installation is accepted; its resources have conditions of their own");
-    }
+    let steps = [
+        (ConditionType::Accepted, installation.accepted.clone()),
+        (ConditionType::ReferencesResolved, installation.references.clone()),
+    ];
+    let summary = Summary {
+        suspended: installation.suspended,
+        delivered: something_delivered,
+        pending: None,
+        done: Verdict::yes(Reason::Ready, "the installation is accepted; its resources have conditions of their own"),
+    };
+    let (ready, reconciling, stalled) = summarise(&steps, summary);
     let mut verdicts: Vec<(ConditionType, Verdict)> = steps.into();
     verdicts.extend([(ConditionType::Ready, ready), (ConditionType::Reconciling, reconciling)]);
     verdicts.extend(stalled.map(|stalled| (ConditionType::Stalled, stalled)));

@@ -8,15 +8,24 @@ use crate::api::{CommonStatus, ConditionStatus, ConditionType, Reason, message};
 
 use super::Verdict;
 
+/// What a summary needs beside the steps.
+pub(super) struct Summary {
+    /// Whether the resource, or its installation, is suspended.
+    pub suspended: bool,
+    /// Whether something of it is delivered.
+    pub delivered: bool,
+    /// Why something is still to be done, although every step is.
+    pub pending: Option<String>,
+    /// Ready, when nothing is wrong and nothing is left to do.
+    pub done: Verdict,
+}
+
 /// Ready, Reconciling and Stalled, from the steps before them.
-pub(super) fn summarise(
-    steps: &[(ConditionType, Verdict)],
-    suspended: bool,
-    something_delivered: bool,
-) -> (Verdict, Verdict, Option<Verdict>) {
+pub(super) fn summarise(steps: &[(ConditionType, Verdict)], summary: Summary) -> (Verdict, Verdict, Option<Verdict>) {
+    let Summary { suspended, delivered, pending, done } = summary;
     const SUSPENDED: &str = "suspended: nothing is checked or changed; set suspend: false to go on";
     let settled = Verdict::no(Reason::Settled, "nothing to do");
-    if suspended && something_delivered {
+    if suspended && delivered {
         return (Verdict::yes(Reason::Suspended, SUSPENDED), settled, None);
     }
     if suspended {
@@ -24,7 +33,7 @@ pub(super) fn summarise(
     }
     if let Some((_, first)) = steps.iter().find(|(_, verdict)| verdict.status == ConditionStatus::False) {
         let ready = first.clone();
-        return match waits_for(first.reason) {
+        return match waits_for(first) {
             Some(reason) => (ready, Verdict::yes(reason, first.message.clone()), None),
             None => (ready, settled, Some(Verdict::yes(first.reason, first.message.clone()))),
         };
@@ -37,21 +46,25 @@ pub(super) fn summarise(
         let reason = if *type_ == ConditionType::Delivered { Reason::Retrying } else { Reason::Progressing };
         return (Verdict::pending(unknown.message.clone()), Verdict::yes(reason, unknown.message.clone()), None);
     }
-    let verified = steps.iter().any(|(type_, verdict)| *type_ == ConditionType::Verified && verdict.is_true());
-    let ready = if verified {
-        Verdict::yes(Reason::Ready, "delivered, rolled out and verified")
-    } else {
-        Verdict::yes(Reason::DeliveredUnverified, "delivered and rolled out; the credentials were not tried out")
-    };
-    (ready, settled, None)
+    if let Some(pending) = pending {
+        return (Verdict::pending(pending.clone()), Verdict::yes(Reason::Progressing, pending), None);
+    }
+    (done, settled, None)
 }
 
 /// What the operator waits for when a step failed for this reason; `None`: a person must act.
-fn waits_for(reason: Reason) -> Option<Reason> {
-    match reason {
-        Reason::InstallationNotFound | Reason::SecretNotFound | Reason::SecretKeyNotFound => {
-            Some(Reason::WaitingForReference)
-        }
+fn waits_for(verdict: &Verdict) -> Option<Reason> {
+    match verdict.reason {
+        Reason::InstallationNotFound
+        | Reason::SecretNotFound
+        | Reason::SecretKeyNotFound
+        | Reason::AzureSsoNotReady
+        | Reason::JwtAuthenticationMissing => Some(Reason::WaitingForReference),
+        // Of two Deployments one waits for the other.
+        Reason::PartnerBlocked => match verdict.cause {
+            Some(Reason::DeploymentNotFound | Reason::Pending) => Some(Reason::Retrying),
+            _ => None,
+        },
         Reason::DeploymentNotFound => Some(Reason::WaitingForDeployment),
         Reason::RollingOut | Reason::DeploymentPaused => Some(Reason::RollingOut),
         _ => None,

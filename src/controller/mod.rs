@@ -5,10 +5,14 @@
 //! [`runner`] that gives it a clock.
 
 mod backoff;
+mod clock;
+mod post;
 mod queue;
 mod reconcile;
 mod runner;
 
+pub use clock::Clock;
+pub use post::Post;
 pub use queue::Timing;
 pub use reconcile::Reconciler;
 pub use runner::{Heartbeat, Runner};

@@ -1,6 +1,7 @@
 //! Gives the queue a clock: collects triggers, runs what is due, tries again what failed.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc,
@@ -116,6 +117,10 @@ fn requeue(
         Next::Slowly => {
             failures.remove(&key);
             queue.retry(key, SLOW.mul_f64(1.0 + rand::random::<f64>() / 5.0), now);
+        }
+        Next::After(Reverse(delay)) => {
+            failures.remove(&key);
+            queue.retry(key, delay.min(SLOW), now);
         }
         Next::Wait => {
             failures.remove(&key);

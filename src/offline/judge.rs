@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Object, Resource, Spec, TimbrInstallationSpec},
-    compose::{Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs},
+    compose::{Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs, token_ref},
 };
 
 use super::{
@@ -107,8 +107,10 @@ fn claimant(ours: &Ours, resource: &Resource<Spec>) -> Option<Resource<Spec>> {
     let mut resource = resource.clone();
     // A cluster would not take it, so nothing of it is delivered; but it keeps its place, and what can
     // be said of its references is said.
-    if let Ok(Spec::AzureSso(spec)) = &mut resource.spec {
-        spec.suspend |= ours.is_refused();
+    if let Ok(spec) = &mut resource.spec
+        && ours.is_refused()
+    {
+        spec.set_suspend();
     }
     Some(resource)
 }
@@ -125,7 +127,9 @@ fn snapshot(
     let managed: BTreeSet<String> = managed.map(|((_, name), _)| name.clone()).collect();
     let mut needs = needs(&key, &here.installations, &here.resources, &managed);
     // Also for resources that belong to no installation: nothing that they name is missing here.
-    needs.secrets.extend(here.resources.iter().flat_map(secret_refs).map(|reference| reference.name.clone()));
+    let tokens = here.installations.iter().filter_map(token_ref);
+    let references = here.resources.iter().flat_map(secret_refs).chain(tokens);
+    needs.secrets.extend(references.map(|reference| reference.name.clone()));
     // Ours too: their content decides whether a name can stay.
     let ours = objects.secrets.iter().filter(|(name, found)| in_namespace(name) && found.ours);
     needs.secrets.extend(ours.map(|((_, name), _)| name.clone()));
@@ -144,6 +148,7 @@ fn snapshot(
         resources: here.resources.clone(),
         deployments: deployments.collect(),
         secrets: secrets.collect(),
+        refused: BTreeMap::new(),
         key: key.clone(),
     }
 }

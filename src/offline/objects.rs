@@ -110,8 +110,8 @@ impl<'a> Reader<'a> {
 
     fn perhaps_ours(&mut self, at: usize, version: Option<&str>, kind: Option<&str>) {
         let group = version.map(|version| version.split_once('/').map_or("", |(group, _)| group));
-        let known = Kind::ALL.into_iter().find(|known| Some(known.name()) == kind);
-        let kinds = || Kind::ALL.map(Kind::name).join(" or ");
+        let known = Kind::ALL.iter().copied().find(|known| Some(known.name()) == kind);
+        let kinds = || Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
         match (group, known) {
             // Whatever else lies in a folder is none of our business.
             (Some(group), _) if group != GROUP => {}
@@ -130,11 +130,15 @@ impl<'a> Reader<'a> {
             (Some(_), None) if kind.is_none() => {
                 self.find(
                     at,
-                    &Problem::error("kind", Code::FieldRequired, format!("is required and absent; write {}", kinds())),
+                    &Problem::error(
+                        "kind",
+                        Code::FieldRequired,
+                        format!("is required and absent; write one of {}", kinds()),
+                    ),
                 );
             }
             (Some(_), None) => {
-                self.find(at, &Problem::error("kind", Code::FieldNotSupported, format!("must be {}", kinds())))
+                self.find(at, &Problem::error("kind", Code::FieldNotSupported, format!("must be one of {}", kinds())))
             }
             (Some(_), Some(kind)) => self.ours(at, kind),
         }

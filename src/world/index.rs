@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{InstallationKey, claimants, keys, secret_refs},
+    compose::{InstallationKey, claimants, keys, secret_refs, token_ref},
 };
 
 /// Something that a watch has seen.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// One of our objects is there, or is there anew.
-    Object(Box<Object>),
+    /// One of our objects is there, or is there anew, in this version.
+    Object(Box<Object>, Option<Version>),
     /// One of our objects is gone.
     ObjectGone {
         /// Its kind.
@@ -44,7 +44,7 @@ pub enum Change {
 impl Change {
     fn namespace(&self) -> &str {
         match self {
-            Change::Object(object) => &object.meta().namespace,
+            Change::Object(object, _) => &object.meta().namespace,
             Change::ObjectGone { namespace, .. }
             | Change::Deployment { namespace, .. }
             | Change::Secret { namespace, .. } => namespace,
@@ -56,6 +56,8 @@ impl Change {
 struct Namespace {
     installations: BTreeMap<String, Resource<TimbrInstallationSpec>>,
     resources: BTreeMap<(Kind, String), Resource<Spec>>,
+    /// Versions of objects whose status was written, until a watch delivers them.
+    written: BTreeMap<(Kind, String), Version>,
     /// Deployments that carry our label.
     managed: BTreeSet<String>,
     /// Secrets that we made, and the installation each is labelled with.
@@ -92,10 +94,13 @@ impl Index {
 
     fn take_in(&mut self, change: Change) -> BTreeSet<InstallationKey> {
         match change {
-            Change::Object(object) => match *object {
-                Object::Installation(installation) => self.installation(installation),
-                Object::Resource(resource) => self.resource(resource),
-            },
+            Change::Object(mut object, version) => {
+                self.keep_newer_status(&mut object, version);
+                match *object {
+                    Object::Installation(installation) => self.installation(installation),
+                    Object::Resource(resource) => self.resource(resource),
+                }
+            }
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
             Change::Deployment { namespace, name, managed } => self.deployment(&namespace, name, managed),
             Change::Secret { namespace, name, installation } => self.secret(&namespace, name, installation),
@@ -137,8 +142,11 @@ impl Index {
 
     /// Notes a status that was just written, so that the next look compares with it and not with
     /// what the watch has yet to deliver.
-    pub fn record_status(&mut self, meta: &Meta, status: Status) {
+    pub fn record_status(&mut self, meta: &Meta, status: Status, version: &str) {
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
+        if let Some(version) = Version::parse(version) {
+            here.written.insert((meta.kind, meta.name.clone()), version);
+        }
         let place = match meta.kind {
             Kind::TimbrInstallation => {
                 here.installations.get_mut(&meta.name).map(|there| (&there.meta.uid, &mut there.status))
@@ -151,6 +159,32 @@ impl Index {
             && *uid == meta.uid
         {
             *place = Some(status);
+        }
+    }
+
+    /// What a watch delivers late knows nothing of a status that was written since.
+    fn keep_newer_status(&mut self, object: &mut Object, version: Option<Version>) {
+        let meta = object.meta();
+        let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
+        let place = (meta.kind, meta.name.clone());
+        let Some(written) = here.written.get(&place) else { return };
+        if version.is_none_or(|version| version >= *written) {
+            here.written.remove(&place);
+            return;
+        }
+        match object {
+            Object::Installation(installation) => {
+                if let Some(there) =
+                    here.installations.get(&place.1).filter(|there| there.meta.uid == installation.meta.uid)
+                {
+                    installation.status.clone_from(&there.status);
+                }
+            }
+            Object::Resource(resource) => {
+                if let Some(there) = here.resources.get(&place).filter(|there| there.meta.uid == resource.meta.uid) {
+                    resource.status.clone_from(&there.status);
+                }
+            }
         }
     }
 
@@ -183,6 +217,7 @@ impl Index {
 
     fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
+        here.written.remove(&(kind, name.to_owned()));
         if kind == Kind::TimbrInstallation {
             let concerned = keys(namespace, &here.names()).into_iter().collect();
             return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
@@ -217,6 +252,14 @@ impl Index {
         let named =
             here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
+        let with_token = here
+            .installations
+            .values()
+            .filter(|installation| token_ref(installation).is_some_and(|secret| secret.name == name));
+        concerned.extend(with_token.map(|installation| InstallationKey {
+            namespace: namespace.to_owned(),
+            name: Some(installation.meta.name.clone()),
+        }));
         if let Some(label) = labelled {
             let labelled = keys(namespace, &here.names()).into_iter().filter(|key| key.label() == label);
             let before = concerned.len();
@@ -227,6 +270,17 @@ impl Index {
             }
         }
         concerned
+    }
+}
+
+/// A resource version as a number. The API server counts them up; one that is no number tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u64);
+
+impl Version {
+    /// Reads one.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 }
 
@@ -269,7 +323,7 @@ mod tests {
             uid: Some(format!("uid-{name}")),
             ..Default::default()
         };
-        Change::Object(Box::new(Object::read(kind, &meta, &json!({"spec": spec}))))
+        Change::Object(Box::new(Object::read(kind, &meta, &json!({"spec": spec}))), None)
     }
 
     fn sso(name: &str, installation: Option<&str>) -> Change {
@@ -341,11 +395,20 @@ mod tests {
         index.apply(sso("sso", None));
         let status = json!({"observedGeneration": 1, "conditions": []});
         let meta = index.view("ns").resources[0].meta.clone();
-        index.record_status(&meta, Status::AzureSso(serde_json::from_value(status.clone()).unwrap()));
-        let Change::Object(mut object) = sso("sso", None) else { unreachable!() };
+        index.record_status(&meta, Status::AzureSso(serde_json::from_value(status.clone()).unwrap()), "7");
+        // What the watch delivers from before the write does not undo it.
+        let seen = |version: &str| {
+            let Change::Object(object, _) = sso("sso", None) else { unreachable!() };
+            Change::Object(object, Version::parse(version))
+        };
+        assert_eq!(names(index.apply(seen("6"))), [] as [&str; 0]);
+        assert!(index.view("ns").resources[0].status.is_some());
+        let Change::Object(mut object, _) = sso("sso", None) else { unreachable!() };
         if let Object::Resource(resource) = object.as_mut() {
             resource.status = Some(Status::AzureSso(serde_json::from_value(status).unwrap()));
         }
-        assert_eq!(names(index.apply(Change::Object(object))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(Change::Object(object, Version::parse("7")))), [] as [&str; 0]);
+        // What somebody else wrote later counts.
+        assert_eq!(names(index.apply(seen("8"))), ["-"]);
     }
 }

@@ -81,6 +81,7 @@ impl Reader {
             resources: view.resources,
             deployments,
             secrets,
+            refused: BTreeMap::new(),
         })
     }
 

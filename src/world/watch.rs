@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     describe,
-    index::{Change, Index, Known},
+    index::{Change, Index, Known, Version},
 };
 
 /// Items a page of a list: bounds the memory that a list takes.
@@ -138,7 +138,8 @@ pub fn watch_all(
                     };
                     let events = move || watcher(api.clone(), config.clone());
                     tasks.spawn(feed.run(events, move |object: &DynamicObject| {
-                        Change::Object(Box::new(Object::read(kind, &object.metadata, &object.data)))
+                        let version = object.metadata.resource_version.as_deref().and_then(Version::parse);
+                        Change::Object(Box::new(Object::read(kind, &object.metadata, &object.data)), version)
                     }));
                 }
                 Known::Deployment => {
@@ -154,7 +155,7 @@ pub fn watch_all(
                 }
             }
         };
-        Kind::ALL.into_iter().map(Known::Object).for_each(&mut start);
+        Kind::ALL.iter().copied().map(Known::Object).for_each(&mut start);
         start(Known::Deployment);
         start(Known::Secret);
     }

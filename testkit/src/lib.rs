@@ -1,5 +1,6 @@
 //! What the tests of the operator stand on: a real control plane that starts in seconds, users and
-//! service accounts, the audit log as the counter of writes, and a proxy that makes faults.
+//! service accounts, the audit log as the counter of writes, a proxy that makes faults, and a double of
+//! Timbr's REST API.
 //!
 //! [`ControlPlane::shared`] gives a test binary its control plane; each test takes a namespace of
 //! its own with [`ControlPlane::namespace`]. Run the tests with `cargo test`, which runs a binary's
@@ -11,11 +12,13 @@ pub mod assets;
 pub mod audit;
 pub mod certificates;
 mod control_plane;
+mod http_server;
 pub mod kwok;
 pub mod ports;
 pub mod proxy;
 mod servers;
 pub mod supervisor;
+pub mod timbr_api;
 mod users;
 pub mod wait;
 
@@ -23,5 +26,6 @@ pub use audit::{AuditLog, Writes};
 pub use control_plane::{ControlPlane, Options, Output};
 pub use proxy::{Action, Hook, Proxy};
 pub use supervisor::{Process, Scratch, Signal};
+pub use timbr_api::TimbrApi;
 pub use users::ServiceAccount;
 pub use wait::{eventually, rolled_out, wait_for, wait_gone};

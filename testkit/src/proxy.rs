@@ -11,17 +11,17 @@ mod hook;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use call::Call;
 pub use hook::Hook;
 
 use crate::certificates::{self, Authority};
+use crate::http_server::Background;
 
 /// What the proxy does with a request.
 #[derive(Debug, Clone)]
@@ -50,8 +50,7 @@ type Filter = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 pub struct Proxy {
     url: String,
     state: Arc<State>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Background,
 }
 
 /// What the test sets and the connections follow.
@@ -98,19 +97,9 @@ impl Proxy {
             reads: Mutex::default(),
             cut: watch::Sender::new(0),
         });
-        let (stop, stopped) = oneshot::channel();
-        let (acceptor, shared) = (TlsAcceptor::from(Arc::new(server)), state.clone());
-        let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            // The runtime ends with this block, and every connection with it.
-            runtime.expect("a runtime for the proxy").block_on(async move {
-                tokio::select! {
-                    () = forward::accept(listener, acceptor, shared) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { url, state, stop: Some(stop), thread: Some(thread.expect("a thread for the proxy")) }
+        let server =
+            Background::run("proxy", forward::accept(listener, TlsAcceptor::from(Arc::new(server)), state.clone()));
+        Self { url, state, _server: server }
     }
 
     /// Its address.
@@ -171,15 +160,6 @@ impl State {
             lock(&self.on_write).clone()
         };
         rule(call)
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

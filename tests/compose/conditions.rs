@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{collection::btree_map, prelude::*, sample::select};
 use timbr_identity::{
     api::{CommonStatus, Status},
-    compose::{Failure, Memory, Outcome, ResourceStatus, statuses},
+    compose::{Failure, Mail, Memory, Outcome, ResourceStatus, statuses},
 };
 
 use crate::{
@@ -39,7 +39,7 @@ fn outcomes() -> impl Strategy<Value = BTreeMap<String, Outcome>> {
 
 fn said(world: &World, outcomes: &BTreeMap<String, Outcome>, second: i64) -> Vec<ResourceStatus> {
     let plans = world.keys().into_iter().map(|key| world.plan(&key));
-    plans.flat_map(|plan| statuses(&plan, outcomes, Memory::Partial, at(second))).collect()
+    plans.flat_map(|plan| statuses(&plan, outcomes, Memory::Partial, &Mail::default(), at(second)).statuses).collect()
 }
 
 fn is(status: &CommonStatus, type_: &str, wanted: &str) -> bool {

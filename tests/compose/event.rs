@@ -13,7 +13,8 @@ use crate::{
 fn world() -> World {
     World {
         resources: vec![azure_sso("sso", Ok(azure_sso_spec()))],
-        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
+        deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[("OAUTH_DEFAULT_SCHEME", "https")])))]
+            .into(),
         secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
         ..World::default()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use timbr_identity::compose::{Failure, Lookup, Memory, Outcome, statuses};
+use timbr_identity::compose::{Failure, Lookup, Mail, Memory, Outcome, statuses};
 
 use crate::{
     fixtures::{PLATFORM, at, azure_sso, azure_sso_spec, condition, deployment, key, secret, verdict},
@@ -22,7 +22,8 @@ fn world() -> World {
 fn after(world: &World, outcome: Option<Outcome>) -> (String, String) {
     let outcomes: BTreeMap<String, Outcome> =
         outcome.map(|outcome| (PLATFORM.to_owned(), outcome)).into_iter().collect();
-    let status = statuses(&world.plan(&key(None)), &outcomes, Memory::Partial, at(0)).remove(0);
+    let status =
+        statuses(&world.plan(&key(None)), &outcomes, Memory::Partial, &Mail::default(), at(0)).statuses.remove(0);
     let common = status.status.common();
     let verdicts = ["Delivered", "RolledOut", "Ready", "Reconciling", "Stalled"].map(|type_| verdict(common, type_));
     let message = condition(common, "Delivered").map(|condition| condition.message.clone()).unwrap_or_default();
@@ -71,7 +72,14 @@ fn a_failure_takes_nothing_back() {
     let failure = Outcome::Failed(Failure::Transient("no answer".to_owned()));
     let (conditions, _) = after(&world, Some(failure.clone()));
     assert_eq!(conditions, "Unknown/Pending True/RolledOut Unknown/Pending True/Retrying ");
-    let statuses = statuses(&world.plan(&key(None)), &[(PLATFORM.to_owned(), failure)].into(), Memory::Partial, at(60));
+    let statuses = statuses(
+        &world.plan(&key(None)),
+        &[(PLATFORM.to_owned(), failure)].into(),
+        Memory::Partial,
+        &Mail::default(),
+        at(60),
+    )
+    .statuses;
     assert_eq!(statuses[0].status.common().delivered, delivered);
 }
 

@@ -36,6 +36,7 @@ pub fn meta(kind: Kind, name: &str) -> Meta {
         generation: 1,
         created: Some(at(0)),
         requested_at: None,
+        sync_requested_at: None,
     }
 }
 
@@ -67,7 +68,7 @@ pub fn installation(name: &str, platform: &str) -> Resource<TimbrInstallationSpe
         server: target(&format!("{name}-server")),
         api: target(&format!("{name}-api")),
     };
-    let spec = TimbrInstallationSpec { components, suspend: false };
+    let spec = TimbrInstallationSpec { components, sql: None, suspend: false };
     Resource { meta: meta(Kind::TimbrInstallation, name), spec: Ok(spec), status: None }
 }
 
@@ -89,6 +90,7 @@ pub fn deployment(container: &str, env: &[(&str, &str)]) -> LiveDeployment {
         ownership: Ownership::default(),
         managed: None,
         delivered: None,
+        workload_identity: false,
         rollout: complete(1),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use timbr_identity::{
     api::{Kind, Resource, Spec, TimbrInstallationSpec},
-    compose::{Failure, Memory, Outcome, Plan, statuses},
+    compose::{Failure, Mail, Memory, Outcome, Plan, statuses},
 };
 
 use crate::{
@@ -27,7 +27,7 @@ fn outcomes(plan: &Plan) -> BTreeMap<String, Outcome> {
 fn everything_said(world: &World) -> String {
     let looks = world.keys().into_iter().map(|key| {
         let plan = world.plan(&key);
-        let statuses = statuses(&plan, &outcomes(&plan), Memory::Partial, at(9));
+        let statuses = statuses(&plan, &outcomes(&plan), Memory::Partial, &Mail::default(), at(9)).statuses;
         let json: Vec<String> =
             statuses.iter().map(|status| serde_json::to_string(&status.status).expect("JSON")).collect();
         format!("{key}\n{plan:#?}\n{statuses:#?}\n{json:?}\n")

@@ -108,7 +108,7 @@ fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationS
             // On the Deployment of another component, at times.
             api: target(if container.is_some() { platform } else { "timbr-api" }, Some("timbr-api")),
         };
-        TimbrInstallationSpec { components, suspend }
+        TimbrInstallationSpec { components, sql: None, suspend }
     });
     (any_meta(Kind::TimbrInstallation, name), undecodable(spec.boxed()))
         .prop_map(|(meta, spec)| Resource { meta, spec, status: None })
@@ -228,6 +228,7 @@ fn deployment() -> impl Strategy<Value = LiveDeployment> {
             containers,
             ownership,
             managed,
+            workload_identity: false,
             delivered: Some(if garbage { "{".to_owned() } else { attribution.write() }),
             rollout: Rollout {
                 observed_generation: pods.0,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use timbr_identity::compose::{EnvSource, Memory, Outcome, events, statuses};
+use timbr_identity::compose::{EnvSource, Mail, Memory, Outcome, events, statuses};
 
 use crate::{
     fixtures::{CANARY, at, complete},
@@ -36,7 +36,7 @@ proptest! {
             let done = |generation| Outcome::Done { generation, changed: true, rollout: complete(generation) };
             let outcomes: BTreeMap<String, Outcome> =
                 plan.deployments.iter().map(|plan| (plan.name.clone(), done(plan.generation + 1))).collect();
-            for status in statuses(&plan, &outcomes, Memory::Partial, at(0)) {
+            for status in statuses(&plan, &outcomes, Memory::Partial, &Mail::default(), at(0)).statuses {
                 let json = serde_json::to_string(&status.status).expect("JSON");
                 assert_no_canary(&format!("{status:?} {json} {:?}", events(&status)))?;
             }

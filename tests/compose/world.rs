@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Memory, NameKey,
+        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey,
         Outcome, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
     },
 };
@@ -67,6 +67,7 @@ impl World {
             resources: self.resources.clone(),
             deployments: deployments.collect(),
             secrets: secrets.collect(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -83,7 +84,7 @@ impl World {
         let plan = self.plan(&key);
         let outcomes: BTreeMap<String, Outcome> =
             plan.deployments.iter().map(|plan| (plan.name.clone(), self.write(plan))).collect();
-        let statuses = statuses(&plan, &outcomes, Memory::Partial, now);
+        let statuses = statuses(&plan, &outcomes, Memory::Partial, &Mail::default(), now).statuses;
         for change in &statuses {
             self.note(change);
         }

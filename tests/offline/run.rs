@@ -93,5 +93,5 @@ pub fn deployment(name: &str, containers: &[&str], env: Value) -> Value {
 
 /// timbr-platform without variables.
 pub fn platform() -> Value {
-    deployment("timbr-platform", &["timbr-platform"], json!([]))
+    deployment("timbr-platform", &["timbr-platform"], json!([{"name": "OAUTH_DEFAULT_SCHEME", "value": "https"}]))
 }

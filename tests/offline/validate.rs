@@ -36,7 +36,7 @@ fn what_the_kubelet_would_expand_is_refused_in_every_string_field() {
             strings(schema, &format!("{path}.{name}"), found);
         }
     }
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let mut fields = BTreeSet::new();
         strings(&final_schema(kind)["properties"]["spec"], "spec", &mut fields);
         let of_kind = |name: &str| {

@@ -33,7 +33,10 @@ pub fn deployment(name: &str, containers: &[&str]) -> Value {
 
 /// timbr-platform as Timbr's manifests have it.
 pub fn platform() -> Value {
-    deployment("timbr-platform", &["timbr-platform"])
+    let mut platform = deployment("timbr-platform", &["timbr-platform"]);
+    let env = platform["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("env");
+    env.push(json!({"name": "OAUTH_DEFAULT_SCHEME", "value": "https"}));
+    platform
 }
 
 /// A Secret with one value.

@@ -1,18 +1,14 @@
 //! The way of a request through the proxy: taken from a connection, treated as the rules say,
 //! forwarded on a connection of its own, answered.
 
-use std::convert::Infallible;
-use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,27 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::hook::Verdict;
 use super::{Action, Call, State};
-
-/// An answer's body: streamed, so that watches work.
-type Body = UnsyncBoxBody<Bytes, Broken>;
-
-/// The connection to the client is to be cut: hyper does so on a service's or a body's error.
-#[derive(Debug)]
-pub(super) struct Broken(String);
-
-impl Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Broken {}
-
-impl Broken {
-    fn because(reason: impl Display) -> Self {
-        Self(reason.to_string())
-    }
-}
+use crate::http_server::{self, Body, Broken, full};
 
 /// Serves connections until the runtime ends.
 pub(super) async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
@@ -55,13 +31,7 @@ pub(super) async fn accept(listener: std::net::TcpListener, acceptor: TlsAccepto
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
             };
-            let service = service_fn(move |request| {
-                // A task of its own: what has arrived takes its way although its sender ends.
-                let answer = tokio::spawn(answer(state.clone(), request));
-                async move { answer.await.unwrap_or_else(|panic| Err(Broken::because(panic))) }
-            });
-            // Errors are the clients' to see: a cut connection is one.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            http_server::serve(stream, |request| answer(state.clone(), request)).await;
         });
     }
 }
@@ -170,17 +140,13 @@ fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
         "details": details,
         "code": code,
     });
-    let mut response = Response::new(full(Bytes::from(status.to_string())));
+    let mut response = Response::new(full(status.to_string()));
     *response.status_mut() = StatusCode::from_u16(code).expect("a rule refuses with a valid status code");
     response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     response
-}
-
-fn full(body: Bytes) -> Body {
-    Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// Removes the headers that speak of one connection only.

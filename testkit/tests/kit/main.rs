@@ -8,3 +8,4 @@ mod proxy;
 mod restarts;
 mod rollout;
 mod supervisor;
+mod timbr_api;

@@ -1,0 +1,144 @@
+//! `InboundAccessPolicy`: who may use a component of Timbr.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CommonStatus, InstallationRef, rules, status};
+
+/// Who may use a component of Timbr: applications and users that are on the list.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "identity.timbr.ai",
+    version = "v1alpha1",
+    kind = "InboundAccessPolicy",
+    plural = "inboundaccesspolicies",
+    shortname = "iap",
+    category = "timbr",
+    namespaced,
+    status = "InboundAccessPolicyStatus",
+    derive = "PartialEq",
+    doc = "Who may use a component of Timbr: applications and users that are on the list. No rules: nobody."
+)]
+#[serde(rename_all = "camelCase")]
+pub struct InboundAccessPolicySpec {
+    /// The component that is guarded.
+    pub target: PolicyTarget,
+    /// Which applications may come in.
+    #[serde(default)]
+    pub inbound: Inbound,
+    /// Whether every user of the directory may come in. Else only direct members of the groups below.
+    #[serde(default)]
+    pub allow_all_users: bool,
+    /// Which users may come in, by what their tokens say.
+    #[serde(default)]
+    pub claims: PolicyClaims,
+    /// The TimbrInstallation this belongs to. Not needed while the namespace holds at most one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation_ref: Option<InstallationRef>,
+    /// true: nothing is checked or changed; what is delivered stays.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// What the operator says about an InboundAccessPolicy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = status::first_sight)]
+pub struct InboundAccessPolicyStatus {
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub common: CommonStatus,
+}
+
+/// A component of Timbr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PolicyTarget {
+    /// timbr-api, the REST API.
+    Api,
+    /// timbr-platform, the web application.
+    Platform,
+    /// timbr-server, the engine.
+    Server,
+}
+
+/// Which applications may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbound {
+    /// One application each; one that matches any may come in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub rules: Vec<InboundRule>,
+}
+
+/// An application that may come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InboundRule {
+    /// Its name, as in its label app.kubernetes.io/name; * for all of the namespace.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::CALLER_APPLICATION.cel())]
+    pub application: String,
+    /// Its namespace; * for all. Absent: the policy's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::CALLER_NAMESPACE.cel())]
+    pub namespace: Option<String>,
+    /// Its cluster. Absent: this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::CALLER_CLUSTER.cel())]
+    pub cluster: Option<String>,
+    /// The Application (client) ID of its tokens, a GUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    #[x_kube(validation = rules::CLIENT_ID.cel())]
+    pub client_id: Option<String>,
+    /// The Directory (tenant) ID that issues its tokens, a GUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    #[x_kube(validation = rules::TENANT_GUID.cel())]
+    pub tenant_id: Option<String>,
+    /// What it gets besides: granted, not required.
+    #[serde(default)]
+    pub permissions: Permissions,
+}
+
+/// What an application is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permissions {
+    /// Roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = rules::PERMISSION.cel_each())]
+    pub roles: Vec<String>,
+    /// Scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = rules::PERMISSION.cel_each())]
+    pub scopes: Vec<String>,
+}
+
+/// Which users may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyClaims {
+    /// Groups whose direct members may come in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub groups: Vec<PolicyGroup>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyGroup {
+    /// Its Object ID, a GUID.
+    #[schemars(length(max = 36))]
+    #[x_kube(validation = rules::GROUP_ID.cel())]
+    pub id: String,
+}

@@ -1,0 +1,73 @@
+//! What a kind may look at when it says what it asks for: the snapshot, and the resources beside it.
+
+use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Spec};
+
+use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Target};
+
+/// A resource that others build on, and whether they may.
+#[derive(Debug)]
+pub struct Lead<'a, S> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it asks for, if that can be read and is valid by itself.
+    pub spec: Option<&'a S>,
+    /// Whether it is accepted, and everything that it references is there.
+    pub ready: bool,
+}
+
+/// What there is beside a resource in its installation.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Everything.
+    pub snapshot: &'a Snapshot,
+    /// Where the installation's components run.
+    pub targets: &'a [Target],
+    /// Its AzureSsos, oldest first.
+    pub sign_ons: Vec<Lead<'a, AzureSsoSpec>>,
+    /// Its JwtAuthentications, oldest first.
+    pub jwt: Vec<Lead<'a, JwtAuthenticationSpec>>,
+    /// Whether it has JwtTenants.
+    pub has_tenants: bool,
+}
+
+impl<'a> Case<'a> {
+    /// A case of which the leads are not known yet.
+    pub fn new(snapshot: &'a Snapshot, targets: &'a [Target], has_tenants: bool) -> Self {
+        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants }
+    }
+
+    /// Remembers a resource that others build on.
+    pub fn lead(&mut self, name: &'a str, spec: Option<&'a Spec>, valid: bool, ready: bool) {
+        match spec {
+            Some(Spec::AzureSso(spec)) => {
+                self.sign_ons.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+            }
+            Some(Spec::JwtAuthentication(spec)) => {
+                self.jwt.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+            }
+            _ => {}
+        }
+    }
+
+    /// The JwtAuthentication that tenants build on.
+    pub fn authentication(&self) -> Option<&'a JwtAuthenticationSpec> {
+        self.jwt.iter().find(|lead| lead.ready).and_then(|lead| lead.spec)
+    }
+
+    /// Whether people sign in by single sign-on.
+    pub fn has_sign_on(&self) -> bool {
+        self.sign_ons.iter().any(|lead| lead.ready)
+    }
+
+    /// The Deployment in which a component runs.
+    pub fn deployment(&self, component: Component) -> Option<(&'a Target, &'a LiveDeployment)> {
+        let target = self.targets.iter().find(|target| target.component == component)?;
+        Some((target, self.snapshot.deployments.get(&target.deployment).and_then(Lookup::found)?))
+    }
+
+    /// The container in which a component runs.
+    pub fn container(&self, component: Component) -> Option<&'a LiveContainer> {
+        let (target, live) = self.deployment(component)?;
+        live.container(&target.find_container(live).ok()?)
+    }
+}

@@ -1,0 +1,35 @@
+//! What an ExternalTokenProvider says. It delivers nothing: it is trust, for whoever checks tokens.
+
+use crate::api::{
+    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Problem, Status, TrustedPair, normal_issuer, rules,
+};
+
+use super::plan::Asked;
+
+/// What is wrong with the spec by itself.
+pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(rules::DISPLAY_NAME.check("spec.displayName", &spec.display_name));
+    problems.extend(spec.audiences.iter().find_map(|audience| rules::AUDIENCE.check("spec.audiences", audience)));
+    problems.extend(rules::CLAIM.check("spec.userClaim", &spec.user_claim));
+    problems.extend(rules::ISSUER.check("spec.issuerUrl", &spec.issuer_url));
+    problems.extend(spec.jwks_url.as_ref().and_then(|url| rules::JWKS_URL.check("spec.jwksUrl", url)));
+    problems
+}
+
+/// The pairs of issuer and audience that it wants; each belongs to one provider.
+pub fn pairs(spec: &ExternalTokenProviderSpec) -> Vec<TrustedPair> {
+    let issuer = normal_issuer(&spec.issuer_url);
+    spec.audiences.iter().map(|audience| TrustedPair { issuer: issuer.clone(), audience: audience.clone() }).collect()
+}
+
+/// A pair in words.
+pub fn place_name(pair: &TrustedPair) -> String {
+    format!("{} {}", pair.issuer, pair.audience)
+}
+
+/// What an accepted spec says.
+pub fn ask(spec: &ExternalTokenProviderSpec) -> Asked {
+    let details = ExternalTokenProviderStatus { holds: pairs(spec), ..Default::default() };
+    Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() }
+}

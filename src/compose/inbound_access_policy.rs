@@ -1,0 +1,41 @@
+//! What an InboundAccessPolicy says. It delivers nothing.
+
+use crate::api::{Code, InboundAccessPolicySpec, Problem, rules};
+
+use super::plan::Asked;
+
+/// What is wrong with the spec by itself.
+pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (i, rule) in spec.inbound.rules.iter().enumerate() {
+        let path = |field: &str| format!("spec.inbound.rules[{i}].{field}");
+        problems.extend(rules::CALLER_APPLICATION.check(&path("application"), &rule.application));
+        let optional = [
+            ("namespace", &rule.namespace, &rules::CALLER_NAMESPACE),
+            ("cluster", &rule.cluster, &rules::CALLER_CLUSTER),
+            ("clientId", &rule.client_id, &rules::CLIENT_ID),
+            ("tenantId", &rule.tenant_id, &rules::TENANT_GUID),
+        ];
+        for (field, value, rule) in optional {
+            problems.extend(value.iter().filter_map(|value| rule.check(&path(field), value)));
+        }
+        for (field, names) in [("roles", &rule.permissions.roles), ("scopes", &rule.permissions.scopes)] {
+            let path = path(&format!("permissions.{field}"));
+            problems.extend(names.iter().find_map(|name| rules::PERMISSION.check(&path, name)));
+        }
+    }
+    for (i, group) in spec.claims.groups.iter().enumerate() {
+        problems.extend(rules::GROUP_ID.check(&format!("spec.claims.groups[{i}].id"), &group.id));
+    }
+    problems
+}
+
+/// What an accepted spec says.
+pub fn ask() -> Asked {
+    let problem = Problem::warning(
+        "spec",
+        Code::PolicyNotEnforced,
+        "this version of the operator checks and keeps the policy, but nothing enforces it yet: everybody still comes in",
+    );
+    Asked { problems: vec![problem], ..Asked::default() }
+}

@@ -1,0 +1,96 @@
+//! What JwtAuthentication and JwtTenant have in common: algorithms, and keys that fit them.
+
+use crate::api::{Code, Component, JwtAlgorithm, Problem, Reason, SecretKeyRef};
+
+use super::{Case, Demand, EnvName, Unresolved, Value, plan::Asked, references::resolve};
+
+/// A variable of the REST API.
+pub fn demand(name: impl Into<EnvName>, value: Value) -> Demand {
+    Demand { component: Component::Api, name: name.into(), value }
+}
+
+/// Algorithms as Timbr reads them.
+pub fn joined(algorithms: &[JwtAlgorithm]) -> Value {
+    Value::constant(&algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(","))
+}
+
+/// The key that a reference names, if it fits the algorithms.
+pub fn key(
+    path: &'static str,
+    reference: &SecretKeyRef,
+    algorithms: &[JwtAlgorithm],
+    case: &Case<'_>,
+    asked: &mut Asked,
+) -> Option<Value> {
+    let symmetric = algorithms.iter().filter(|algorithm| algorithm.is_symmetric()).count();
+    if symmetric > 0 && symmetric < algorithms.len() {
+        asked.problems.push(Problem::warning(
+            "spec.algorithms",
+            Code::AlgorithmsMixed,
+            "algorithms of public keys (RS256, RSA-OAEP) and of secrets (HS256, AES) share one key, which fits only one sort: a public key that also counts as a secret lets anybody sign; keep one sort",
+        ));
+    }
+    let value = asked.resolved(path, resolve(case.snapshot, path, reference))?;
+    let Value::Sensitive(bytes) = &value else { return Some(value) };
+    let cause = misfit(bytes.expose(), symmetric == 0, symmetric == algorithms.len());
+    if let Some(cause) = cause {
+        let SecretKeyRef { name, key } = reference;
+        asked.unresolved.push(Unresolved {
+            reason: Reason::SecretValueInvalid,
+            path: path.to_owned(),
+            message: format!("Secret {name}, key {key}: the value {cause}"),
+        });
+        return None;
+    }
+    Some(value)
+}
+
+/// Why a key does not fit the algorithms.
+fn misfit(key: &[u8], all_public: bool, all_secret: bool) -> Option<&'static str> {
+    let text = std::str::from_utf8(key).unwrap_or_default().trim();
+    let is_pem = text.starts_with("-----BEGIN ");
+    let is_public = ["PUBLIC KEY-----", "RSA PUBLIC KEY-----", "CERTIFICATE-----"]
+        .iter()
+        .any(|kind| text.strip_prefix("-----BEGIN ").is_some_and(|rest| rest.starts_with(kind)))
+        && text.contains("-----END ");
+    if is_pem && text.contains("PRIVATE KEY-----") {
+        Some(
+            "is a private key, which only the issuer of tokens may hold; put the public key there, and consider the private one compromised",
+        )
+    } else if all_public && !is_public {
+        Some(
+            "is no public key: RS256 and RSA-OAEP need one in PEM form, from -----BEGIN PUBLIC KEY----- to its END line; create the Secret with --from-file",
+        )
+    } else if all_secret && is_pem {
+        Some(
+            "is a public key, but HS256 and AES take a secret: everybody who has the public key could sign; use RS256, or put a secret there",
+        )
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::misfit;
+
+    #[test]
+    fn a_key_fits_its_algorithms() {
+        const PUBLIC: &[u8] = b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+        const PRIVATE: &[u8] = b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let word = |key, all_public, all_secret| misfit(key, all_public, all_secret).map(|cause| &cause[..8]);
+        for (key, all_public, all_secret, wanted) in [
+            (PUBLIC, true, false, None),
+            (b"s3cr3t".as_slice(), false, true, None),
+            (PUBLIC, false, false, None),
+            (b"s3cr3t", false, false, None),
+            (b"s3cr3t", true, false, Some("is no pu")),
+            (b"-----BEGIN PUBLIC KEY-----", true, false, Some("is no pu")),
+            (PUBLIC, false, true, Some("is a pub")),
+            (PRIVATE, true, false, Some("is a pri")),
+            (PRIVATE, false, true, Some("is a pri")),
+        ] {
+            assert_eq!(word(key, all_public, all_secret), wanted, "{}", String::from_utf8_lossy(key));
+        }
+    }
+}

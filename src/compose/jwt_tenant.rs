@@ -1,0 +1,85 @@
+//! What a JwtTenant asks for. Variables: Timbr's documentation, "Azure JWT", "Using JWT in Multi-tenant
+//! Environments"; JWT_<TENANT>_KEY: Timbr's published Helm chart.
+
+use crate::api::{ALGORITHM_NEEDS_KEY, Code, JwtTenantSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, Problem, Reason, rules};
+
+use super::{
+    Case, PlainValue, Unresolved,
+    jwt::{demand, joined, key},
+    plan::Asked,
+    references::check_reference,
+};
+
+/// The tenant as it stands in variables' names. Two that differ only in case are one.
+pub fn variable_part(spec: &JwtTenantSpec) -> String {
+    spec.tenant.to_ascii_uppercase()
+}
+
+/// What is wrong with the spec by itself.
+pub fn problems(spec: &JwtTenantSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    problems.extend(rules::TENANT.check("spec.tenant", &spec.tenant));
+    problems.extend(rules::TENANT_RESERVED.check("spec.tenant", &spec.tenant));
+    if let Some(audience) = &spec.audience {
+        problems.extend(rules::AUDIENCE.check("spec.audience", audience));
+        problems.extend(rules::NO_EXPANSION.check("spec.audience", audience));
+    }
+    problems.extend(spec.key_ref.iter().flat_map(|reference| check_reference("spec.keyRef", reference)));
+    problems
+}
+
+/// What an accepted spec asks for.
+pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
+    let mut asked = Asked::default();
+    let name = variable_part(spec);
+    if name.contains('-') {
+        asked.problems.push(Problem::warning(
+            "spec.tenant",
+            Code::TenantHyphen,
+            format!(
+                "the variables are called JWT_{name}_…, and some shells (dash among them) drop variables with a dash in their names; if Timbr does not see them, choose a tenant id without a dash"
+            ),
+        ));
+    }
+    if spec.audience.is_none() {
+        asked.problems.push(Problem::warning(
+            "spec.audience",
+            Code::AudienceNotValidated,
+            format!("without audience no JWT_{name}_AUDIENCE is written; set it to the Application (client) ID that this tenant's tokens are issued for"),
+        ));
+    }
+    let Some(authentication) = case.authentication() else {
+        asked.unresolved.push(missing(case));
+        return asked;
+    };
+    let algorithms = spec.algorithms.as_ref().unwrap_or(&authentication.algorithms);
+    if authentication.type_ == JwtType::Azure {
+        if spec.key_ref.is_some() {
+            asked.problems.push(Problem::error("spec.keyRef", Code::KeyNeedsCustomType, KEY_NEEDS_CUSTOM_TYPE));
+        }
+        if algorithms.iter().any(|algorithm| algorithm.is_symmetric()) {
+            asked.problems.push(Problem::error("spec.algorithms", Code::AlgorithmNeedsKey, ALGORITHM_NEEDS_KEY));
+        }
+    }
+    let key = spec.key_ref.as_ref().and_then(|reference| key("spec.keyRef", reference, algorithms, case, &mut asked));
+    let audience =
+        spec.audience.as_ref().and_then(|audience| asked.plain(PlainValue::new("spec.audience", audience.as_str())));
+    let variables = [("ALGORITHM", Some(joined(algorithms))), ("AUDIENCE", audience), ("KEY", key)];
+    asked.demands.extend(
+        variables.into_iter().filter_map(|(suffix, value)| Some(demand(format!("JWT_{name}_{suffix}"), value?))),
+    );
+    asked
+}
+
+fn missing(case: &Case<'_>) -> Unresolved {
+    let message = match case.jwt.first() {
+        Some(lead) => format!(
+            "JwtAuthentication {} is not accepted, or something that it references is missing; its status says what to correct",
+            lead.name
+        ),
+        None => {
+            "this installation has no JwtAuthentication, without which Timbr takes no tokens; create one".to_owned()
+        }
+    };
+    Unresolved { reason: Reason::JwtAuthenticationMissing, path: "spec".to_owned(), message }
+}

@@ -1,0 +1,202 @@
+//! What stays on a Deployment although no active resource asks for it: what resources that cannot speak
+//! for themselves delivered before, and what a deleted KeyVaultBinding leaves behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::{Component, Kind};
+
+use super::{
+    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot, credentials::TRIO, demand::is_sensitive,
+    deployment::Claim, key_vault_binding::is_of_vault, kinds::components_of, ownership::Place, plan::belongs_nowhere,
+    site::Site,
+};
+
+/// What stays.
+#[derive(Debug, Default)]
+pub struct Kept<'a> {
+    /// Values that no active resource asks for.
+    pub values: BTreeMap<Place, &'a LiveValue>,
+    /// Variables that only a deleted KeyVaultBinding stands for.
+    pub orphans: BTreeSet<Place>,
+    /// Whether they had a holder until now.
+    pub newly_orphaned: bool,
+}
+
+/// What stays on a live Deployment, beside what is wanted; notes in `attribution` on whose account.
+pub fn keep<'a>(
+    snapshot: &Snapshot,
+    site: &Site<'_>,
+    live: &'a LiveDeployment,
+    claims: &[Claim],
+    is_wanted: impl Fn(&Place) -> bool,
+    attribution: &mut Attribution,
+) -> Kept<'a> {
+    let mut kept = Kept::default();
+    let before = Attribution::read(live.delivered.as_deref());
+    let silent = silent(snapshot, claims, before.as_ref());
+    let vault = Vault::of(snapshot, claims, before.as_ref());
+    for place in &live.ownership.ours {
+        let held_by = |Silent { holder, components, .. }: &&Silent| match &before {
+            Some(before) => before.holders(place).any(|name| name == holder),
+            // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
+            // away is the greater harm.
+            None => components.iter().any(|component| site.container(*component) == Some(Ok(place.0.as_str()))),
+        };
+        if is_wanted(place) {
+            // Shared: it stays when the one who asks for it goes.
+            let sharers = silent.iter().filter(|silent| !silent.collides && before.is_some()).filter(held_by);
+            sharers.for_each(|silent| attribution.add(place, &silent.holder));
+            if vault.retains(place, live) {
+                attribution.retain(place);
+            }
+            continue;
+        }
+        let value = live.container(&place.0).and_then(|container| container.variables(&place.1).next());
+        let Some(value) = value.filter(|value| could_be_ours(&place.1, value)) else { continue };
+        let mut stays = false;
+        for silent in silent.iter().filter(held_by) {
+            attribution.add(place, &silent.holder);
+            stays = true;
+        }
+        if vault.retains(place, live) && (stays || !vault.is_held(place)) {
+            attribution.retain(place);
+            stays = true;
+        }
+        if stays {
+            kept.values.insert(place.clone(), value);
+        }
+    }
+    for claim in claims.iter().filter(|claim| claim.active && claim.retains == Some(true)) {
+        for demand in &claim.demands {
+            if let Some(Ok(container)) = site.container(demand.component) {
+                attribution.retain(&(container.to_owned(), demand.name.to_string()));
+            }
+        }
+    }
+    if !vault.exists {
+        kept.orphans = attribution.retained().collect();
+        let holders = |place: &Place| before.iter().flat_map(|before| before.holders(place)).any(is_vault);
+        kept.newly_orphaned = kept.orphans.iter().any(holders);
+    }
+    kept
+}
+
+fn is_vault(holder: &str) -> bool {
+    is_of_kind(holder, Kind::KeyVaultBinding)
+}
+
+fn is_of_kind(holder: &str, kind: Kind) -> bool {
+    holder.split_once('/').is_some_and(|(of, _)| of == kind.name())
+}
+
+/// What is to be said about variables of a key vault that outlive their resource.
+struct Vault<'a> {
+    before: Option<&'a Attribution>,
+    /// Whether a KeyVaultBinding is there, wherever it belongs.
+    exists: bool,
+    /// Whether one is active that says Remove: nothing is retained any more.
+    removes: bool,
+    /// Resources that exist, in any installation.
+    living: BTreeSet<String>,
+}
+
+impl<'a> Vault<'a> {
+    fn of(snapshot: &Snapshot, claims: &[Claim], before: Option<&'a Attribution>) -> Self {
+        let vaults = snapshot.resources.iter().filter(|resource| resource.meta.kind == Kind::KeyVaultBinding);
+        let living: BTreeSet<String> = vaults.map(|resource| resource.meta.holder()).collect();
+        Self {
+            before,
+            exists: !living.is_empty(),
+            removes: claims.iter().any(|claim| claim.active && claim.retains == Some(false)),
+            living,
+        }
+    }
+
+    /// Whether a variable outlives its KeyVaultBinding. Without any record, those that can only be a
+    /// key vault's do, and what it cannot work without.
+    fn retains(&self, place: &Place, live: &LiveDeployment) -> bool {
+        if self.removes {
+            return false;
+        }
+        let (container, variable) = place;
+        match self.before {
+            Some(before) if before.is_retained(place) => true,
+            Some(before) => is_of_vault(variable) && before.holders(place).next().is_none(),
+            None => {
+                let has_vault = || live.ownership.ours.iter().any(|(of, name)| of == container && is_of_vault(name));
+                is_of_vault(variable) || (TRIO.contains(&variable.as_str()) && has_vault())
+            }
+        }
+    }
+
+    /// Whether the KeyVaultBinding that caused a variable is still there: then it is moved, not
+    /// deleted, and the variable goes with it.
+    fn is_held(&self, place: &Place) -> bool {
+        self.before.is_some_and(|before| before.holders(place).any(|holder| self.living.contains(holder)))
+    }
+}
+
+/// A resource whose word does not count now, and whose delivery stays.
+struct Silent {
+    holder: String,
+    components: BTreeSet<Component>,
+    /// Whether an older resource's word counts instead.
+    collides: bool,
+}
+
+/// Resources that exist but cannot speak for themselves, so that what they delivered stays: they are
+/// invalid, waiting, in conflict or suspended, or nobody can tell where they belong. One whose place
+/// another resource has keeps it until that one delivers.
+fn silent(snapshot: &Snapshot, claims: &[Claim], before: Option<&Attribution>) -> Vec<Silent> {
+    let replaced = |claim: &Claim| {
+        let by = claim.displaced_by.as_ref();
+        by.is_some_and(|by| claims.iter().any(|other| other.holder == *by && other.active))
+    };
+    let here = claims.iter().filter(|claim| !claim.active && !replaced(claim)).map(|claim| Silent {
+        holder: claim.holder.clone(),
+        components: claim.components.clone(),
+        collides: claim.collides,
+    });
+    let adrift = belongs_nowhere(snapshot).into_iter().map(|meta| Silent {
+        holder: meta.holder(),
+        components: components_of(meta.kind),
+        collides: false,
+    });
+    here.chain(adrift).chain(held_back(snapshot, claims, before)).collect()
+}
+
+/// Resources of two Deployments that are deleted, but cannot be released from one of the two: they stay
+/// on the other as well.
+fn held_back<'a>(
+    snapshot: &'a Snapshot,
+    claims: &'a [Claim],
+    before: Option<&'a Attribution>,
+) -> impl Iterator<Item = Silent> {
+    let refused = snapshot.refused.keys().filter_map(|name| snapshot.deployments.get(name)?.found());
+    let refused: Vec<Attribution> = refused.filter_map(|live| Attribution::read(live.delivered.as_deref())).collect();
+    let is_gone = |holder: &str| claims.iter().all(|claim| claim.holder != holder);
+    let here: BTreeSet<&str> = before.iter().flat_map(|before| before.all_holders()).collect();
+    let held: Vec<Silent> = here
+        .into_iter()
+        .filter(|holder| is_of_kind(holder, Kind::DatabricksPassthrough) && is_gone(holder))
+        .filter(|holder| refused.iter().any(|there| there.all_holders().any(|name| name == *holder)))
+        .map(|holder| Silent {
+            holder: holder.to_owned(),
+            components: components_of(Kind::DatabricksPassthrough),
+            collides: false,
+        })
+        .collect();
+    held.into_iter()
+}
+
+/// Whether a value is one that we could write: what somebody made of ours may not be, and is theirs.
+fn could_be_ours(variable: &str, value: &LiveValue) -> bool {
+    match value {
+        LiveValue::Plain(_) if is_sensitive(variable) => false,
+        LiveValue::Plain(value) => {
+            std::str::from_utf8(value.expose()).is_ok_and(|value| PlainValue::new("", value).is_ok())
+        }
+        LiveValue::SecretKey { .. } => true,
+        LiveValue::Other => false,
+    }
+}

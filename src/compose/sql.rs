@@ -1,0 +1,107 @@
+//! How statements reach Timbr: its REST API, the key for it, and the roles that may be mapped.
+
+use crate::api::{Code, Component, Problem, Resource, Sensitive, TimbrInstallationSpec};
+
+use super::{InstallationJudgement, Snapshot, Value, installation::Target, plan::Asked, references::resolve};
+
+/// Port of Timbr's REST API. Source: Timbr's published manifests.
+const PORT: u16 = 9000;
+/// Nobody becomes administrator unless it is said that somebody may.
+const ADMIN: &str = "admin";
+
+/// How statements reach Timbr, and which may.
+#[derive(Clone, Debug, Default)]
+pub struct Sql {
+    /// Where and with what key.
+    pub access: SqlAccess,
+    /// Roles that may be mapped; `None`: all but admin.
+    allowed_roles: Option<Vec<String>>,
+}
+
+/// Whether statements can be sent.
+#[derive(Clone, Debug, Default)]
+pub enum SqlAccess {
+    /// No: a person runs them.
+    #[default]
+    Manual,
+    /// Not now; says why.
+    Blocked(String),
+    /// Yes.
+    Open(SqlTarget),
+}
+
+/// Timbr's REST API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlTarget {
+    /// Scheme, host and port.
+    pub url: String,
+    /// The ontology.
+    pub ontology: String,
+    /// Sent as x-api-key.
+    pub token: Sensitive,
+}
+
+impl Sql {
+    /// Whether a role may be mapped.
+    pub fn allows(&self, role: &str) -> bool {
+        match &self.allowed_roles {
+            Some(roles) => roles.iter().any(|allowed| allowed == role),
+            None => !role.eq_ignore_ascii_case(ADMIN),
+        }
+    }
+
+    /// The same, while the TimbrInstallation is not right.
+    pub(super) fn blocked(self, judgement: &InstallationJudgement) -> Self {
+        let access = match self.access {
+            SqlAccess::Manual => SqlAccess::Manual,
+            SqlAccess::Blocked(_) | SqlAccess::Open(_) => SqlAccess::Blocked(format!(
+                "TimbrInstallation {} is not accepted, or its API key is missing; its status says what to correct",
+                judgement.meta.name
+            )),
+        };
+        Self { access, ..self }
+    }
+}
+
+/// How the installation's statements reach Timbr; what is wrong with that goes into `asked`.
+pub(super) fn plan(
+    snapshot: &Snapshot,
+    installation: Option<&Resource<TimbrInstallationSpec>>,
+    targets: &[Target],
+    asked: &mut Asked,
+) -> Sql {
+    let Some(sql) = installation.and_then(|found| found.spec.as_ref().ok()).and_then(|spec| spec.sql.as_ref()) else {
+        return Sql::default();
+    };
+    let namespace = &snapshot.key.namespace;
+    let url = sql.url.clone().unwrap_or_else(|| {
+        let api = targets.iter().find(|target| target.component == Component::Api);
+        let service = api.map_or(Component::Api.usual_deployment(), |target| &target.deployment);
+        format!("http://{service}.{namespace}.svc:{PORT}")
+    });
+    if !is_allowed(&url, namespace, snapshot) {
+        asked.problems.push(Problem::error(
+            "spec.sql.url",
+            Code::SqlHostNotAllowed,
+            format!(
+                "the host receives Timbr's API key, so it must be a Service of this namespace, written SERVICE.{namespace}.svc, or a host that the operator is told to allow (--allowed-sql-hosts)"
+            ),
+        ));
+    }
+    let token =
+        asked.resolved("spec.sql.tokenSecretRef", resolve(snapshot, "spec.sql.tokenSecretRef", &sql.token_secret_ref));
+    let access = match token {
+        Some(Value::Sensitive(token)) => SqlAccess::Open(SqlTarget { url, ontology: sql.ontology.clone(), token }),
+        _ => SqlAccess::Blocked("the API key is not known".to_owned()),
+    };
+    Sql { access, allowed_roles: sql.allowed_roles.clone() }
+}
+
+/// Whether a URL's host may receive the API key.
+fn is_allowed(url: &str, namespace: &str, snapshot: &Snapshot) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
+    let service = host.strip_suffix(".cluster.local").unwrap_or(&host);
+    let is_service = service.strip_suffix(&format!(".{namespace}.svc")).is_some_and(|name| !name.contains('.'));
+    is_service || snapshot.settings.allowed_sql_hosts.contains(&host)
+}
