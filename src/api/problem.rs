@@ -198,12 +198,6 @@ closed_list! {
         UnitSuspicious,
         /// By hand: a value that Kubernetes makes from another variable.
         ExpandsVariable,
-        /// By hand: an algorithm that Timbr does not know.
-        AlgorithmInvalid,
-        /// Tokens are accepted whomever they were issued for.
-        AudienceNotValidated,
-        /// Tokens are accepted whoever issued them.
-        IssuerNotValidated,
         /// By hand: a secret as a plain value.
         SecretInPlainText,
         /// By hand: variables that belong together are not all there.
@@ -214,10 +208,6 @@ closed_list! {
         VariableCase,
         /// By hand: group sync with another app registration than single sign-on.
         TrioMismatch,
-        /// OAUTH_DEFAULT_SCHEME makes redirect URIs without TLS.
-        SchemeNotHttps,
-        /// Two mechanisms give out roles.
-        RoleMappingCompetes,
         /// By hand: variables that Azure's webhook sets too.
         WorkloadIdentity,
     }

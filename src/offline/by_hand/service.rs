@@ -179,7 +179,7 @@ impl Service {
         let planned = containers.flat_map(|planned| &planned.env).map(|entry| entry.name.clone());
         let set_twice = installation.plan.resources.iter().flat_map(|judgement| &judgement.set_elsewhere);
         let set_twice = set_twice.filter(|set| set.deployment == self.name && set.container == *container);
-        self.ours.extend(planned.chain(set_twice.map(|set| set.variable.to_owned())));
+        self.ours.extend(planned.chain(set_twice.map(|set| set.variable.to_string())));
         self.variables.retain(|variable| !self.ours.contains(&variable.name));
     }
 
