@@ -2,6 +2,12 @@
 
 #[path = "offline/by_hand.rs"]
 mod by_hand;
+#[path = "offline/by_hand_lint.rs"]
+mod by_hand_lint;
+#[path = "offline/import.rs"]
+mod import;
+#[path = "offline/import_law.rs"]
+mod import_law;
 #[path = "offline/input.rs"]
 mod input;
 #[path = "offline/references.rs"]

@@ -186,5 +186,29 @@ closed_list! {
         NotInInput,
         /// `validate`: a variable is set by hand and by a resource.
         AlreadySetByHand,
+        /// By hand: quotation marks that are part of the value.
+        ValueQuoted,
+        /// By hand: a variable without a value.
+        ValueEmpty,
+        /// By hand: a value that Timbr's documentation does not know.
+        ValueInvalid,
+        /// By hand: the right value in another spelling than documented.
+        SpellingWrong,
+        /// By hand: a number that looks like one of another unit.
+        UnitSuspicious,
+        /// By hand: a value that Kubernetes makes from another variable.
+        ExpandsVariable,
+        /// By hand: a secret as a plain value.
+        SecretInPlainText,
+        /// By hand: variables that belong together are not all there.
+        VariableMissing,
+        /// By hand: a variable on a component that does not read it.
+        VariableMisplaced,
+        /// By hand: a variable whose name is not in upper case.
+        VariableCase,
+        /// By hand: group sync with another app registration than single sign-on.
+        TrioMismatch,
+        /// By hand: variables that Azure's webhook sets too.
+        WorkloadIdentity,
     }
 }

@@ -25,7 +25,7 @@ pub struct InputArgs {
 impl InputArgs {
     /// Judges the input and lets `print` say what came of it: printed text, or why there is none. The
     /// exit code tells whether an Error was found.
-    pub fn judged<E: Display>(&self, print: impl FnOnce(&Judged<'_>) -> Result<String, E>) -> ExitCode {
+    pub fn judged<E: Display>(&self, print: impl FnOnce(&mut Judged<'_>) -> Result<String, E>) -> ExitCode {
         let settings = match self.settings.settings() {
             Ok(settings) => settings,
             Err(error) => return output::fail(&error),
@@ -34,9 +34,10 @@ impl InputArgs {
             Ok(documents) => documents,
             Err(error) => return output::fail(&error),
         };
-        let judged = judge(&documents, &self.namespace, &settings);
+        let mut judged = judge(&documents, &self.namespace, &settings);
+        let printed = print(&mut judged);
         let is_clean = !judged.findings.iter().any(Finding::is_error);
-        match print(&judged) {
+        match printed {
             Ok(text) => output::print_with(&text, if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
             Err(error) => output::fail(&error),
         }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod crds;
+mod import;
 mod input;
 #[cfg(feature = "operator")]
 mod operator;
@@ -28,6 +29,8 @@ enum Command {
     Operator(operator::Args),
     /// Print the CustomResourceDefinitions, for `kubectl apply -f -`.
     Crds,
+    /// Make resources from Deployments and Docker Compose files that set Timbr's variables by hand.
+    Import(import::Args),
     /// Print what the operator would write for resources in files, without a cluster.
     Render(render::Args),
     /// Say what is wrong with resources in files, without a cluster.
@@ -35,12 +38,14 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found, 2 unreadable input or usage.
+    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found, 2 unreadable input or usage,
+    /// 3 something could not be imported.
     pub fn run(self) -> ExitCode {
         match self.command {
             #[cfg(feature = "operator")]
             Command::Operator(args) => operator::run(args),
             Command::Crds => crds::run(),
+            Command::Import(args) => import::run(&args),
             Command::Render(args) => render::run(&args),
             Command::Validate(args) => validate::run(&args),
         }

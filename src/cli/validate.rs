@@ -29,6 +29,7 @@ enum Output {
 /// Prints what is wrong with the input.
 pub fn run(args: &Args) -> ExitCode {
     args.input.judged(|judged| {
+        judged.add_set_by_hand();
         let printed = match args.output {
             Output::Text => Ok(text(&judged.findings)),
             Output::Json => json(&judged.findings),

@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     Document, Finding,
+    by_hand::{self, Service},
     findings::of_installation,
     objects::{Objects, Ours, Reader},
 };
@@ -24,6 +25,8 @@ pub struct Judged<'a> {
     pub findings: Vec<Finding>,
     /// Its installations, sorted.
     pub installations: Vec<Installation>,
+    /// Parts of Timbr that were set up by hand.
+    pub(super) services: Vec<Service>,
 }
 
 /// An installation and its plan.
@@ -42,6 +45,20 @@ struct Namespace {
     resources: Vec<Resource<Spec>>,
 }
 
+impl Judged<'_> {
+    /// Adds what is wrong with variables that are set by hand. It keeps no resource from being delivered,
+    /// so it is for those only who ask.
+    pub fn add_set_by_hand(&mut self) {
+        self.add(by_hand::findings(&self.services, self.documents));
+    }
+
+    fn add(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+        self.findings.sort();
+        self.findings.dedup();
+    }
+}
+
 /// Judges an input; documents without a namespace count as in `namespace`.
 pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Settings) -> Judged<'a> {
     let (objects, mut findings) = Reader::read(documents, namespace);
@@ -57,9 +74,10 @@ pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Setti
     for installation in &installations {
         findings.extend(of_installation(installation, documents, &objects));
     }
-    findings.sort();
-    findings.dedup();
-    Judged { documents, objects, findings, installations }
+    let services = by_hand::beside_resources(by_hand::services(documents, &objects, namespace), &installations);
+    let mut judged = Judged { documents, objects, findings: vec![], installations, services };
+    judged.add(findings);
+    judged
 }
 
 fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {

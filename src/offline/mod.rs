@@ -1,11 +1,13 @@
-//! `render` and `validate`: the engine on files, without a cluster.
+//! `render`, `validate` and `import`: the engine on files, without a cluster.
 //!
 //! Files become documents ([`read`]), documents become objects and snapshots, and the same
 //! [`compose`](crate::compose::compose) as in the operator judges them ([`judge`]). Nothing is decided
 //! here. What is not in the input is unknown, not missing.
 
+mod by_hand;
 mod finding;
 mod findings;
+mod import;
 mod input;
 mod judge;
 mod objects;
@@ -14,6 +16,7 @@ mod schema;
 mod validate;
 
 pub use finding::Finding;
+pub use import::{Import, Line, Options as ImportOptions, SecretManifest, What, import};
 pub use input::{Document, ReadError, read};
 pub use judge::{Installation, Judged, judge};
 pub use render::{compose_file, diff, env, manifests};

@@ -1,6 +1,6 @@
 //! What `validate` prints.
 
-use super::{Finding, Judged};
+use super::{Finding, Judged, by_hand::Service};
 
 /// One line a finding.
 pub fn text(findings: &[Finding]) -> String {
@@ -20,10 +20,16 @@ pub fn summary(judged: &Judged<'_>) -> String {
     let objects = judged.objects.ours.len();
     let errors = judged.findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = judged.findings.len() - errors;
-    if objects == 0 && judged.findings.is_empty() {
+    let is_by_hand = |service: &&Service| service.variables.iter().any(|variable| variable.documented().is_some());
+    let by_hand = judged.services.iter().filter(is_by_hand).count();
+    if objects == 0 && by_hand == 0 && judged.findings.is_empty() {
         return "nothing of identity.timbr.ai is in the input".to_owned();
     }
-    format!("{}: {}, {}", count(objects, "resource"), count(errors, "error"), count(warnings, "warning"))
+    let by_hand = match by_hand {
+        0 => String::new(),
+        n => format!(" and {} set up by hand", count(n, "service")),
+    };
+    format!("{}{by_hand}: {}, {}", count(objects, "resource"), count(errors, "error"), count(warnings, "warning"))
 }
 
 fn count(n: usize, word: &str) -> String {

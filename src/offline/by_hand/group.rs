@@ -1,0 +1,35 @@
+//! Services that belong together: those of one namespace, or of one Docker Compose file.
+
+use std::collections::BTreeMap;
+
+use crate::api::Component;
+
+use super::Service;
+
+/// The parts of one Timbr.
+#[derive(Debug)]
+pub struct Group<'a>(Vec<&'a Service>);
+
+impl<'a> Group<'a> {
+    /// The groups among services.
+    pub fn all(services: &'a [Service]) -> Vec<Self> {
+        let mut groups: BTreeMap<(Option<usize>, &str), Vec<&Service>> = BTreeMap::new();
+        for service in services {
+            let file = service.is_compose().then_some(service.at);
+            groups.entry((file, &service.namespace)).or_default().push(service);
+        }
+        groups.into_values().map(Self).collect()
+    }
+
+    /// Its services.
+    pub fn services(&self) -> &[&'a Service] {
+        &self.0
+    }
+
+    /// The service of a component. Of several nobody knows which belongs to whom.
+    pub fn only(&self, component: Component) -> Option<&'a Service> {
+        let mut found = self.0.iter().filter(|service| service.component == component);
+        let first = found.next().copied()?;
+        found.next().is_none().then_some(first)
+    }
+}

@@ -1,0 +1,21 @@
+//! Timbr's variables as people set them by hand: in Kubernetes Deployments and in Docker Compose files.
+//!
+//! Documents become [`Service`]s ([`services`]), whichever form they have. What a value means, and what
+//! is wrong with it, is decided once ([`read`]), for `validate` ([`findings`]) as for `import`.
+
+mod component;
+mod compose_file;
+mod deployment;
+mod group;
+mod lint;
+mod needs;
+mod reading;
+mod service;
+mod variables;
+mod words;
+
+pub use lint::findings;
+pub use reading::{CUSTOM_CLAIMS, DATABRICKS_SCOPE, Fault, has_shared_key, is_public, read, tenant_in};
+pub use service::{Origin, Service, Source, Text, Value, Variable, beside_resources, services};
+pub use variables::{Documented, Form, Section, documented, in_other_case, tenant_of};
+pub use words::all_of;

@@ -1,0 +1,65 @@
+//! Databricks with each user's own rights: a DatabricksPassthrough.
+
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    api::Component,
+    offline::by_hand::{DATABRICKS_SCOPE, Section},
+};
+
+use super::{
+    Options,
+    draft::{Asked, Draft, Refusal, is_begun},
+    duration,
+    ledger::Ledger,
+    timbr::Timbr,
+};
+
+const SECTION: &[Section] = &[Section::Databricks];
+
+/// The longest time between two tokens that the resource takes, in minutes.
+const LONGEST: u64 = 1440;
+
+/// The DatabricksPassthrough, if it is set up.
+pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Vec<Json> {
+    if !is_begun(timbr, SECTION) {
+        return vec![];
+    }
+    let mut draft = Draft::new(timbr, "DatabricksPassthrough");
+    let spec = spec(&mut draft, options);
+    let spec = draft.finish(spec, &timbr.of_sections(SECTION), ledger);
+    spec.map(|spec| timbr.resource("DatabricksPassthrough", "databricks", spec)).into_iter().collect()
+}
+
+fn spec(draft: &mut Draft<'_, '_>, options: &Options<'_>) -> Result<Map<String, Json>, Refusal> {
+    for component in [Component::Platform, Component::Server] {
+        let switch = (component, "OAUTH_OFFLINE_ACCESS_SCOPE");
+        if draft.always(switch, "true")? != "true" {
+            return Err(draft.refuse(switch, "is off, and DatabricksPassthrough would switch it on"));
+        }
+    }
+    let scopes = (Component::Platform, "OAUTH_SCOPES");
+    if draft.always(scopes, DATABRICKS_SCOPE)? != DATABRICKS_SCOPE {
+        return Err(draft.refuse(scopes, format!("DatabricksPassthrough writes {DATABRICKS_SCOPE} and nothing else")));
+    }
+    let mut spec = Map::new();
+    let times = [
+        ("refreshTokenExpiration", "OAUTH_REFRESH_TOKEN_EXPIRATION", "10"),
+        ("refreshTokenValidation", "OAUTH_REFRESH_TOKEN_VALIDATION", "1"),
+    ];
+    for (field, name, default) in times {
+        spec.insert(field.to_owned(), minutes(draft, (Component::Server, name), default)?.into());
+    }
+    let host = options
+        .workspace_host
+        .ok_or("it needs the host of the workspace, which is in no variable; repeat with --workspace-host HOST")?;
+    spec.insert("workspaceHost".to_owned(), host.into());
+    Ok(spec)
+}
+
+fn minutes(draft: &mut Draft<'_, '_>, asked: Asked<'_>, default: &str) -> Result<String, Refusal> {
+    match draft.always(asked, default)?.parse() {
+        Ok(minutes @ 1..=LONGEST) => Ok(duration::of_seconds(minutes * 60)),
+        _ => Err(draft.refuse(asked, format!("counts minutes, and DatabricksPassthrough takes 1 to {LONGEST}"))),
+    }
+}

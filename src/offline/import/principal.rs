@@ -1,0 +1,138 @@
+//! What timbr-server does with a service principal: a RoleGroupSync and a KeyVaultBinding.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    api::Component,
+    offline::by_hand::{Section, tenant_in},
+};
+
+use super::{
+    credential::Credential,
+    draft::{Asked, Draft, Refusal, is_begun},
+    duration,
+    ledger::{Ledger, Outcome},
+    sign_on,
+    timbr::Timbr,
+};
+
+const GROUP_SYNC: &str = "group-sync";
+const KEY_VAULT: &str = "key-vault";
+
+/// The shortest and the longest interval that RoleGroupSync takes, in seconds.
+const INTERVALS: std::ops::RangeInclusive<u64> = 60..=30 * 86_400;
+
+/// Where vaults are, in Microsoft's clouds.
+const VAULT_SUFFIXES: [&str; 3] = [".vault.azure.net/", ".vault.usgovcloudapi.net/", ".vault.azure.cn/"];
+
+/// The resources that use the service principal.
+pub fn make(timbr: &Timbr<'_>, ledger: &mut Ledger) -> Vec<Json> {
+    let mut resources = Vec::new();
+    let kinds = [
+        (Section::GroupSync, "RoleGroupSync", GROUP_SYNC, group_sync as Fields),
+        (Section::KeyVault, "KeyVaultBinding", KEY_VAULT, key_vault as Fields),
+    ];
+    // Both take the same principal; its secret is kept once.
+    let mut holder = None;
+    for (section, kind, name, fields) in kinds {
+        if !is_begun(timbr, &[section]) {
+            continue;
+        }
+        let is_signed_on = is_signed_on(timbr, ledger);
+        let mut draft = Draft::new(timbr, kind);
+        let mut spec = Map::new();
+        let made = fields(&mut draft, &mut spec)
+            .and_then(|()| principal(&mut draft, timbr, is_signed_on, holder.unwrap_or(name), &mut spec));
+        let made = draft.finish(made, &timbr.of_sections(&[section, Section::Principal]), ledger);
+        if made.is_some() {
+            holder.get_or_insert(name);
+            resources.push(timbr.resource(kind, name, spec));
+        }
+    }
+    if resources.is_empty() && !is_begun(timbr, &[Section::GroupSync, Section::KeyVault]) {
+        for (component, name) in timbr.of_sections(&[Section::Principal]) {
+            let why = "neither group sync (SYNC_GROUPS_…) nor a key vault (KV_…) is set up to use it";
+            ledger.outcomes.insert((component, name.to_owned()), Outcome::Left(why.to_owned()));
+        }
+    }
+    resources
+}
+
+/// What a kind takes besides the principal.
+type Fields = fn(&mut Draft<'_, '_>, &mut Map<String, Json>) -> Result<(), Refusal>;
+
+fn on(name: &str) -> Asked<'_> {
+    (Component::Server, name)
+}
+
+fn group_sync(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
+    let interval = on("SYNC_GROUPS_INTERVAL");
+    let seconds = match draft.always(interval, "86400")?.parse() {
+        Ok(seconds) if INTERVALS.contains(&seconds) => seconds,
+        _ => return Err(draft.refuse(interval, "counts seconds, and RoleGroupSync takes a minute to 30 days")),
+    };
+    spec.insert("interval".to_owned(), duration::of_seconds(seconds).into());
+    let creates = draft.always(on("SYNC_GROUPS_AUTO_CREATE_USER"), "false")? == "true";
+    spec.insert("autoCreateUsers".to_owned(), creates.into());
+    draft.note(
+        Component::Server,
+        "which role follows which group is in no variable; list under spec.mappings of RoleGroupSync/group-sync what was run as ALTER ROLE … SYNC",
+    );
+    Ok(())
+}
+
+fn key_vault(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
+    draft.always(on("KV_VAULT_TYPE"), "azure")?;
+    draft.always(on("KV_VAULT_AUTH_TYPE"), "password")?;
+    let url = draft.required(on("KV_VAULT"))?;
+    if !VAULT_SUFFIXES.iter().any(|suffix| url.ends_with(suffix)) {
+        return Err(draft.refuse(on("KV_VAULT"), "is not under vault.azure.net, nor where vaults of other clouds are"));
+    }
+    spec.insert("vaultUrl".to_owned(), url.into());
+    Ok(())
+}
+
+/// Tenant, client and secret: named, or those of single sign-on if all three are the same.
+fn principal(
+    draft: &mut Draft<'_, '_>,
+    timbr: &Timbr<'_>,
+    is_signed_on: bool,
+    holder: &str,
+    spec: &mut Map<String, Json>,
+) -> Result<(), Refusal> {
+    let tenant = draft.required(on("AZURE_TENANT_ID"))?;
+    let client = draft.required_credential(on("AZURE_CLIENT_ID"))?;
+    let secret = draft.required_credential(on("AZURE_CLIENT_SECRET"))?;
+    if is_signed_on && of_sign_on(timbr).as_ref() == Some(&(tenant.clone(), client.clone(), secret.clone())) {
+        spec.insert("credentialsFrom".to_owned(), json!({"azureSso": sign_on::NAME}));
+        return Ok(());
+    }
+    spec.insert("tenantId".to_owned(), tenant.into());
+    match client {
+        Credential::Plain(id) => spec.insert("clientId".to_owned(), id.as_str().into()),
+        Credential::Referenced { name, key } => {
+            spec.insert("clientIdRef".to_owned(), json!({"name": name, "key": key}))
+        }
+    };
+    let reference = draft.reference(holder, "client-secret", &secret, "AZURE_CLIENT_SECRET");
+    spec.insert("clientSecretRef".to_owned(), reference);
+    Ok(())
+}
+
+/// Whether an AzureSso was made, whose credentials may be named.
+fn is_signed_on(timbr: &Timbr<'_>, ledger: &Ledger) -> bool {
+    let provider = (Component::Platform, "OAUTH_PROVIDER".to_owned());
+    timbr.services.contains_key(&Component::Platform)
+        && matches!(ledger.outcomes.get(&provider), Some(Outcome::Kept(_)))
+}
+
+/// Tenant, client and secret of single sign-on.
+fn of_sign_on(timbr: &Timbr<'_>) -> Option<(String, Credential, Credential)> {
+    // A draft of its own: nothing of it is entered.
+    let mut draft = Draft::new(timbr, "AzureSso");
+    let platform = |name| (Component::Platform, name);
+    let url = draft.text(platform("OAUTH_BASE_URL")).ok()??;
+    let client = draft.credential(platform("OAUTH_CLIENT_ID")).ok()??;
+    let secret = draft.credential(platform("OAUTH_SECRET")).ok()??;
+    Some((tenant_in(&url)?.1.to_owned(), client, secret))
+}

@@ -1,0 +1,391 @@
+//! What `validate` says of variables that are set by hand, in both forms.
+
+use serde_json::{Value, json};
+
+use crate::run::{deployment, run, stream};
+
+const GUID: &str = "11111111-2222-3333-4444-555555555555";
+/// Must never be printed.
+const CANARY: &str = "hunter2-canary";
+
+type Env<'a> = &'a [(&'a str, &'a str)];
+/// A service, its environment, what is found.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<String>);
+
+/// Single sign-on without a fault but that it stands in the file.
+const SIGN_ON: Env<'_> = &[
+    ("OAUTH_PROVIDER", "azure"),
+    ("OAUTH_CLIENT_ID", GUID),
+    ("OAUTH_SECRET", CANARY),
+    ("OAUTH_BASE_URL", "https://login.microsoftonline.com/contoso.com/oauth2"),
+    ("OAUTH_AZURE_WITH_UPN_FIRST", "False"),
+    ("OAUTH_DEFAULT_SCHEME", "https"),
+];
+const PRINCIPAL: Env<'_> =
+    &[("AZURE_CLIENT_ID", GUID), ("AZURE_TENANT_ID", "contoso.com"), ("AZURE_CLIENT_SECRET", CANARY)];
+const TOKENS: Env<'_> = &[
+    ("ENABLE_TOKEN", "true"),
+    ("JWT_TYPE", "azure"),
+    ("JWT_DEFAULT_AUDIENCE", "api://timbr"),
+    ("JWT_ISSUER", "https://login.microsoftonline.com/contoso.com/v2.0"),
+];
+
+/// `base` with the values of `change` instead of or beside its own.
+fn with<'a>(base: Env<'a>, change: Env<'a>) -> Vec<(&'a str, &'a str)> {
+    let kept = base.iter().filter(|(name, _)| !change.iter().any(|(changed, _)| changed == name));
+    kept.chain(change).copied().collect()
+}
+
+fn without<'a>(base: Env<'a>, name: &str) -> Vec<(&'a str, &'a str)> {
+    base.iter().filter(|(there, _)| *there != name).copied().collect()
+}
+
+fn as_deployment(name: &str, env: Env<'_>) -> Value {
+    let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    deployment(name, &[name], env.into())
+}
+
+fn as_compose(services: &[(&str, Env<'_>)]) -> Value {
+    let service = |env: Env<'_>| {
+        let list: Vec<String> =
+            env.iter().map(|(name, value)| format!("{name}={}", value.replace('$', "$$"))).collect();
+        json!({"image": "i:1", "environment": list})
+    };
+    let services: serde_json::Map<_, _> =
+        services.iter().map(|(name, env)| ((*name).to_owned(), service(env))).collect();
+    json!({"services": services})
+}
+
+/// `error|warning VARIABLE-OR-PATH Code`, sorted; the path's variable by its name.
+fn findings(objects: &[Value]) -> Vec<String> {
+    let run = run("validate -f - -o json", &stream(objects));
+    assert!(!run.out.contains(CANARY) && !run.err.contains(CANARY), "{}", run.out);
+    let findings: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+    let named = |finding: &Value| {
+        let path = finding["path"].as_str().unwrap();
+        let object = finding["object"].as_str().unwrap();
+        let at = objects.iter().find_map(|document| {
+            // The entry that the path leads to.
+            let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
+            let entry = pointer.trim_end_matches("/value");
+            let entry = document.pointer(entry)?;
+            let is_here = match document["kind"].as_str() {
+                Some(_) => object.ends_with(document["metadata"]["name"].as_str()?),
+                None => object.starts_with("Compose service"),
+            };
+            let text = entry["name"].as_str().or_else(|| entry.as_str()?.split('=').next())?;
+            is_here.then(|| text.to_owned())
+        });
+        at.unwrap_or_else(|| "-".to_owned())
+    };
+    let mut lines: Vec<String> = findings
+        .iter()
+        .map(|finding| {
+            let severity = finding["severity"].as_str().unwrap().to_lowercase();
+            format!("{severity} {} {}", named(finding), finding["code"].as_str().unwrap())
+        })
+        .filter(|line| !line.ends_with("SecretInPlainText"))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Checks both forms of the same services.
+fn check(services: &[(&str, Env<'_>)], expected: &[&str]) {
+    let deployments: Vec<Value> = services.iter().map(|(name, env)| as_deployment(name, env)).collect();
+    let mut expected: Vec<&str> = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(findings(&deployments), expected, "{services:?}");
+    assert_eq!(findings(&[as_compose(services)]), expected, "{services:?}");
+}
+
+#[test]
+fn what_is_right_is_not_complained_about() {
+    let platform = with(
+        SIGN_ON,
+        &[
+            ("OAUTH_OFFLINE_ACCESS_SCOPE", "true"),
+            ("OAUTH_SCOPES", "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation"),
+            ("AUTH_USER_REGISTRATION", "true"),
+            ("AUTH_USER_REGISTRATION_ROLE", "viewer"),
+            ("AUTH_WITH_USERPASS", "true"),
+        ],
+    );
+    let server = with(
+        PRINCIPAL,
+        &[
+            ("SYNC_GROUPS_INTERVAL", "86400"),
+            ("SYNC_GROUPS_AUTO_CREATE_USER", "false"),
+            ("KV_VAULT_TYPE", "azure"),
+            ("KV_VAULT_AUTH_TYPE", "password"),
+            ("KV_VAULT", "https://contoso.vault.azure.net/"),
+            ("OAUTH_OFFLINE_ACCESS_SCOPE", "true"),
+            ("OAUTH_REFRESH_TOKEN_EXPIRATION", "10"),
+            ("OAUTH_REFRESH_TOKEN_VALIDATION", "1"),
+        ],
+    );
+    let api = with(
+        TOKENS,
+        &[
+            ("JWT_DEFAULT_ALGORITHM", "RS256,RSA-OAEP"),
+            ("JWT_USE_EMAIL_OR_USER", "upn"),
+            ("JWT_USE_TENANT_USER", "True"),
+            ("JWT_CONTOSO_AUDIENCE", "api://contoso"),
+            ("ENABLE_USER_TOKEN", "whatever"),
+            ("TIMBR_LOG", "'x'"),
+        ],
+    );
+    check(&[("timbr-platform", &platform), ("timbr-server", &server), ("timbr-api", &api)], &[]);
+}
+
+#[test]
+fn values() {
+    let platform: &[(&str, &str, &[&str])] = &[
+        ("OAUTH_PROVIDER", "'azure'", &["error OAUTH_PROVIDER ValueQuoted"]),
+        ("OAUTH_PROVIDER", "Azure", &["warning OAUTH_PROVIDER SpellingWrong"]),
+        ("OAUTH_PROVIDER", "github", &["warning OAUTH_PROVIDER ValueInvalid"]),
+        ("OAUTH_PROVIDER", " azure", &["warning OAUTH_PROVIDER SpellingWrong"]),
+        ("OAUTH_SECRET", "\"hunter2-canary\"", &["error OAUTH_SECRET ValueQuoted"]),
+        ("OAUTH_CLIENT_ID", "<AZURE_APPLICATION_ID>", &["error OAUTH_CLIENT_ID ValueInvalid"]),
+        ("OAUTH_CLIENT_ID", CANARY, &["error OAUTH_CLIENT_ID ValueInvalid"]),
+        (
+            "OAUTH_BASE_URL",
+            "https://login.microsoftonline.com/contoso.com/oauth2/v2.0",
+            &["error OAUTH_BASE_URL ValueInvalid"],
+        ),
+        ("OAUTH_BASE_URL", "https://login.microsoftonline.com/common/oauth2", &["error OAUTH_BASE_URL ValueInvalid"]),
+        (
+            "OAUTH_BASE_URL",
+            "http://login.microsoftonline.com/contoso.com/oauth2",
+            &["error OAUTH_BASE_URL ValueInvalid"],
+        ),
+        (
+            "OAUTH_BASE_URL",
+            "https://login.microsoftonline.com/contoso.com/oauth2/",
+            &["warning OAUTH_BASE_URL SpellingWrong"],
+        ),
+        ("OAUTH_AZURE_WITH_UPN_FIRST", "false", &["warning OAUTH_AZURE_WITH_UPN_FIRST SpellingWrong"]),
+        ("OAUTH_AZURE_WITH_UPN_FIRST", "no", &["error OAUTH_AZURE_WITH_UPN_FIRST ValueInvalid"]),
+        ("AUTH_WITH_USERPASS", "False", &["warning AUTH_WITH_USERPASS SpellingWrong"]),
+        ("AUTH_WITH_USERPASS", "", &["warning AUTH_WITH_USERPASS ValueEmpty"]),
+        ("OAUTH_DEFAULT_SCHEME", "http", &["warning OAUTH_DEFAULT_SCHEME SchemeNotHttps"]),
+        ("KV_VAULT", "https://contoso.vault.azure.net/", &["warning KV_VAULT VariableMisplaced"]),
+        ("AZURE_CLIENT_SECRET", CANARY, &[]),
+        ("OAUTH_ROLE_MAPPING_ENABLED", "true", &[]),
+    ];
+    for (name, value, expected) in platform {
+        check(&[("timbr-platform", &with(SIGN_ON, &[(name, value)]))], expected);
+    }
+    let vault = with(
+        PRINCIPAL,
+        &[
+            ("KV_VAULT_TYPE", "azure"),
+            ("KV_VAULT_AUTH_TYPE", "password"),
+            ("KV_VAULT", "https://contoso.vault.azure.net/"),
+            ("OAUTH_OFFLINE_ACCESS_SCOPE", "true"),
+        ],
+    );
+    let server: &[(&str, &str, &[&str])] = &[
+        ("KV_VAULT", "https://contoso.vault.azure.net", &["warning KV_VAULT SpellingWrong"]),
+        ("KV_VAULT", "https://contoso.vault.azure.net/secrets", &["error KV_VAULT ValueInvalid"]),
+        ("KV_VAULT", "contoso", &["error KV_VAULT ValueInvalid"]),
+        ("KV_VAULT_AUTH_TYPE", "certificate", &["error KV_VAULT_AUTH_TYPE ValueInvalid"]),
+        ("AZURE_TENANT_ID", "organizations", &["error AZURE_TENANT_ID ValueInvalid"]),
+        ("SYNC_GROUPS_INTERVAL", "24h", &["error SYNC_GROUPS_INTERVAL ValueInvalid"]),
+        ("SYNC_GROUPS_INTERVAL", "24", &["warning SYNC_GROUPS_INTERVAL UnitSuspicious"]),
+        ("OAUTH_REFRESH_TOKEN_EXPIRATION", "3600", &["warning OAUTH_REFRESH_TOKEN_EXPIRATION UnitSuspicious"]),
+        ("OAUTH_REFRESH_TOKEN_VALIDATION", "1.5", &["error OAUTH_REFRESH_TOKEN_VALIDATION ValueInvalid"]),
+        ("JWT_TYPE", "azure", &["warning JWT_TYPE VariableMisplaced"]),
+    ];
+    for (name, value, expected) in server {
+        check(&[("timbr-server", &with(&vault, &[(name, value)]))], expected);
+    }
+    let api: &[(&str, &str, &[&str])] = &[
+        ("JWT_DEFAULT_ALGORITHM", "RS246", &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
+        ("JWT_DEFAULT_ALGORITHM", "ES256", &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
+        ("JWT_DEFAULT_ALGORITHM", "HS256", &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
+        ("JWT_DEFAULT_ALGORITHM", "RS256, RSA-OAEP", &["warning JWT_DEFAULT_ALGORITHM SpellingWrong"]),
+        ("JWT_CONTOSO_ALGORITHM", "none", &["error JWT_CONTOSO_ALGORITHM AlgorithmInvalid"]),
+        ("JWT_contoso_AUDIENCE", "x", &["error JWT_contoso_AUDIENCE VariableCase"]),
+        ("JWT_ISSUER", "http://login.microsoftonline.com", &["error JWT_ISSUER ValueInvalid"]),
+        ("JWT_ISSUER", "https://login.microsoftonline.com/?a", &["error JWT_ISSUER ValueInvalid"]),
+        ("JWT_TYPE", "okta", &["error JWT_TYPE ValueInvalid"]),
+        ("JWT_TYPE", "custom", &["error JWT_TYPE VariableMissing"]),
+        ("ENABLE_TOKEN", "True", &["warning ENABLE_TOKEN SpellingWrong"]),
+        ("JWT_USE_TENANT_USER", "true", &["warning JWT_USE_TENANT_USER SpellingWrong"]),
+        ("JWT_USE_EMAIL_OR_USER", "two words", &["error JWT_USE_EMAIL_OR_USER ValueInvalid"]),
+        ("JWT_DEFAULT_AUDIENCE", "<AZURE_CLIENT_ID>", &["error JWT_DEFAULT_AUDIENCE ValueInvalid"]),
+    ];
+    for (name, value, expected) in api {
+        check(&[("timbr-api", &with(TOKENS, &[(name, value)]))], expected);
+    }
+}
+
+#[test]
+fn what_belongs_together() {
+    let missing = |begun: &str| vec![format!("error {begun} VariableMissing")];
+    let table: Vec<Case<'_>> = vec![
+        ("timbr-platform", without(SIGN_ON, "OAUTH_SECRET"), missing("OAUTH_PROVIDER")),
+        ("timbr-platform", vec![("AUTH_USER_REGISTRATION_ROLE", "viewer")], missing("AUTH_USER_REGISTRATION_ROLE")),
+        (
+            "timbr-platform",
+            with(SIGN_ON, &[("OAUTH_OFFLINE_ACCESS_SCOPE", "true")]),
+            missing("OAUTH_OFFLINE_ACCESS_SCOPE"),
+        ),
+        ("timbr-platform", with(SIGN_ON, &[("OAUTH_OFFLINE_ACCESS_SCOPE", "false")]), vec![]),
+        (
+            "timbr-platform",
+            vec![("OAUTH_PROVIDER", "github"), ("OAUTH_SECRET", CANARY)],
+            vec!["warning OAUTH_PROVIDER ValueInvalid".to_owned()],
+        ),
+        ("timbr-platform", without(SIGN_ON, "OAUTH_DEFAULT_SCHEME"), vec!["warning - SchemeNotHttps".to_owned()]),
+        ("timbr-server", vec![("SYNC_GROUPS_AUTO_CREATE_USER", "true")], missing("SYNC_GROUPS_AUTO_CREATE_USER")),
+        ("timbr-server", vec![("KV_VAULT", "https://contoso.vault.azure.net/")], missing("KV_VAULT")),
+        ("timbr-server", vec![("OAUTH_REFRESH_TOKEN_EXPIRATION", "10")], missing("OAUTH_REFRESH_TOKEN_EXPIRATION")),
+        ("timbr-api", vec![("JWT_TYPE", "azure")], missing("JWT_TYPE")),
+        ("timbr-api", vec![("JWT_CONTOSO_AUDIENCE", "x")], missing("JWT_CONTOSO_AUDIENCE")),
+        ("timbr-api", without(TOKENS, "JWT_TYPE"), missing("ENABLE_TOKEN")),
+        ("timbr-api", with(TOKENS, &[("ENABLE_TOKEN", "false")]), vec![]),
+        ("timbr-api", without(TOKENS, "JWT_DEFAULT_AUDIENCE"), vec!["warning - AudienceNotValidated".to_owned()]),
+        ("timbr-api", without(TOKENS, "JWT_ISSUER"), vec!["warning - IssuerNotValidated".to_owned()]),
+        (
+            "timbr-api",
+            [TOKENS, &[("JWT_TYPE", "azure")]].concat(),
+            vec!["warning JWT_TYPE DuplicateVariable".to_owned()],
+        ),
+    ];
+    for (service, env, expected) in table {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[(service, &env)], &expected);
+    }
+}
+
+#[test]
+fn services_beside_each_other() {
+    let synced = with(PRINCIPAL, &[("SYNC_GROUPS_INTERVAL", "86400")]);
+    let scope = ("OAUTH_SCOPES", "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation");
+    let offline = ("OAUTH_OFFLINE_ACCESS_SCOPE", "true");
+    check(
+        &[("timbr-platform", &with(SIGN_ON, &[("OAUTH_ROLE_MAPPING_ENABLED", "true")])), ("timbr-server", &synced)],
+        &["warning OAUTH_ROLE_MAPPING_ENABLED RoleMappingCompetes"],
+    );
+    check(
+        &[("timbr-platform", &with(SIGN_ON, &[("OAUTH_ROLE_MAPPING_ENABLED", "false")])), ("timbr-server", &synced)],
+        &[],
+    );
+    check(
+        &[("timbr-platform", SIGN_ON), ("timbr-server", &with(&synced, &[("AZURE_TENANT_ID", "fabrikam.com")]))],
+        &["warning AZURE_TENANT_ID TrioMismatch"],
+    );
+    check(&[("timbr-platform", &[]), ("timbr-server", &synced)], &["error SYNC_GROUPS_INTERVAL VariableMissing"]);
+    check(
+        &[("timbr-platform", &with(SIGN_ON, &[scope, offline])), ("timbr-server", PRINCIPAL)],
+        &["error OAUTH_SCOPES VariableMissing"],
+    );
+    check(
+        &[("timbr-platform", SIGN_ON), ("timbr-server", &[offline])],
+        &["error OAUTH_OFFLINE_ACCESS_SCOPE VariableMissing"],
+    );
+    // Which of two platforms is this server's?
+    let mut second = as_deployment("other", SIGN_ON);
+    second["spec"]["template"]["spec"]["containers"][0]["name"] = json!("timbr-platform");
+    let deployments = [as_deployment("timbr-platform", &[]), second, as_deployment("timbr-server", &synced)];
+    assert_eq!(findings(&deployments), [] as [&str; 0]);
+}
+
+#[test]
+fn only_of_kubernetes() {
+    let mut pod = as_deployment("timbr-server", PRINCIPAL);
+    pod["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] = json!("true");
+    assert_eq!(
+        findings(&[pod]),
+        ["warning AZURE_CLIENT_ID WorkloadIdentity", "warning AZURE_TENANT_ID WorkloadIdentity"]
+    );
+    assert_eq!(
+        findings(&[as_deployment("timbr-api", &with(TOKENS, &[("JWT_DEFAULT_AUDIENCE", "$(DB)")]))]),
+        ["warning JWT_DEFAULT_AUDIENCE ExpandsVariable"]
+    );
+    // The variables may come from elsewhere.
+    let mut open = as_deployment("timbr-platform", &[("OAUTH_PROVIDER", "azure")]);
+    open["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([{"secretRef": {"name": "timbr"}}]);
+    assert_eq!(findings(&[open]), [] as [&str; 0]);
+    // A reference to a Secret is a value, though nobody sees it.
+    let from = json!({"secretKeyRef": {"name": "entra", "key": "client-secret"}});
+    let mut referenced = as_deployment("timbr-platform", &without(SIGN_ON, "OAUTH_SECRET"));
+    let env = referenced.pointer_mut("/spec/template/spec/containers/0/env").unwrap().as_array_mut().unwrap();
+    env.push(json!({"name": "OAUTH_SECRET", "valueFrom": from}));
+    assert_eq!(crate::run::validate(&[referenced]), [] as [&str; 0]);
+}
+
+#[test]
+fn only_of_docker() {
+    let map = |environment: Value| json!({"services": {"timbr-platform": {"environment": environment}}});
+    let lines = |environment: Value| {
+        let run = run("validate -f -", &stream(&[map(environment)]));
+        run.out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(json!({"AUTH_WITH_USERPASS": true, "OAUTH_AZURE_WITH_UPN_FIRST": null, "DEBUG": true})),
+        [
+            "-:1: error: services.timbr-platform.environment.AUTH_WITH_USERPASS: AUTH_WITH_USERPASS must be a string, for docker-compose refuses anything else; write \"true\" [FieldType]",
+            "-:1: error: services.timbr-platform.environment.OAUTH_AZURE_WITH_UPN_FIRST: OAUTH_AZURE_WITH_UPN_FIRST begins single sign-on, which needs OAUTH_PROVIDER, OAUTH_CLIENT_ID, OAUTH_SECRET and OAUTH_BASE_URL here as well; set what is missing, or remove OAUTH_AZURE_WITH_UPN_FIRST [VariableMissing]",
+        ]
+    );
+    assert_eq!(
+        lines(json!([{"AUTH_WITH_USERPASS": "true"}])),
+        [
+            "-:1: error: services.timbr-platform.environment[0]: AUTH_WITH_USERPASS must be a string, for docker-compose refuses anything else; write - AUTH_WITH_USERPASS=value in a list, or AUTH_WITH_USERPASS: \"value\" in a map [FieldType]"
+        ]
+    );
+    // Numbers are taken, and what comes from outside is not known.
+    let server = json!({"services": {"engine": {"container_name": "timbr-server", "environment": {
+        "OAUTH_OFFLINE_ACCESS_SCOPE": "${SCOPE}", "OAUTH_REFRESH_TOKEN_EXPIRATION": 10,
+    }}}});
+    assert_eq!(findings(&[server]), [] as [&str; 0]);
+    let open = json!({"services": {"timbr-platform": {"env_file": ".env", "environment": ["OAUTH_PROVIDER"]}}});
+    assert_eq!(findings(&[open]), [] as [&str; 0]);
+    // Other people's services, and other documents with that word.
+    let others = json!({"services": {"grafana": {"environment": ["OAUTH_PROVIDER='x'", "AZURE_CLIENT_ID='y'"]}}});
+    let crd =
+        json!({"apiVersion": "x/v1", "kind": "Mesh", "services": {"timbr-platform": {"environment": ["JWT_TYPE=x"]}}});
+    assert_eq!(findings(&[others, crd]), [] as [&str; 0]);
+}
+
+#[test]
+fn by_other_names() {
+    let broken = &[("JWT_USE_TENANT_USER", "no"), ("ENABLE_TOKEN", "false")];
+    let told = ["error JWT_USE_TENANT_USER ValueInvalid"];
+    // By its variables, by the name of its container, by its labels, by a TimbrInstallation.
+    assert_eq!(findings(&[as_deployment("rest", broken)]), told);
+    let mut sidecar = deployment("rest", &["proxy", "timbr-api"], json!([]));
+    sidecar["spec"]["template"]["spec"]["containers"][1]["env"] = json!([{"name": "JWT_TYPE", "value": "x"}]);
+    assert_eq!(findings(&[sidecar]), ["error JWT_TYPE ValueInvalid", "error JWT_TYPE VariableMissing"]);
+    let mut labelled = as_deployment("rest", &[("JWT_TYPE", "x")]);
+    assert_eq!(findings(&[labelled.clone()]), [] as [&str; 0]);
+    let installation = json!({
+        "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "TimbrInstallation", "metadata": {"name": "main"},
+        "spec": {"components": {"api": {"deployment": "rest"}}},
+    });
+    let both = ["error JWT_TYPE ValueInvalid", "error JWT_TYPE VariableMissing"];
+    assert_eq!(findings(&[installation, labelled.clone()]), both);
+    labelled["metadata"]["labels"] = json!({"app.kubernetes.io/name": "timbr", "app.kubernetes.io/component": "api"});
+    assert_eq!(findings(&[labelled]), both);
+}
+
+#[test]
+fn a_summary_counts_services() {
+    let run = run("validate -f -", &stream(&[as_compose(&[("timbr-platform", SIGN_ON)])]));
+    assert_eq!(run.err, "0 resources and 1 service set up by hand: 0 errors, 1 warning\n");
+    assert_eq!(
+        run.out,
+        "-:1: warning: services.timbr-platform.environment[2]: OAUTH_SECRET stands in plain text for everybody who reads this file; write ${OAUTH_SECRET} here and the value into an .env file that is not committed [SecretInPlainText]\n"
+    );
+}
+
+/// It keeps no resource from being delivered.
+#[test]
+fn render_is_silent_about_it() {
+    let broken = as_deployment("timbr-api", &[("JWT_TYPE", "x")]);
+    let run = run("render -f -", &stream(&[broken]));
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, "", ""));
+}

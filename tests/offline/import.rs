@@ -1,0 +1,238 @@
+//! `import`, and what `validate` says of the same files: a corpus with what is expected beside each file
+//! (`tests/import`), and what the flags do.
+//!
+//! `UPDATE_CASES=1 cargo test --test offline corpus` writes the expected files anew.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use timbr_identity::api::Kind;
+
+use crate::run::{Run, deployment, folder, run, run_in, stream};
+
+/// The secret in every file of the corpus.
+const CANARY: &str = "canary-hunter2";
+
+/// What no variable says.
+const FLAGS: &str = "--public-url https://timbr.example.com --workspace-host adb-1.2.azuredatabricks.net";
+
+fn corpus() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import");
+    let files = ["seeds", "bad"].into_iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The files of the corpus that are input.
+fn inputs() -> Vec<PathBuf> {
+    corpus().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+/// Whether expected files may be written: never where nobody looks at what has changed.
+fn may_update(update: Option<&str>, ci: Option<&str>) -> Result<bool, &'static str> {
+    match (update, ci) {
+        (Some("1"), None) => Ok(true),
+        (Some("1"), Some(_)) => {
+            Err("UPDATE_CASES is refused in CI: write the expected files where a person reads them")
+        }
+        _ => Ok(false),
+    }
+}
+
+fn transcript(file: &Path) -> String {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let mut transcript = String::new();
+    for command in [format!("validate -f {name}"), format!("import -f {name} {FLAGS}")] {
+        let Run { code, out, err } = run_in(file.parent().unwrap().to_owned(), &command, "");
+        transcript += &format!("$ timbr-identity {command}\n--- stdout\n{out}--- stderr\n{err}--- exit {code}\n");
+    }
+    transcript
+}
+
+#[test]
+fn corpus_gives_what_is_expected() {
+    let var = |name: &str| std::env::var(name).ok();
+    let update = may_update(var("UPDATE_CASES").as_deref(), var("CI").as_deref()).unwrap();
+    let mut failed = Vec::new();
+    for input in inputs() {
+        let expected = input.with_extension("expected");
+        let found = transcript(&input);
+        if update {
+            fs::write(&expected, &found).unwrap();
+        }
+        let wanted = fs::read_to_string(&expected).unwrap_or_default();
+        if wanted != found {
+            failed.push(format!("{}\nexpected:\n{wanted}\nfound:\n{found}", input.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn corpus_has_no_files_left_over() {
+    for file in corpus().into_iter().filter(|file| file.extension().is_none_or(|extension| extension != "yaml")) {
+        assert_eq!(file.extension().unwrap(), "expected", "{}", file.display());
+        assert!(file.with_extension("yaml").exists(), "{}", file.display());
+    }
+    let bad = inputs().into_iter().filter(|file| file.parent().unwrap().ends_with("bad")).count();
+    assert!(bad >= 30, "{bad}");
+}
+
+#[test]
+fn expected_files_are_not_written_in_ci() {
+    assert_eq!(may_update(Some("1"), None), Ok(true));
+    assert!(may_update(Some("1"), Some("true")).is_err() && may_update(Some("1"), Some("")).is_err());
+    assert_eq!(may_update(None, Some("true")), Ok(false));
+    assert_eq!(may_update(Some("0"), None), Ok(false));
+}
+
+#[test]
+fn no_secret_is_printed() {
+    for input in inputs() {
+        // The documentation has placeholders where a secret goes.
+        let mut text = fs::read_to_string(&input).unwrap();
+        for placeholder in ["<AZURE_SECRET>", "<AZURE_CLIENT_SECRET>"] {
+            text = text.replace(placeholder, CANARY);
+        }
+        let is_bad = input.parent().unwrap().ends_with("bad");
+        assert!(!is_bad || text.contains(CANARY), "{} holds no secret", input.display());
+        let folder = folder("import-canary", &[("input.yaml", &text)]);
+        for command in ["validate", "validate -o json", "render", "import", "import --secrets-out secrets.yaml"] {
+            let flags = if command.starts_with("import") { FLAGS } else { "" };
+            let run = run_in(folder.clone(), &format!("{command} -f input.yaml {flags}"), "");
+            assert!(!run.out.contains(CANARY), "{command} {}: {}", input.display(), run.out);
+            assert!(!run.err.contains(CANARY), "{command} {}: {}", input.display(), run.err);
+        }
+    }
+}
+
+/// Everything that is printed is taken by `validate`, but for kinds that it does not know.
+#[test]
+fn what_is_made_is_valid() {
+    for input in inputs() {
+        let text = fs::read_to_string(&input).unwrap();
+        let made = run(&format!("import -f - {FLAGS} --show-secrets"), &text);
+        let is_known = |document: &&str| {
+            let kind = document.lines().find_map(|line| line.strip_prefix("kind: ")).unwrap_or_default();
+            kind == "Secret" || Kind::ALL.iter().any(|known| known.name() == kind)
+        };
+        let known: Vec<&str> = made.out.split("---\n").filter(is_known).collect();
+        let run = run("validate -f -", &known.join("---\n"));
+        assert_eq!(run.code, 0, "{}: {}\n{}", input.display(), run.out, made.out);
+    }
+}
+
+/// Single sign-on as people set it up.
+fn platform() -> serde_json::Value {
+    deployment(
+        "timbr-platform",
+        &["timbr-platform"],
+        json!([
+            {"name": "OAUTH_PROVIDER", "value": "azure"},
+            {"name": "OAUTH_CLIENT_ID", "value": "11111111-2222-3333-4444-555555555555"},
+            {"name": "OAUTH_SECRET", "value": CANARY},
+            {"name": "OAUTH_BASE_URL", "value": "https://login.microsoftonline.com/contoso.com/oauth2"},
+            {"name": "OAUTH_AZURE_WITH_UPN_FIRST", "value": "False"},
+        ]),
+    )
+}
+
+const SECRET: &str = "apiVersion: v1
+kind: Secret
+metadata:
+  name: sso-credentials
+stringData:
+  client-secret: canary-hunter2
+type: Opaque
+";
+
+const RESOURCE: &str = "apiVersion: identity.timbr.ai/v1alpha1
+kind: AzureSso
+metadata:
+  name: sso
+spec:
+  clientId: 11111111-2222-3333-4444-555555555555
+  clientSecretRef:
+    key: client-secret
+    name: sso-credentials
+  publicUrl: https://timbr.example.com
+  tenantId: contoso.com
+";
+
+#[test]
+fn secrets_go_where_they_are_wanted_and_nowhere_else() {
+    let input = stream(&[platform()]);
+    let plain = run(&format!("import -f - {FLAGS}"), &input);
+    assert_eq!((plain.code, plain.out.as_str()), (0, RESOURCE), "{}", plain.err);
+    assert_eq!(
+        plain.err,
+        "secret: sso-credentials: make it, with client-secret (from OAUTH_SECRET), or repeat with --secrets-out FILE\n"
+    );
+    let shown = run(&format!("import -f - {FLAGS} --show-secrets"), &input);
+    assert_eq!((shown.code, shown.out, shown.err.as_str()), (0, format!("{SECRET}---\n{RESOURCE}"), ""));
+
+    let folder = folder("import-secrets", &[("input.yaml", &input), ("open.yaml", "x"), ("target", "y")]);
+    let import = |flags: &str| run_in(folder.clone(), &format!("import -f input.yaml {FLAGS} {flags}"), "");
+    let written = import("--secrets-out secrets.yaml");
+    assert_eq!((written.code, written.out.as_str(), written.err.as_str()), (0, RESOURCE, ""));
+    let mode = |name: &str| fs::symlink_metadata(folder.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(fs::read_to_string(folder.join("secrets.yaml")).unwrap(), SECRET);
+    assert_eq!(mode("secrets.yaml"), 0o600);
+
+    // What is there stays, whoever made it; replaced, it is as private as a new one.
+    let refused = import("--secrets-out open.yaml");
+    assert_eq!((refused.code, refused.out.as_str()), (2, ""));
+    assert_eq!(
+        refused.err,
+        "error: open.yaml: the file exists already, so nothing was written; name another, or add --force to replace it\n"
+    );
+    assert_eq!(fs::read_to_string(folder.join("open.yaml")).unwrap(), "x");
+    assert_eq!(import("--secrets-out open.yaml --force").code, 0);
+    assert_eq!((mode("open.yaml"), fs::read_to_string(folder.join("open.yaml")).unwrap().as_str()), (0o600, SECRET));
+    std::os::unix::fs::symlink("target", folder.join("link.yaml")).unwrap();
+    assert_eq!(import("--secrets-out link.yaml").code, 2);
+    assert_eq!(import("--secrets-out link.yaml --force").code, 0);
+    assert_eq!(fs::read_to_string(folder.join("target")).unwrap(), "y");
+    assert_eq!(import("--secrets-out nowhere/secrets.yaml").code, 2);
+
+    // Where there is nothing to write, nothing is written.
+    fs::write(folder.join("input.yaml"), "a: 1\n").unwrap();
+    assert_eq!(import("--secrets-out none.yaml").code, 0);
+    assert!(!folder.join("none.yaml").exists());
+}
+
+#[test]
+fn namespaces() {
+    let mut named = platform();
+    named["metadata"]["namespace"] = json!("timbr");
+    let namespaces = |object: &serde_json::Value, flags: &str| {
+        let run = run(&format!("import -f - {FLAGS} {flags} --show-secrets"), &stream(std::slice::from_ref(object)));
+        let lines = run.out.lines().filter_map(|line| line.strip_prefix("  namespace: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(namespaces(&platform(), ""), [] as [&str; 0]);
+    assert_eq!(namespaces(&platform(), "-n other"), ["other", "other"]);
+    assert_eq!(namespaces(&named, "-n other"), ["timbr", "timbr"]);
+}
+
+#[test]
+fn wrong_usage() {
+    let usage = |flags: &str| {
+        let run = run(&format!("import -f - {flags}"), "");
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{flags}");
+        run.err
+    };
+    assert!(usage("--public-url http://a").contains("must begin with https://"));
+    assert!(usage("--public-url https://a/b").contains("no path"));
+    assert!(usage("--workspace-host https://a").contains("must be a host and nothing more"));
+    assert!(usage("--force").contains("--secrets-out"));
+    assert!(usage("-f nowhere.yaml").contains("nowhere.yaml: No such file"));
+    let nothing = run("import -f -", "a: 1\n");
+    assert_eq!((nothing.code, nothing.out.as_str()), (0, ""));
+    assert!(nothing.err.starts_with("no Deployment or Docker Compose service"), "{}", nothing.err);
+}
