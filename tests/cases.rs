@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use timbr_identity::{
-    compose::{Mail, Memory, Outcome, Plan, Rollout, Settings, statuses},
+    compose::{Mail, Memory, Outcome, Plan, Rollout, Settings, compose, statuses},
     offline::{Finding, judge, manifests, read},
     yaml,
 };
@@ -33,7 +33,12 @@ fn cases() -> Vec<PathBuf> {
 /// What the operator makes of a case.
 fn outcome(case: &Path) -> String {
     let documents = read(&[case.join("in.yaml")]).expect("the case can be read");
-    let judged = judge(&documents, NAMESPACE, &Settings::default());
+    let mut judged = judge(&documents, NAMESPACE, &Settings::default());
+    // As in a cluster: what is not in the case is not there.
+    for installation in &mut judged.installations {
+        installation.snapshot.complete = true;
+        installation.plan = compose(&installation.snapshot);
+    }
     let mut text = String::from("# Made, or changed:\n");
     text += &manifests(&judged, false).expect("YAML");
     text += "---\n# Said:\n";

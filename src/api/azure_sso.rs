@@ -26,7 +26,7 @@ pub struct AzureSsoSpec {
     /// The Entra directory whose users sign in: the Directory (tenant) ID from the app
     /// registration's overview page, or a domain of that directory such as
     /// contoso.onmicrosoft.com. Becomes part of OAUTH_BASE_URL.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::TENANT_ID.cel())]
     pub tenant_id: String,
     /// The Application (client) ID from the app registration's overview page, a GUID. Delivered as
@@ -48,7 +48,7 @@ pub struct AzureSsoSpec {
     /// The address under which people open Timbr: https://, host, optional port, nothing more. The
     /// redirect URI to register (platform type Web) is this address followed by
     /// /oauth-authorized/azure; status.redirectUri shows it whole.
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::PUBLIC_URL_HTTPS.cel())]
     #[x_kube(validation = rules::PUBLIC_URL_HOST_ONLY.cel())]
     pub public_url: String,
@@ -90,7 +90,7 @@ pub enum UserIdentity {
 pub struct SelfRegistration {
     /// The role that a newcomer gets (AUTH_USER_REGISTRATION_ROLE).
     #[serde(default = "viewer")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::ROLE.cel())]
     pub role: String,
     /// Must be true before role may be admin: else everybody in the directory becomes

@@ -15,7 +15,7 @@ pub struct Credentials {
     pub credentials_from: Option<CredentialsFrom>,
     /// The Directory (tenant) ID, a GUID, or a domain of that directory (AZURE_TENANT_ID).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::TENANT_ID.cel())]
     pub tenant_id: Option<String>,
     /// The Application (client) ID, a GUID (AZURE_CLIENT_ID). Set exactly one of clientId and
@@ -39,7 +39,7 @@ pub struct Credentials {
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsFrom {
     /// Name of an AzureSso in the same namespace and installation.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::OBJECT_NAME.cel())]
     pub azure_sso: String,
 }

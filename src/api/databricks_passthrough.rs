@@ -24,12 +24,12 @@ use super::{CommonStatus, InstallationRef, PortalEntry, duration, rules, status}
 pub struct DatabricksPassthroughSpec {
     /// Host of the Databricks workspace, such as adb-123456789.azuredatabricks.net. Not a variable:
     /// status.datasource shows the datasource to create in Timbr with it.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::WORKSPACE_HOST.cel())]
     pub workspace_host: String,
     /// Name of the datasource in Timbr.
     #[serde(default = "databricks")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::DATASOURCE_NAME.cel())]
     pub datasource_name: String,
     /// How long a user's Databricks token counts as fresh, in whole minutes

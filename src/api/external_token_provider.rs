@@ -23,21 +23,23 @@ use super::{CommonStatus, InstallationRef, rules, status};
 #[serde(rename_all = "camelCase")]
 pub struct ExternalTokenProviderSpec {
     /// What people call the provider, or the client application that uses it.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::DISPLAY_NAME.cel())]
+    #[x_kube(validation = rules::NO_EXPANSION.cel())]
     pub display_name: String,
     /// Accepted audiences; a token must name one. For Entra ID the client id or the resource's URI.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 2048)))]
+    #[schemars(length(min = 1, max = 16), inner(length(max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = rules::AUDIENCE.cel_each())]
+    #[x_kube(validation = rules::NO_EXPANSION.cel_each())]
     pub audiences: Vec<String>,
     /// The claim that names the user, such as upn or preferred_username.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::CLAIM.cel())]
     pub user_claim: String,
     /// The issuer as tokens name it: https, no query or fragment. Compared in its normal form: lower-case
     /// scheme and host, without default port and without one final slash.
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::ISSUER.cel())]
     pub issuer_url: String,
     /// Where the provider publishes its keys. Absent: what {issuerUrl}/.well-known/openid-configuration

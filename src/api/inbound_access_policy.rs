@@ -77,17 +77,17 @@ pub struct Inbound {
 #[serde(rename_all = "camelCase")]
 pub struct InboundRule {
     /// Its name, as in its label app.kubernetes.io/name; * for all of the namespace.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = rules::CALLER_APPLICATION.cel())]
     pub application: String,
     /// Its namespace; * for all. Absent: the policy's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = rules::CALLER_NAMESPACE.cel())]
     pub namespace: Option<String>,
     /// Its cluster. Absent: this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::CALLER_CLUSTER.cel())]
     pub cluster: Option<String>,
     /// The Application (client) ID of its tokens, a GUID.
@@ -111,15 +111,17 @@ pub struct InboundRule {
 pub struct Permissions {
     /// Roles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = rules::PERMISSION.cel_each())]
+    #[x_kube(validation = rules::NO_EXPANSION.cel_each())]
     pub roles: Vec<String>,
     /// Scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = rules::PERMISSION.cel_each())]
+    #[x_kube(validation = rules::NO_EXPANSION.cel_each())]
     pub scopes: Vec<String>,
 }
 

@@ -23,7 +23,7 @@ use super::{CommonStatus, InstallationRef, JwtAlgorithm, SecretKeyRef, rules, st
 pub struct JwtTenantSpec {
     /// The tenant as requests name it in x-jwt-tenant-id. Becomes, in upper case, part of the
     /// variables' names; so no two tenants may differ only in case.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = rules::TENANT.cel())]
     #[x_kube(validation = rules::TENANT_RESERVED.cel())]
     pub tenant: String,

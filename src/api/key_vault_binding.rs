@@ -26,7 +26,7 @@ pub struct KeyVaultBindingSpec {
     /// The Vault URI from the key vault's overview page, such as https://contoso.vault.azure.net/
     /// (KV_VAULT, written with one slash at its end). The host must be of the cloud that the operator
     /// is set to.
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::VAULT_URL.cel())]
     pub vault_url: String,
     #[serde(flatten)]

@@ -9,11 +9,11 @@ use super::rules;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SecretKeyRef {
     /// Name of a Secret in the same namespace, of type Opaque.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::SECRET_NAME.cel())]
     pub name: String,
     /// Key within the Secret's data, for example client-secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::SECRET_KEY.cel())]
     pub key: String,
 }
@@ -22,7 +22,7 @@ pub struct SecretKeyRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct InstallationRef {
     /// Name of a TimbrInstallation in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::OBJECT_NAME.cel())]
     pub name: String,
 }

@@ -81,7 +81,7 @@ pub struct RoleGroupSyncStatus {
 #[serde(rename_all = "camelCase")]
 pub struct RoleMapping {
     /// A role that exists in Timbr.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::ROLE.cel())]
     #[x_kube(validation = rules::ROLE_SAFE.cel())]
     pub role: String,
@@ -99,6 +99,7 @@ pub struct Group {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::GROUP_NAME.cel())]
+    #[x_kube(validation = rules::NO_EXPANSION.cel())]
     pub name: Option<String>,
     /// Its Object ID, a GUID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +108,7 @@ pub struct Group {
     pub id: Option<String>,
     /// Its e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = rules::GROUP_EMAIL.cel())]
     pub email: Option<String>,
 }

@@ -47,7 +47,7 @@ pub struct Sql {
     pub url: Option<String>,
     /// The ontology that statements are sent to.
     #[serde(default = "system_db")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = rules::ONTOLOGY.cel())]
     pub ontology: String,
     /// A Secret of this namespace that holds an API key of a Timbr user who may edit roles: GRANT EDIT
@@ -56,7 +56,7 @@ pub struct Sql {
     /// Roles that a RoleGroupSync may map; statements for others are shown, not run. Absent: all but
     /// admin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
+    #[schemars(length(max = 256), inner(length(max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = rules::ROLE.cel_each())]
     pub allowed_roles: Option<Vec<String>>,
@@ -112,13 +112,13 @@ impl Components {
 pub struct ComponentTarget {
     /// Name of the Deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
     #[x_kube(validation = rules::OBJECT_NAME.cel())]
     pub deployment: Option<String>,
     /// Name of the container in its pod template. Absent: the component's usual names are tried
     /// (timbr-platform; timbr-server, then timbr; timbr-api), then the only container there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = rules::CONTAINER_NAME.cel())]
     pub container: Option<String>,
 }

@@ -59,6 +59,11 @@ impl<'a> Case<'a> {
         self.sign_ons.iter().any(|lead| lead.ready)
     }
 
+    /// Whether a lead of that name may be there all the same: it is not in the input.
+    pub fn is_unknown<S>(&self, leads: &[Lead<'_, S>], name: &str) -> bool {
+        !self.snapshot.complete && leads.iter().all(|lead| lead.name != name)
+    }
+
     /// The Deployment in which a component runs.
     pub fn deployment(&self, component: Component) -> Option<(&'a Target, &'a LiveDeployment)> {
         let target = self.targets.iter().find(|target| target.component == component)?;

@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 use super::{
-    Case, Demand, PlainValue, Unresolved,
+    Case, Demand, PlainValue, Unresolved, Value,
     plan::Asked,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
 };
@@ -116,11 +116,19 @@ pub fn problems(credentials: &Credentials) -> Vec<Problem> {
 
 /// Asks for the three variables.
 pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) {
-    if let Some(from) = &credentials.credentials_from
-        && let Some(unresolved) = not_ready(&from.azure_sso, case)
-    {
-        asked.unresolved.push(unresolved);
-        return;
+    if let Some(from) = &credentials.credentials_from {
+        let name = &from.azure_sso;
+        if case.is_unknown(&case.sign_ons, name) {
+            asked.not_in_input("spec.credentialsFrom.azureSso", &format!("AzureSso {name}"));
+            let placeholder = |field: &str| Value::Placeholder(format!("<AzureSso {name}: {field}>"));
+            let values = ["tenantId", "clientId", "clientSecretRef"].map(placeholder);
+            asked.demands.extend(TRIO.into_iter().zip(values).map(|(variable, value)| demand(variable, value)));
+            return;
+        }
+        if let Some(unresolved) = not_ready(name, case) {
+            asked.unresolved.push(unresolved);
+            return;
+        }
     }
     let Some(principal) = principal(credentials, case) else { return };
     let [tenant_path, id_path, secret_path] = principal.paths;
@@ -132,8 +140,12 @@ pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) {
     let secret = asked.resolved(secret_path, resolve(case.snapshot, secret_path, &principal.client_secret));
     warn_of_secret_id(secret_path, &principal.client_secret, secret.as_ref(), &mut asked.problems);
     for (name, value) in TRIO.into_iter().zip([tenant, client_id, secret]) {
-        asked.demands.extend(value.map(|value| Demand { component: Component::Server, name: name.into(), value }));
+        asked.demands.extend(value.map(|value| demand(name, value)));
     }
+}
+
+fn demand(name: &'static str, value: Value) -> Demand {
+    Demand { component: Component::Server, name: name.into(), value }
 }
 
 /// Why the credentials of an AzureSso cannot be taken.

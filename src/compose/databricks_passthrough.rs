@@ -37,7 +37,9 @@ pub fn ask(spec: &DatabricksPassthroughSpec, case: &Case<'_>) -> Asked {
         ));
     }
     let sign_on = case.sign_ons.iter().find(|lead| lead.ready);
-    if sign_on.is_none() {
+    if case.sign_ons.is_empty() && !case.snapshot.complete {
+        asked.not_in_input("spec", "an AzureSso");
+    } else if sign_on.is_none() {
         let message = match case.sign_ons.first() {
             Some(lead) => format!(
                 "AzureSso {} is not accepted, or something that it references is missing, and Databricks takes the token of single sign-on; its status says what to correct",

@@ -10,7 +10,10 @@ use super::plan::Asked;
 pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(rules::DISPLAY_NAME.check("spec.displayName", &spec.display_name));
-    problems.extend(spec.audiences.iter().find_map(|audience| rules::AUDIENCE.check("spec.audiences", audience)));
+    problems.extend(rules::NO_EXPANSION.check("spec.displayName", &spec.display_name));
+    for rule in [&rules::AUDIENCE, &rules::NO_EXPANSION] {
+        problems.extend(spec.audiences.iter().find_map(|audience| rule.check("spec.audiences", audience)));
+    }
     problems.extend(rules::CLAIM.check("spec.userClaim", &spec.user_claim));
     problems.extend(rules::ISSUER.check("spec.issuerUrl", &spec.issuer_url));
     problems.extend(spec.jwks_url.as_ref().and_then(|url| rules::JWKS_URL.check("spec.jwksUrl", url)));

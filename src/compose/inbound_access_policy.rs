@@ -21,7 +21,9 @@ pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
         }
         for (field, names) in [("roles", &rule.permissions.roles), ("scopes", &rule.permissions.scopes)] {
             let path = path(&format!("permissions.{field}"));
-            problems.extend(names.iter().find_map(|name| rules::PERMISSION.check(&path, name)));
+            for rule in [&rules::PERMISSION, &rules::NO_EXPANSION] {
+                problems.extend(names.iter().find_map(|name| rule.check(&path, name)));
+            }
         }
     }
     for (i, group) in spec.claims.groups.iter().enumerate() {

@@ -4,7 +4,7 @@
 use crate::api::{ALGORITHM_NEEDS_KEY, Code, JwtTenantSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, Problem, Reason, rules};
 
 use super::{
-    Case, PlainValue, Unresolved,
+    Case, PlainValue, Unresolved, Value,
     jwt::{demand, joined, key},
     plan::Asked,
     references::check_reference,
@@ -48,12 +48,17 @@ pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
             format!("without audience no JWT_{name}_AUDIENCE is written; set it to the Application (client) ID that this tenant's tokens are issued for"),
         ));
     }
-    let Some(authentication) = case.authentication() else {
+    let authentication = case.authentication();
+    if authentication.is_none() && (case.snapshot.complete || !case.jwt.is_empty()) {
         asked.unresolved.push(missing(case));
         return asked;
-    };
-    let algorithms = spec.algorithms.as_ref().unwrap_or(&authentication.algorithms);
-    if authentication.type_ == JwtType::Azure {
+    }
+    if authentication.is_none() {
+        asked.not_in_input("spec", "a JwtAuthentication");
+    }
+    let inherited = authentication.map(|authentication| authentication.algorithms.as_slice());
+    let algorithms = spec.algorithms.as_deref().or(inherited).unwrap_or_default();
+    if authentication.is_some_and(|authentication| authentication.type_ == JwtType::Azure) {
         if spec.key_ref.is_some() {
             asked.problems.push(Problem::error("spec.keyRef", Code::KeyNeedsCustomType, KEY_NEEDS_CUSTOM_TYPE));
         }
@@ -64,7 +69,11 @@ pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
     let key = spec.key_ref.as_ref().and_then(|reference| key("spec.keyRef", reference, algorithms, case, &mut asked));
     let audience =
         spec.audience.as_ref().and_then(|audience| asked.plain(PlainValue::new("spec.audience", audience.as_str())));
-    let variables = [("ALGORITHM", Some(joined(algorithms))), ("AUDIENCE", audience), ("KEY", key)];
+    let algorithm = match algorithms {
+        [] => Value::Placeholder("<JwtAuthentication: algorithms>".to_owned()),
+        algorithms => joined(algorithms),
+    };
+    let variables = [("ALGORITHM", Some(algorithm)), ("AUDIENCE", audience), ("KEY", key)];
     asked.demands.extend(
         variables.into_iter().filter_map(|(suffix, value)| Some(demand(format!("JWT_{name}_{suffix}"), value?))),
     );

@@ -146,8 +146,7 @@ impl Asked {
         match value {
             Ok(value) => {
                 if let Value::Placeholder(what) = &value {
-                    let message = format!("{what} is not in the input, so its value could not be checked");
-                    self.problems.push(Problem::warning(path, Code::NotInInput, message));
+                    self.not_in_input(path, what);
                 }
                 Some(value)
             }
@@ -156,6 +155,12 @@ impl Asked {
                 None
             }
         }
+    }
+
+    /// Notes that something that is named is not in the input.
+    pub fn not_in_input(&mut self, path: &str, what: &str) {
+        let message = format!("{what} is not in the input, so its value could not be checked");
+        self.problems.push(Problem::warning(path, Code::NotInInput, message));
     }
 
     /// A plain value, or the problem that it may not be written.

@@ -33,7 +33,11 @@ pub fn problems(spec: &RoleGroupSyncSpec) -> Vec<Problem> {
             problems.push(Problem::error(format!("{path}.group"), Code::GroupExactlyOne, GROUP_EXACTLY_ONE));
         }
         for (field, value, rule) in given {
-            problems.extend(value.iter().filter_map(|value| rule.check(&format!("{path}.group.{field}"), value)));
+            let path = format!("{path}.group.{field}");
+            problems.extend(value.iter().filter_map(|value| rule.check(&path, value)));
+            if field == "name" {
+                problems.extend(value.iter().filter_map(|value| rules::NO_EXPANSION.check(&path, value)));
+            }
         }
     }
     problems
@@ -67,7 +71,7 @@ pub fn ask(spec: &RoleGroupSyncSpec, case: &Case<'_>) -> Asked {
             ),
         ));
     }
-    if !case.has_sign_on() {
+    if !case.has_sign_on() && (case.snapshot.complete || !case.sign_ons.is_empty()) {
         asked.problems.push(Problem::warning(
             "spec",
             Code::SingleSignOnMissing,

@@ -101,6 +101,9 @@ pub struct Snapshot {
     pub installations: Vec<Resource<TimbrInstallationSpec>>,
     /// Every other resource of the namespace.
     pub resources: Vec<Resource<Spec>>,
+    /// Whether these are all that there are. Files may hold a part: what is not in them is unknown, not
+    /// missing.
+    pub complete: bool,
     /// The Deployments that [`super::needs`] names, live.
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     /// The Secrets that [`super::needs`] names, live; ours among them.

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Code, ConditionStatus, Meta, Problem, Reason, Severity},
-    compose::{InstallationJudgement, Judgement, Lookup, SetElsewhere, Snapshot},
+    compose::{InstallationJudgement, Judgement, Lookup, SetElsewhere, Snapshot, Unresolved},
 };
 
 use super::{
@@ -28,11 +28,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn of_resource(&self, judgement: &Judgement) -> Vec<Finding> {
         let Some(ours) = self.ours(&judgement.meta) else { return vec![] };
-        let unresolved = judgement.unresolved.iter();
-        let mut problems: Vec<Problem> =
-            unresolved.map(|unresolved| reason(&unresolved.path, unresolved.reason, &unresolved.message)).collect();
-        problems.extend(judgement.problems.iter().filter(|problem| is_news(ours, problem)).cloned());
-        problems.retain(|problem| !is_faulty_reference(ours, problem) && !self.is_unreadable(problem));
+        let mut problems = self.of_itself(ours, &judgement.problems, &judgement.unresolved);
         let delivered = &judgement.delivered;
         let cause = delivered.cause.unwrap_or(delivered.reason);
         let on_deployment = matches!(cause, Reason::Conflict | Reason::DuplicateVariable);
@@ -49,12 +45,18 @@ impl Teller<'_> {
 
     fn of_timbr_installation(&self, judgement: &InstallationJudgement) -> Vec<Finding> {
         let Some(ours) = self.ours(&judgement.meta) else { return vec![] };
-        judgement
-            .problems
-            .iter()
-            .filter(|problem| is_news(ours, problem))
-            .map(|problem| self.finding(ours, problem))
-            .collect()
+        let problems = self.of_itself(ours, &judgement.problems, &judgement.unresolved);
+        problems.iter().map(|problem| self.finding(ours, problem)).collect()
+    }
+
+    /// What is wrong with an object by itself and with what it references.
+    fn of_itself(&self, ours: &Ours, problems: &[Problem], unresolved: &[Unresolved]) -> Vec<Problem> {
+        let unresolved = unresolved.iter();
+        let mut found: Vec<Problem> =
+            unresolved.map(|unresolved| reason(&unresolved.path, unresolved.reason, &unresolved.message)).collect();
+        found.extend(problems.iter().filter(|problem| is_news(ours, problem)).cloned());
+        found.retain(|problem| !is_faulty_reference(ours, problem) && !self.is_unreadable(problem));
+        found
     }
 
     fn ours(&self, meta: &Meta) -> Option<&Ours> {

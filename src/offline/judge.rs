@@ -146,6 +146,7 @@ fn snapshot(
         name_key: NameKey::Offline,
         installations: here.installations.clone(),
         resources: here.resources.clone(),
+        complete: false,
         deployments: deployments.collect(),
         secrets: secrets.collect(),
         refused: BTreeMap::new(),

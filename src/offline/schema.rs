@@ -69,6 +69,7 @@ impl Checker {
             Ok(structure) => {
                 let errors: Vec<ValidationError<'_>> = structure.iter_errors(&object).collect();
                 problems.extend(self.structural(&errors));
+                duplicates(&self.schema, &object, "", &mut problems);
                 if !errors.iter().any(|error| hides_cel(error.kind())) {
                     problems.extend(self.cel(&object));
                 }
@@ -102,6 +103,7 @@ impl Checker {
         let path = path(error);
         let one = |code, message: String| vec![Problem::error(path.clone(), code, message)];
         let characters = |limit: u64| if limit == 1 { "character" } else { "characters" };
+        let entries = |limit: u64| if limit == 1 { "entry" } else { "entries" };
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.fields(error);
@@ -127,6 +129,12 @@ impl Checker {
             }
             ValidationErrorKind::MaxLength { limit } => {
                 one(Code::FieldLimit, format!("must have at most {limit} {}", characters(*limit)))
+            }
+            ValidationErrorKind::MinItems { limit } => {
+                one(Code::FieldLimit, format!("must have at least {limit} {}", entries(*limit)))
+            }
+            ValidationErrorKind::MaxItems { limit } => {
+                one(Code::FieldLimit, format!("must have at most {limit} {}", entries(*limit)))
             }
             // Nothing else is in the schemas of today. The crate's own sentence would quote the value.
             other => {
@@ -172,6 +180,48 @@ impl Checker {
                 ),
             })
             .collect()
+    }
+}
+
+/// Entries of lists that may not hold two alike: sets, and lists whose entries have a key.
+fn duplicates(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let Some(schema) = schema.get("properties").and_then(|properties| properties.get(name)) {
+                    duplicates(schema, value, &join(path, name), problems);
+                }
+            }
+        }
+        Value::Array(entries) => {
+            let keys: Option<Vec<&str>> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+                Some("set") => Some(vec![]),
+                Some("map") => {
+                    let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+                    Some(keys.into_iter().flatten().filter_map(Value::as_str).collect())
+                }
+                _ => None,
+            };
+            let alike = |a: &Value, b: &Value| match keys.as_deref() {
+                None => false,
+                Some([]) => a == b,
+                Some(keys) => keys.iter().all(|key| a.get(key).is_some() && a.get(key) == b.get(key)),
+            };
+            for (i, entry) in entries.iter().enumerate() {
+                let path = format!("{path}[{i}]");
+                if entries[..i].iter().any(|earlier| alike(earlier, entry)) {
+                    let what = match keys.as_deref() {
+                        Some([key]) => format!("has the same {key} as an entry before it; keep one of the two"),
+                        _ => "is in the list already; keep one of the two".to_owned(),
+                    };
+                    problems.push(Problem::error(path.as_str(), Code::FieldDuplicate, what));
+                }
+                if let Some(schema) = schema.get("items") {
+                    duplicates(schema, entry, &path, problems);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,6 +1,9 @@
 //! What `validate` prints.
 
-use super::{Finding, Judged, by_hand::Service};
+use super::{
+    Finding, Judged,
+    by_hand::{Documented, Section, Service},
+};
 
 /// One line a finding.
 pub fn text(findings: &[Finding]) -> String {
@@ -20,7 +23,10 @@ pub fn summary(judged: &Judged<'_>) -> String {
     let objects = judged.objects.ours.len();
     let errors = judged.findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = judged.findings.len() - errors;
-    let is_by_hand = |service: &&Service| service.variables.iter().any(|variable| variable.documented().is_some());
+    // What stands beside an integration sets up none.
+    let sets_up = |documented: &Documented| documented.section != Section::Beside;
+    let is_by_hand =
+        |service: &&Service| service.variables.iter().any(|variable| variable.documented().is_some_and(sets_up));
     let by_hand = judged.services.iter().filter(is_by_hand).count();
     if objects == 0 && by_hand == 0 && judged.findings.is_empty() {
         return "nothing of identity.timbr.ai is in the input".to_owned();

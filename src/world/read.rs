@@ -79,6 +79,7 @@ impl Reader {
             name_key: self.name_key.clone(),
             installations: view.installations,
             resources: view.resources,
+            complete: true,
             deployments,
             secrets,
             refused: BTreeMap::new(),

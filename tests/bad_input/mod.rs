@@ -1,6 +1,15 @@
 //! Objects with one fault each that an object has by itself: what the schema and its CEL rules refuse.
 //! The same table is put before `validate` and before a real API server.
 
+mod databricks_passthrough;
+mod external_token_provider;
+mod inbound_access_policy;
+mod jwt_authentication;
+mod jwt_tenant;
+mod key_vault_binding;
+mod principal;
+mod role_group_sync;
+
 use serde_json::{Value, json};
 
 /// An object with one fault.
@@ -48,15 +57,142 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     azure_sso_cases(&mut cases);
     timbr_installation_cases(&mut cases);
+    for (kind, base, rows) in tables() {
+        for Row { name, set, at, code } in rows.into_iter().chain(common(&base)) {
+            let object = set.into_iter().fold(base.clone(), |object, (path, value)| with(object, &path, value));
+            cases.push(Case { name: format!("{kind}: {name}: {at}"), object, path: at, code });
+        }
+    }
     cases
 }
 
-/// Sets a field, making what is above it; a `None` takes it away.
+/// One valid object of each kind.
+pub fn valid() -> Vec<Value> {
+    let others = tables().into_iter().map(|(_, base, _)| base);
+    others.chain([azure_sso(), timbr_installation()]).collect()
+}
+
+/// The kinds whose faults are told as differences from a valid object.
+fn tables() -> [(&'static str, Value, Vec<Row>); 7] {
+    [
+        ("DatabricksPassthrough", databricks_passthrough::valid(), databricks_passthrough::rows()),
+        ("ExternalTokenProvider", external_token_provider::valid(), external_token_provider::rows()),
+        ("InboundAccessPolicy", inbound_access_policy::valid(), inbound_access_policy::rows()),
+        ("JwtAuthentication", jwt_authentication::valid(), jwt_authentication::rows()),
+        ("JwtTenant", jwt_tenant::valid(), jwt_tenant::rows()),
+        ("KeyVaultBinding", key_vault_binding::valid(), key_vault_binding::rows()),
+        ("RoleGroupSync", role_group_sync::valid(), role_group_sync::rows()),
+    ]
+}
+
+/// One fault: what is set (a `None` is taken away), and where it is told under which code.
+pub struct Row {
+    name: String,
+    set: Vec<(String, Option<Value>)>,
+    at: String,
+    code: &'static str,
+}
+
+/// A field is set to a value that it cannot hold.
+fn set(name: &str, path: &str, value: Value, code: &'static str) -> Row {
+    told_at(name, path, value, path, code)
+}
+
+/// The same, told elsewhere.
+fn told_at(name: &str, path: &str, value: Value, at: &str, code: &'static str) -> Row {
+    let set = vec![(path.to_owned(), Some(value))];
+    Row { name: name.to_owned(), set, at: at.to_owned(), code }
+}
+
+/// A required field is absent, or null.
+fn required(path: &str) -> [Row; 2] {
+    let row = |name: &str, value| Row {
+        name: name.to_owned(),
+        set: vec![(path.to_owned(), value)],
+        at: path.to_owned(),
+        code: "FieldRequired",
+    };
+    [row("absent", None), row("null", Some(Value::Null))]
+}
+
+/// What the kubelet would expand is refused here.
+fn expanded(path: &str, code: &'static str) -> Row {
+    set("expanded", path, json!(EXPANDED), code)
+}
+
+/// A reference to a Secret, wrong in each way that it can be.
+fn reference(path: &str) -> Vec<Row> {
+    let field = |field: &str| format!("{path}.{field}");
+    let good = json!({"name": "keys", "key": "key"});
+    let with_field = |name: &str, value: Value| {
+        let mut reference = good.clone();
+        reference[name] = value;
+        reference
+    };
+    let without = |name: &str| {
+        let mut reference = good.clone();
+        reference.as_object_mut().expect("a mapping").remove(name);
+        reference
+    };
+    vec![
+        set("string for a mapping", path, json!("keys"), "FieldType"),
+        told_at("absent", path, without("name"), &field("name"), "FieldRequired"),
+        told_at("absent", path, without("key"), &field("key"), "FieldRequired"),
+        told_at("unknown field", path, with_field("namespace", json!("other")), &field("namespace"), "FieldUnknown"),
+        told_at("name of no Secret", path, with_field("name", json!("ns/keys")), &field("name"), "SecretNameInvalid"),
+        told_at("expanded", path, with_field("name", json!(EXPANDED)), &field("name"), "SecretNameInvalid"),
+        told_at("expanded", path, with_field("key", json!(EXPANDED)), &field("key"), "SecretKeyInvalid"),
+        told_at("too long", path, with_field("name", json!("a".repeat(254))), &field("name"), "FieldLimit"),
+        told_at("too long", path, with_field("key", json!("a".repeat(254))), &field("key"), "FieldLimit"),
+    ]
+}
+
+/// What every kind but TimbrInstallation has.
+fn common(base: &Value) -> Vec<Row> {
+    let mut rows = vec![
+        set("unknown field", "spec.unheardOf", json!("x"), "FieldUnknown"),
+        set("string for a boolean", "spec.suspend", json!("yes"), "FieldType"),
+        set("string for a mapping", "spec.installationRef", json!("main"), "FieldType"),
+        told_at("absent", "spec.installationRef", json!({}), "spec.installationRef.name", "FieldRequired"),
+        told_at("no name", "spec.installationRef", json!({"name": "Main"}), "spec.installationRef.name", "NameInvalid"),
+        told_at(
+            "expanded",
+            "spec.installationRef",
+            json!({"name": EXPANDED}),
+            "spec.installationRef.name",
+            "NameInvalid",
+        ),
+        told_at(
+            "too long",
+            "spec.installationRef",
+            json!({"name": "a".repeat(254)}),
+            "spec.installationRef.name",
+            "FieldLimit",
+        ),
+    ];
+    // Of each string that is there: a number instead. (Of a closed list the server says that twice.)
+    for (name, value) in base["spec"].as_object().expect("a spec") {
+        if value.is_string() && name != "target" && name != "type" {
+            rows.push(set("number for a string", &format!("spec.{name}"), json!(5), "FieldType"));
+        }
+    }
+    rows
+}
+
+/// Sets a field, making what is above it; a `None` takes it away. Entries of lists are told by their
+/// number, as in `spec.mappings[0].role`.
 fn with(mut object: Value, path: &str, value: Option<Value>) -> Value {
+    let path = path.replace('[', ".").replace(']', "");
     let (parents, field) = path.rsplit_once('.').expect("a path below the object");
-    let parent = parents.split('.').fold(&mut object, |object, name| &mut object[name]);
+    let parent = parents.split('.').fold(&mut object, |object, name| match name.parse::<usize>() {
+        Ok(index) => &mut object[index],
+        Err(_) => &mut object[name],
+    });
     match value {
-        Some(value) => parent[field] = value,
+        Some(value) => match field.parse::<usize>() {
+            Ok(index) => parent[index] = value,
+            Err(_) => parent[field] = value,
+        },
         None => {
             parent.as_object_mut().expect("a mapping").remove(field);
         }
@@ -186,6 +322,39 @@ fn timbr_installation_cases(cases: &mut Vec<Case>) {
             }
         }
     }
+    let sql = |field: &str, value: Value| {
+        let mut sql = json!({"tokenSecretRef": {"name": "key", "key": "key"}});
+        sql[field] = value;
+        json!({"sql": sql})
+    };
+    for (name, url) in [
+        ("path", "http://timbr-api.timbr.svc:9000/"),
+        ("no scheme", "timbr-api.timbr.svc:9000"),
+        ("another scheme", "ftp://timbr-api.timbr.svc"),
+        ("user", "http://me@timbr-api.timbr.svc"),
+        ("no port", "http://timbr-api.timbr.svc:0"),
+        ("expanded", EXPANDED),
+    ] {
+        case(&format!("{name}: spec.sql.url"), sql("url", json!(url)), "spec.sql.url", "SqlUrlInvalid");
+    }
+    for (name, ontology) in [("path", "a/b"), ("empty", ""), ("expanded", EXPANDED)] {
+        let spec = sql("ontology", json!(ontology));
+        case(&format!("{name}: spec.sql.ontology"), spec, "spec.sql.ontology", "OntologyInvalid");
+    }
+    for (name, role) in [("no role", "a;b"), ("expanded", EXPANDED)] {
+        let spec = sql("allowedRoles", json!([role]));
+        case(&format!("{name}: spec.sql.allowedRoles"), spec, "spec.sql.allowedRoles", "RoleInvalid");
+    }
+    case("twice", sql("allowedRoles", json!(["a", "a"])), "spec.sql.allowedRoles[1]", "FieldDuplicate");
+    case("no token", json!({"sql": {}}), "spec.sql.tokenSecretRef", "FieldRequired");
+    for (field, code) in [("name", "SecretNameInvalid"), ("key", "SecretKeyInvalid")] {
+        let mut reference = json!({"name": "key", "key": "key"});
+        reference[field] = json!(EXPANDED);
+        let path = format!("spec.sql.tokenSecretRef.{field}");
+        case(&format!("expanded: {path}"), sql("tokenSecretRef", reference), &path, code);
+    }
+    case("too long", sql("url", json!(format!("http://{}", "a".repeat(2048)))), "spec.sql.url", "FieldLimit");
+    case("too long", sql("ontology", json!("a".repeat(129))), "spec.sql.ontology", "FieldLimit");
     let path = "spec.components.platform.container";
     case("too long", json!({"components": {"platform": {"container": "a".repeat(64)}}}), path, "FieldLimit");
     case(

@@ -65,6 +65,7 @@ impl World {
             name_key: NameKey::new(&[7; 32]),
             installations: self.installations.clone(),
             resources: self.resources.clone(),
+            complete: true,
             deployments: deployments.collect(),
             secrets: secrets.collect(),
             refused: BTreeMap::new(),

@@ -7,7 +7,13 @@ use crate::{
     run::{deployment, entra, run, stream, validate},
 };
 
-fn by_hand(env: Value) -> Vec<String> {
+/// The variable without which the redirect URI would be wrong, and which is nobody's but the platform's.
+fn scheme() -> Value {
+    json!({"name": "OAUTH_DEFAULT_SCHEME", "value": "https"})
+}
+
+fn by_hand(mut env: Value) -> Vec<String> {
+    env.as_array_mut().expect("variables").push(scheme());
     validate(&[azure_sso(), entra(), deployment("timbr-platform", &["timbr-platform", "sidecar"], env)])
 }
 
@@ -66,7 +72,7 @@ fn every_variable_is_told() {
 #[test]
 fn other_containers_and_other_variables_are_nobodys_business() {
     let mut deployment =
-        deployment("timbr-platform", &["timbr-platform", "sidecar"], json!([{"name": "LOG", "value": "x"}]));
+        deployment("timbr-platform", &["timbr-platform", "sidecar"], json!([{"name": "LOG", "value": "x"}, scheme()]));
     deployment["spec"]["template"]["spec"]["containers"][1]["env"] =
         json!([{"name": "OAUTH_PROVIDER", "value": "okta"}]);
     assert_eq!(validate(&[azure_sso(), entra(), deployment]), [] as [&str; 0]);
@@ -81,7 +87,7 @@ fn values_without_quotes_are_refused_by_a_cluster() {
             "-:3: error: spec.template.spec.containers[0].env[1].value: must be a string, not a number; put it in quotes [FieldType]",
         ]
     );
-    let mut broken = deployment("timbr-platform", &["timbr-platform"], json!([]));
+    let mut broken = deployment("timbr-platform", &["timbr-platform"], json!([scheme()]));
     broken["spec"]["replicas"] = json!("hunter2");
     assert_eq!(
         validate(&[azure_sso(), entra(), broken]),
@@ -93,7 +99,7 @@ fn values_without_quotes_are_refused_by_a_cluster() {
 /// fields.
 #[test]
 fn what_the_operator_delivered_is_not_set_by_hand() {
-    let input = stream(&[azure_sso(), entra(), deployment("timbr-platform", &["timbr-platform"], json!([]))]);
+    let input = stream(&[azure_sso(), entra(), deployment("timbr-platform", &["timbr-platform"], json!([scheme()]))]);
     let first = run("render -f - --show-secrets", &input);
     assert_eq!(first.code, 0, "{}", first.err);
     let sources = stream(&[azure_sso(), entra()]);

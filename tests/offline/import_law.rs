@@ -14,6 +14,8 @@ use crate::run::{deployment, folder, run_in, secret};
 
 const FLAGS: &str = "--public-url https://timbr.example.com --workspace-host adb-1.2.azuredatabricks.net";
 
+const PEM: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+
 /// Whose variables these are, by the beginnings of their names.
 const KINDS: &[(&[&str], &[&str])] = &[
     (
@@ -44,7 +46,6 @@ fn is_judged(name: &str) -> bool {
 /// What may be set, and to what; `null` is absent.
 fn choices() -> Vec<(&'static str, &'static str, Vec<Value>)> {
     const GUID: &str = "11111111-2222-3333-4444-555555555555";
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
     let from_secret = json!({"secret": "client-secret"});
     let (platform, server, api) = ("timbr-platform", "timbr-server", "timbr-api");
     // What is needed is mostly right: else nothing would ever be made.
@@ -110,6 +111,28 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         (api, "JWT_TENANT_5_AUDIENCE", vec![json!("api://five"), json!(null)]),
         (api, "JWT_TENANT_5_KEY", vec![json!("shared"), json!(null), json!(null)]),
     ]
+}
+
+/// Keys as they must be for their algorithms: one that does not fit is refused when it is delivered.
+fn with_fitting_keys(mut chosen: Vec<(&'static str, &'static str, Value)>) -> Vec<(&'static str, &'static str, Value)> {
+    let of = |chosen: &[(&str, &str, Value)], name: &str| {
+        chosen.iter().find(|(_, of, _)| *of == name).map(|(.., value)| value.clone()).unwrap_or_default()
+    };
+    let default = of(&chosen, "JWT_DEFAULT_ALGORITHM");
+    for (key, algorithm) in
+        [("JWT_DEFAULT_KEY", "JWT_DEFAULT_ALGORITHM"), ("JWT_TENANT_5_KEY", "JWT_TENANT_5_ALGORITHM")]
+    {
+        let algorithm =
+            Some(of(&chosen, algorithm)).filter(|value| !value.is_null()).unwrap_or_else(|| default.clone());
+        let takes_secret = algorithm == "HS256";
+        for (_, name, value) in &mut chosen {
+            let is_secret = *value != PEM;
+            if *name == key && !value.is_null() && is_secret != takes_secret {
+                *value = if takes_secret { json!("shared") } else { json!(PEM) };
+            }
+        }
+    }
+    chosen
 }
 
 /// What is in the Secret `entra`.
@@ -251,6 +274,7 @@ fn what_is_delivered_is_what_was_set_and_what_was_printed() {
         .run(&strategy, |values| {
             let chosen = choices.iter().zip(values).map(|((service, name, _), value)| (*service, *name, value));
             let chosen: Vec<_> = chosen.filter(|(.., value)| !value.is_null()).collect();
+            let chosen = with_fitting_keys(chosen);
             delivered.set(delivered.get() + check(&as_deployments(&chosen), &chosen));
             let without_secrets: Vec<_> = chosen.into_iter().filter(|(.., value)| !value.is_object()).collect();
             delivered.set(delivered.get() + check(&as_compose_file(&without_secrets), &without_secrets));

@@ -14,7 +14,8 @@ use crate::{
 fn every_fault_of_its_own_is_found_once_where_it_is() {
     for case in cases() {
         let run = run("validate -f - -o json", &stream(&[case.object, entra(), platform()]));
-        let findings: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+        let findings: Vec<Value> =
+            serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{}: {}", case.name, run.err));
         let errors: Vec<(&str, &str)> = findings
             .iter()
             .filter(|finding| finding["severity"] == "Error")
@@ -34,6 +35,12 @@ fn what_the_kubelet_would_expand_is_refused_in_every_string_field() {
         }
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             strings(schema, &format!("{path}.{name}"), found);
+        }
+        // A rule of a list's strings is told of the list.
+        match &schema["items"] {
+            items if items["type"] == "string" && items["enum"].is_null() => strings(items, path, found),
+            items if items.is_object() => strings(items, &format!("{path}[0]"), found),
+            _ => {}
         }
     }
     for kind in Kind::ALL.iter().copied() {
@@ -208,10 +215,13 @@ fn objects_of_our_group_that_are_none_of_our_kinds() {
             with("/apiVersion", json!("identity.timbr.ai/v1")),
             "apiVersion: must be identity.timbr.ai/v1alpha1 [FieldNotSupported]",
         ),
-        (with("/kind", json!("AzureSSO")), "kind: must be AzureSso or TimbrInstallation [FieldNotSupported]"),
+        (
+            with("/kind", json!("AzureSSO")),
+            "kind: must be one of AzureSso, DatabricksPassthrough, ExternalTokenProvider, InboundAccessPolicy, JwtAuthentication, JwtTenant, KeyVaultBinding, RoleGroupSync, TimbrInstallation [FieldNotSupported]",
+        ),
         (
             with("/kind", Value::Null),
-            "kind: is required and absent; write AzureSso or TimbrInstallation [FieldRequired]",
+            "kind: is required and absent; write one of AzureSso, DatabricksPassthrough, ExternalTokenProvider, InboundAccessPolicy, JwtAuthentication, JwtTenant, KeyVaultBinding, RoleGroupSync, TimbrInstallation [FieldRequired]",
         ),
         (
             with("/apiVersion", Value::Null),

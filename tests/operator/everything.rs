@@ -154,9 +154,12 @@ async fn every_example_and_every_case_arrives_as_render_says() {
         let entries = std::fs::read_dir(path(name)).expect("a folder");
         entries.map(|entry| entry.expect("a folder").path()).collect::<BTreeSet<PathBuf>>()
     };
-    // The API of Timbr that statements would go to is not there.
-    let with_api = |path: &PathBuf| path.ends_with("statements-through-the-api");
-    let cases = folders("tests/cases").into_iter().filter(|path| !with_api(path)).map(|case| case.join("in.yaml"));
+    // Where something is missing, files only do not hold it: render goes on, and a cluster waits. And the
+    // API of Timbr that statements would go to is not there.
+    const OTHERWISE: [&str; 3] =
+        ["databricks-without-sign-on", "jwt-tenant-without-authentication", "statements-through-the-api"];
+    let otherwise = |path: &PathBuf| OTHERWISE.iter().any(|name| path.ends_with(name));
+    let cases = folders("tests/cases").into_iter().filter(|path| !otherwise(path)).map(|case| case.join("in.yaml"));
     let all: Vec<PathBuf> = folders("examples").into_iter().chain(cases).collect();
     let count = all.len();
     let arrived: Vec<String> = futures::stream::iter(all).map(arrives_as_rendered).buffer_unordered(4).collect().await;

@@ -12,6 +12,7 @@ use super::{
     draft::{Asked, Draft, Refusal, is_begun},
     duration,
     ledger::Ledger,
+    sign_on,
     timbr::Timbr,
 };
 
@@ -26,7 +27,11 @@ pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Ve
         return vec![];
     }
     let mut draft = Draft::new(timbr, "DatabricksPassthrough");
-    let spec = spec(&mut draft, options);
+    let has_sign_on = timbr.has_sign_on || sign_on::is_made(ledger);
+    let spec = match has_sign_on {
+        true => spec(&mut draft, options),
+        false => Err("Databricks takes the token of single sign-on, and no AzureSso is made".into()),
+    };
     let spec = draft.finish(spec, &timbr.of_sections(SECTION), ledger);
     spec.map(|spec| timbr.resource("DatabricksPassthrough", "databricks", spec)).into_iter().collect()
 }

@@ -38,7 +38,7 @@ pub fn make(timbr: &Timbr<'_>, ledger: &mut Ledger) -> Vec<Json> {
         if !is_begun(timbr, &[section]) {
             continue;
         }
-        let is_signed_on = is_signed_on(timbr, ledger);
+        let is_signed_on = sign_on::is_made(ledger);
         let mut draft = Draft::new(timbr, kind);
         let mut spec = Map::new();
         let made = fields(&mut draft, &mut spec)
@@ -117,13 +117,6 @@ fn principal(
     let reference = draft.reference(holder, "client-secret", &secret, "AZURE_CLIENT_SECRET");
     spec.insert("clientSecretRef".to_owned(), reference);
     Ok(())
-}
-
-/// Whether an AzureSso was made, whose credentials may be named.
-fn is_signed_on(timbr: &Timbr<'_>, ledger: &Ledger) -> bool {
-    let provider = (Component::Platform, "OAUTH_PROVIDER".to_owned());
-    timbr.services.contains_key(&Component::Platform)
-        && matches!(ledger.outcomes.get(&provider), Some(Outcome::Kept(_)))
 }
 
 /// Tenant, client and secret of single sign-on.

@@ -11,7 +11,7 @@ use super::{
     Options,
     credential::Credential,
     draft::{Draft, Refusal, is_begun},
-    ledger::Ledger,
+    ledger::{Ledger, Outcome},
     timbr::Timbr,
 };
 
@@ -29,6 +29,12 @@ pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Ve
     let spec = spec(&mut draft, options);
     let spec = draft.finish(spec, &timbr.of_sections(SECTION), ledger);
     spec.map(|spec| timbr.resource("AzureSso", NAME, spec)).into_iter().collect()
+}
+
+/// Whether an AzureSso was made.
+pub fn is_made(ledger: &Ledger) -> bool {
+    let provider = (Component::Platform, "OAUTH_PROVIDER".to_owned());
+    matches!(ledger.outcomes.get(&provider), Some(Outcome::Kept(_)))
 }
 
 fn on(name: &str) -> (Component, &str) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    api::{API_VERSION, Component, Object},
+    api::{API_VERSION, Component, Kind},
     offline::{
         by_hand::{Section, Service, Variable},
         objects::Objects,
@@ -25,22 +25,25 @@ pub struct Timbr<'a> {
     pub surplus: Vec<&'a Service>,
     /// Whether the input has a TimbrInstallation for it.
     pub has_installation: bool,
+    /// Whether the input has an AzureSso for it.
+    pub has_sign_on: bool,
 }
 
 impl<'a> Timbr<'a> {
     /// Every Timbr among services.
     pub fn all(services: &'a [Service], objects: &Objects, options: &Options<'_>) -> Vec<Self> {
         let mut found: BTreeMap<&str, Self> = BTreeMap::new();
+        let has = |kind: Kind, namespace: &str| {
+            let mut metas = objects.ours.iter().map(|ours| ours.object.meta());
+            metas.any(|meta| meta.kind == kind && meta.namespace == namespace)
+        };
         for service in services {
-            let timbr = found.entry(&service.namespace).or_insert_with(|| {
-                Self {
+            let timbr = found.entry(&service.namespace).or_insert_with(|| Self {
                 namespace: options.namespace.map(str::to_owned),
                 services: BTreeMap::new(),
                 surplus: vec![],
-                has_installation: objects.ours.iter().any(|ours| {
-                    matches!(&ours.object, Object::Installation(found) if found.meta.namespace == service.namespace)
-                }),
-            }
+                has_installation: has(Kind::TimbrInstallation, &service.namespace),
+                has_sign_on: has(Kind::AzureSso, &service.namespace),
             });
             if service.names_namespace {
                 timbr.namespace = Some(service.namespace.clone());
