@@ -20,7 +20,7 @@ pub fn valid() -> Value {
 }
 
 /// Names that could end a string, begin a comment, or be taken for what does.
-pub const UNSAFE: [&str; 20] = [
+pub const UNSAFE: [&str; 22] = [
     "a'b",
     "a\\b",
     "a`b",
@@ -30,6 +30,8 @@ pub const UNSAFE: [&str; 20] = [
     "a\nb",
     "a\tb",
     "a\0b",
+    "a\u{7f}b",
+    "a\u{85}b",
     "a\u{2028}b",
     "a\u{2029}b",
     "a\u{202e}b",

@@ -49,7 +49,13 @@ pub fn validate(objects: &[Value]) -> Vec<String> {
 
 /// Objects as one stream; JSON is YAML.
 pub fn stream(objects: &[Value]) -> String {
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.iter().map(|object| format!("---\n{}\n", in_ascii(&object.to_string()))).collect()
+}
+
+/// Some characters cannot stand in YAML as they are.
+fn in_ascii(json: &str) -> String {
+    let escape = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+    json.chars().map(|c| if (' '..='~').contains(&c) { c.to_string() } else { escape(c) }).collect()
 }
 
 /// A folder with these files.
