@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use timbr_identity::{
-    api::{Code, Reason, crds},
+    api::{Code, Kind, Reason, crds, final_schema},
     yaml,
 };
 
@@ -41,6 +41,22 @@ fn every_code_has_its_entry_and_no_entry_is_left_over() {
 #[test]
 fn every_reason_has_its_entry_and_no_entry_is_left_over() {
     assert_eq!(entries("docs/conditions.md"), sorted(Reason::ALL.iter().map(|reason| reason.as_str())));
+}
+
+#[test]
+fn every_kind_has_its_page_and_the_readme_leads_there() {
+    let readme = read("README.md");
+    for kind in Kind::ALL {
+        let page = format!("docs/{}.md", kind.name().to_lowercase());
+        assert!(readme.contains(&format!("({page})")), "README.md does not lead to {page}");
+        let text = read(&page);
+        assert!(text.starts_with(&format!("# {kind}\n")), "{page}");
+        // Every field of the spec is explained there.
+        let spec = &final_schema(*kind)["properties"]["spec"]["properties"];
+        for field in spec.as_object().expect("fields").keys() {
+            assert!(text.contains(field.as_str()), "{page} says nothing of {field}");
+        }
+    }
 }
 
 #[test]
