@@ -10,6 +10,8 @@ mod import;
 mod import_law;
 #[path = "offline/input.rs"]
 mod input;
+#[path = "offline/portal.rs"]
+mod portal;
 #[path = "offline/references.rs"]
 mod references;
 #[path = "offline/render.rs"]

@@ -6,6 +6,7 @@ mod input;
 #[cfg(feature = "operator")]
 mod operator;
 mod output;
+mod portal;
 mod render;
 mod settings;
 mod validate;
@@ -33,6 +34,8 @@ enum Command {
     Import(import::Args),
     /// Print what the operator would write for resources in files, without a cluster.
     Render(render::Args),
+    /// Print what to set in Azure's portal for resources in files, also as `az` commands.
+    Portal(portal::Args),
     /// Say what is wrong with resources in files, without a cluster.
     Validate(validate::Args),
 }
@@ -47,6 +50,7 @@ impl Cli {
             Command::Crds => crds::run(),
             Command::Import(args) => import::run(&args),
             Command::Render(args) => render::run(&args),
+            Command::Portal(args) => portal::run(&args),
             Command::Validate(args) => validate::run(&args),
         }
     }

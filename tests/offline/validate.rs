@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use timbr_identity::api::{Kind, final_schema};
 
 use crate::{
-    bad_input::{EXPANDED, azure_sso, cases, timbr_installation},
+    bad_input::{EXPANDED, azure_sso, cases, timbr_installation, valid},
     run::{deployment, entra, platform, run, stream, validate},
 };
 
@@ -74,6 +74,11 @@ fn what_is_right_is_not_complained_about() {
     let mut installation = timbr_installation();
     installation["spec"] = json!({});
     assert_eq!(validate(&[installation]), [] as [&str; 0]);
+    // One of each kind: warnings at most.
+    for object in valid() {
+        let run = run("validate -f -", &stream(&[object]));
+        assert_eq!(run.code, 0, "{}", run.out);
+    }
 }
 
 #[test]
