@@ -1,0 +1,141 @@
+//! timbr-server has one service principal for group synchronisation and key vault together.
+
+use serde_json::json;
+use timbr_identity::{api::Kind, compose::Lookup};
+
+use crate::{
+    fixtures::{azure_sso, azure_sso_spec, secret, secret_ref, verdict},
+    kinds::{groups, holders, names_on_server, principal, resource, settle, value_on_server, vault, world},
+};
+
+const VAULT: [&str; 3] = ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"];
+const TRIO: [&str; 3] = ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"];
+const GROUPS: [&str; 2] = ["SYNC_GROUPS_AUTO_CREATE_USER", "SYNC_GROUPS_INTERVAL"];
+
+fn sorted(parts: &[&[&str]]) -> Vec<String> {
+    let mut names: Vec<String> = parts.concat().into_iter().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_same_is_shared_and_outlives_each_of_the_two() {
+    for gone in ["groups", "vault"] {
+        let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+        assert_eq!(settle(&mut world), 1);
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]));
+        assert_eq!(holders(&world, "AZURE_CLIENT_SECRET"), ["KeyVaultBinding/vault", "RoleGroupSync/groups"]);
+        world.resources.retain(|resource| resource.meta.name != gone);
+        settle(&mut world);
+        let rest: &[&str] = if gone == "groups" { &VAULT } else { &GROUPS };
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, rest]), "{gone}");
+        world.resources.clear();
+        settle(&mut world);
+        assert_eq!(names_on_server(&world), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn another_is_a_collision_of_the_younger_which_keeps_the_rest() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Retain")]);
+    settle(&mut world);
+    // The older changes: its new principal is delivered, and the younger, which shared it, collides.
+    world.resources[0] = groups(0, "b", json!([]));
+    assert_eq!(settle(&mut world), 1);
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-b"));
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]));
+    assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision");
+    assert_eq!(verdict(world.status("vault"), "Delivered"), "True/DeliveredLastGood");
+    assert_eq!(verdict(world.status("groups"), "Ready"), "True/DeliveredUnverified");
+    // The younger follows: shared again.
+    world.resources[1] = vault(1, "b", "Retain");
+    settle(&mut world);
+    assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified");
+    assert_eq!(holders(&world, "AZURE_CLIENT_SECRET"), ["KeyVaultBinding/vault", "RoleGroupSync/groups"]);
+}
+
+#[test]
+fn one_that_comes_with_another_delivers_nothing() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "b", "Retain")]);
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]));
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
+    assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision");
+}
+
+#[test]
+fn a_rotation_parts_nobody() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Retain")]);
+    settle(&mut world);
+    world.secrets.insert("a".to_owned(), Lookup::Found(secret(&[("client-secret", "rotated")])));
+    assert_eq!(settle(&mut world), 1);
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("rotated"));
+    for name in ["groups", "vault"] {
+        assert_eq!(verdict(world.status(name), "Ready"), "True/DeliveredUnverified");
+    }
+}
+
+/// Invalid, waiting, suspended or unreadable: what it delivered is still its own.
+#[test]
+fn one_that_cannot_speak_for_itself_holds_what_it_delivered() {
+    type Spoil = fn(&mut crate::world::World);
+    let spoils: [(&str, Spoil); 4] = [
+        ("suspended", |world| {
+            world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+        }),
+        ("invalid", |world| {
+            let mut spec = principal("a");
+            spec["interval"] = json!("1s");
+            world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
+        }),
+        ("waiting", |world| {
+            let mut spec = principal("a");
+            spec["clientSecretRef"]["key"] = json!("gone");
+            world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
+        }),
+        ("unreadable", |world| world.resources[0].spec = Err("spec.interval: expected a string".into())),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = world(vec![groups(0, "a", json!([]))]);
+        settle(&mut world);
+        spoil(&mut world);
+        settle(&mut world);
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]), "{name}");
+        // A younger one that names another principal collides with it.
+        world.resources.push(vault(1, "b", "Retain"));
+        settle(&mut world);
+        assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name}");
+        assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"), "{name}");
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]), "{name}");
+    }
+}
+
+#[test]
+fn suspended_it_keeps_a_share_when_the_other_goes() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+    settle(&mut world);
+    world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+    settle(&mut world);
+    world.resources.remove(1);
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]));
+}
+
+#[test]
+fn an_azure_sso_s_and_the_same_written_out_are_one() {
+    let mut sso = azure_sso_spec();
+    sso.client_secret_ref = secret_ref("a", "client-secret");
+    let from = resource(Kind::RoleGroupSync, "groups", 2, json!({"credentialsFrom": {"azureSso": "sso"}}));
+    let mut world = world(vec![azure_sso("sso", Ok(sso)), vault(1, "a", "Remove"), from]);
+    settle(&mut world);
+    for name in ["sso", "groups", "vault"] {
+        assert_eq!(verdict(world.status(name), "Ready"), "True/DeliveredUnverified", "{name}");
+    }
+    assert_eq!(holders(&world, "AZURE_CLIENT_ID"), ["KeyVaultBinding/vault", "RoleGroupSync/groups"]);
+    // Without the AzureSso the one waits, and holds its share.
+    world.resources.remove(0);
+    settle(&mut world);
+    assert_eq!(verdict(world.status("groups"), "ReferencesResolved"), "False/AzureSsoNotReady");
+    assert_eq!(verdict(world.status("groups"), "Reconciling"), "True/WaitingForReference");
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]));
+}

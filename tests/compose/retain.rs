@@ -1,0 +1,132 @@
+//! What a deleted KeyVaultBinding leaves behind.
+
+use serde_json::json;
+
+use crate::{
+    fixtures::{at, verdict},
+    kinds::{SERVER, groups, holders, installation, names_on_server, settle, value_on_server, vault, world},
+    world::World,
+};
+
+const ALL: [&str; 6] =
+    ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"];
+
+fn retained(world: &World) -> usize {
+    let annotation: serde_json::Value =
+        serde_json::from_str(world.live(SERVER).delivered.as_deref().unwrap_or("{}")).expect("JSON");
+    annotation["retained"].as_array().map_or(0, Vec::len)
+}
+
+/// Events about Deployments in the next look.
+fn events(world: &mut World) -> Vec<String> {
+    let looks = world.look(at(50));
+    let deployments = looks.iter().flat_map(|look| &look.plan.deployments);
+    deployments.flat_map(|plan| &plan.events).map(|event| event.reason.clone()).collect()
+}
+
+#[test]
+fn with_retain_everything_stays_and_is_said_once() {
+    let mut world = world(vec![vault(0, "a", "Retain")]);
+    settle(&mut world);
+    let annotation = world.live(SERVER).delivered.clone();
+    world.resources.clear();
+    let generation = world.live(SERVER).generation;
+    assert_eq!(events(&mut world), ["KeyVaultRetained"]);
+    assert_eq!(events(&mut world), [] as [&str; 0]);
+    assert_eq!(names_on_server(&world), ALL);
+    assert_eq!(world.live(SERVER).generation, generation, "no rollout");
+    assert_ne!(world.live(SERVER).delivered, annotation);
+    assert_eq!(retained(&world), 6);
+}
+
+#[test]
+fn with_remove_nothing_stays() {
+    let mut world = world(vec![vault(0, "a", "Remove")]);
+    settle(&mut world);
+    world.resources.clear();
+    assert_eq!(events(&mut world), [] as [&str; 0]);
+    assert_eq!(names_on_server(&world), [] as [&str; 0]);
+}
+
+#[test]
+fn the_policy_counts_as_it_was_last() {
+    for (policies, left) in [(["Remove", "Retain"], 6), (["Retain", "Remove"], 0)] {
+        let mut world = world(vec![]);
+        for policy in policies {
+            world.resources = vec![vault(0, "a", policy)];
+            settle(&mut world);
+        }
+        world.resources.clear();
+        settle(&mut world);
+        assert_eq!(names_on_server(&world).len(), left, "{policies:?}");
+    }
+}
+
+#[test]
+fn what_is_retained_goes_by_another_with_remove() {
+    let mut world = world(vec![vault(0, "a", "Retain")]);
+    settle(&mut world);
+    world.resources.clear();
+    settle(&mut world);
+    // Another secret, even: a live resource takes the variables over.
+    world.resources.push(vault(9, "b", "Remove"));
+    settle(&mut world);
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-b"));
+    assert_eq!(retained(&world), 0);
+    world.resources.clear();
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), [] as [&str; 0]);
+}
+
+#[test]
+fn a_live_resource_has_its_way_with_a_warning_and_leaves_them_when_it_goes() {
+    let mut world = world(vec![vault(0, "a", "Retain"), groups(1, "a", json!([]))]);
+    settle(&mut world);
+    world.resources.remove(0);
+    settle(&mut world);
+    let warning =
+        |world: &World| world.status("groups").problems.iter().any(|problem| problem.code == "KeyVaultRetained");
+    assert!(warning(&world));
+    assert_eq!(holders(&world, "AZURE_CLIENT_SECRET"), ["RoleGroupSync/groups"]);
+    world.resources[0] = groups(1, "b", json!([]));
+    settle(&mut world);
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-b"));
+    assert!(warning(&world));
+    world.resources.clear();
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), ALL, "the vault still needs its principal");
+}
+
+/// A wiped annotation says nothing of policies: the vault's variables are never released for that.
+#[test]
+fn without_a_record_a_vault_is_kept() {
+    for annotation in [None, Some("{"), Some("{\"v\":1,\"vars\":{}}")] {
+        let mut world = world(vec![vault(0, "a", "Remove")]);
+        settle(&mut world);
+        world.live_mut(SERVER).delivered = annotation.map(str::to_owned);
+        world.resources.clear();
+        settle(&mut world);
+        let names = names_on_server(&world);
+        for name in ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"] {
+            assert!(names.contains(&name.to_owned()), "{annotation:?}: {names:?}");
+        }
+        // With an annotation that is lost altogether, what the vault cannot work without stays too.
+        if annotation != Some("{\"v\":1,\"vars\":{}}") {
+            assert_eq!(names, ALL, "{annotation:?}");
+        }
+    }
+}
+
+#[test]
+fn the_installation_tells_of_it() {
+    let mut world = world(vec![vault(0, "a", "Retain")]);
+    world.installations.push(installation("main", json!({})));
+    settle(&mut world);
+    world.resources.clear();
+    settle(&mut world);
+    let status = world.installations[0].status.as_ref().expect("a status").common();
+    let codes: Vec<&str> = status.problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["KeyVaultRetained"]);
+    assert_eq!(status.warnings, Some(1));
+    assert_eq!(verdict(status, "Ready"), "True/Ready");
+}
