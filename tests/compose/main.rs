@@ -14,4 +14,5 @@ mod principal;
 mod random;
 mod retain;
 mod safety;
+mod statements;
 mod world;

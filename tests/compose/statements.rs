@@ -1,0 +1,430 @@
+//! Statements of a RoleGroupSync against a Timbr in memory: whatever happens on the way, what is recorded
+//! is true, sends stay within their bound, and in the end Timbr has what the spec says.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::{prelude::*, sample::select};
+use serde_json::{Value as Json, json};
+use timbr_identity::{
+    api::{MappingState, MappingStatus, Status},
+    compose::{Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, Statement, statuses},
+};
+
+use crate::{
+    fixtures::{at, complete, secret},
+    kinds::{SERVER, groups, installation, world},
+    world::World,
+};
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Time passes.
+    Wait(i64),
+    /// The statement on its way: what Timbr does with it, and what is heard of it.
+    Answer { executed: bool, heard: Heard },
+    /// The operator dies; the statement on its way may have arrived.
+    Restart { executed: bool },
+    /// The role gets another group, or none.
+    Edit(usize, Option<&'static str>),
+    /// A person asks for a synchronisation.
+    Request,
+    /// The pods are replaced, or not yet.
+    RollOut(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Heard {
+    Done,
+    Refused,
+    Nothing,
+    Unreached,
+}
+
+const ROLES: [&str; 3] = ["editor", "viewer", "guest"];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let heard = select(vec![
+        (true, Heard::Done),
+        (true, Heard::Done),
+        (true, Heard::Nothing),
+        (false, Heard::Nothing),
+        (false, Heard::Refused),
+        (false, Heard::Unreached),
+    ]);
+    let step = prop_oneof![
+        4 => select(vec![1, 20, 70, 400, 2000]).prop_map(Step::Wait),
+        8 => heard.prop_map(|(executed, heard)| Step::Answer { executed, heard }),
+        1 => any::<bool>().prop_map(|executed| Step::Restart { executed }),
+        2 => (0..ROLES.len(), prop::option::of(select(vec!["one", "two"]))).prop_map(|(role, group)| Step::Edit(role, group)),
+        1 => Just(Step::Request),
+        1 => any::<bool>().prop_map(Step::RollOut),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+struct Run {
+    world: World,
+    key: InstallationKey,
+    now: Timestamp,
+    mail: Mail,
+    on_its_way: Option<Statement>,
+    /// What Timbr has: role to statement.
+    timbr: BTreeMap<String, String>,
+    /// Sends of a statement since it was last asked for anew.
+    sends: BTreeMap<String, u32>,
+    synced: BTreeMap<(String, String), u32>,
+    wanted: [Option<&'static str>; 3],
+    requests: u32,
+    /// The request in which the statement on its way was sent.
+    sent_in: u32,
+    /// Pods have run with the variables: what others do to the Deployment later changes nothing.
+    was_rolled_out: bool,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut world = world(vec![]);
+        world
+            .installations
+            .push(installation("main", json!({"sql": {"tokenSecretRef": {"name": "key", "key": "key"}}})));
+        world.secrets.insert("key".to_owned(), Lookup::Found(secret(&[("key", "tk_1")])));
+        let mut run = Self {
+            world,
+            key: crate::fixtures::key(Some("main")),
+            now: at(1000),
+            mail: Mail::default(),
+            on_its_way: None,
+            timbr: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            synced: BTreeMap::new(),
+            wanted: [Some("one"), Some("one"), None],
+            requests: 0,
+            sent_in: 0,
+            was_rolled_out: false,
+        };
+        run.edit();
+        run
+    }
+
+    fn edit(&mut self) {
+        let mappings: Vec<Json> = ROLES
+            .iter()
+            .zip(self.wanted)
+            .filter_map(|(role, group)| Some(json!({"role": role, "group": {"name": group?}})))
+            .collect();
+        let status = self.world.resources.first().and_then(|resource| resource.status.clone());
+        let mut resource = groups(0, "a", mappings.into());
+        resource.status = status;
+        resource.meta.sync_requested_at = (self.requests > 0).then(|| self.requests.to_string());
+        self.world.resources = vec![resource];
+    }
+
+    fn rolled_out(&mut self, is_complete: bool) {
+        let live = self.world.live_mut(SERVER);
+        live.rollout = complete(if is_complete { live.generation } else { live.generation - 1 });
+        self.was_rolled_out |= is_complete;
+    }
+
+    fn mappings(&self) -> Vec<MappingStatus> {
+        match &self.world.resources[0].status {
+            Some(Status::RoleGroupSync(status)) => status.mappings.clone(),
+            _ => vec![],
+        }
+    }
+
+    /// A look of the operator, and what it does after it.
+    fn look(&mut self) {
+        let plan = self.world.plan(&self.key);
+        let outcomes = plan.deployments.iter().map(|plan| (plan.name.clone(), self.world.write(plan))).collect();
+        let said = statuses(&plan, &outcomes, Memory::Partial, &self.mail, self.now);
+        for change in &said.statuses {
+            self.world.note(change);
+        }
+        let Some(statement) = said.send else { return };
+        assert!(self.on_its_way.is_none(), "two at once");
+        assert!(self.was_rolled_out, "before the pods have their variables");
+        assert_eq!(statement.target.url, "http://timbr-api.timbr.svc:9000");
+        assert!(!statement.text.contains(';'));
+        if let Some(role) = statement.text.strip_prefix("SYNC ROLE ") {
+            let count = self.synced.entry((self.requests.to_string(), role.to_owned())).or_default();
+            *count += 1;
+        } else {
+            let recorded = self.mappings();
+            let pending = recorded
+                .iter()
+                .find(|mapping| mapping.state == MappingState::Pending && mapping.statement_hash.is_some());
+            assert!(pending.is_some(), "not on record: {recorded:?}");
+            let sends = self.sends.entry(statement.text.clone()).or_default();
+            *sends += 1;
+            assert!(*sends <= MOST_SENDS, "{} is sent {sends} times", statement.text);
+        }
+        self.sent_in = self.requests;
+        self.mail.answers.remove(&statement.id);
+        self.mail.on_its_way = Some(statement.id.clone());
+        self.on_its_way = Some(statement);
+    }
+
+    fn execute(&mut self, text: &str) {
+        if let Some(rest) = text.strip_prefix("ALTER ROLE `") {
+            let (role, _) = rest.split_once('`').expect("a role");
+            self.timbr.insert(role.to_owned(), text.to_owned());
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Wait(seconds) => self.now += SignedDuration::from_secs(*seconds),
+            Step::Answer { executed, heard } => {
+                let Some(statement) = self.on_its_way.take() else { return };
+                if *executed {
+                    self.execute(&statement.text);
+                }
+                // What did not leave was not sent.
+                if *heard == Heard::Unreached {
+                    if let Some(sends) = self.sends.get_mut(&statement.text) {
+                        *sends -= 1;
+                    }
+                    if let Some(role) = statement.text.strip_prefix("SYNC ROLE ") {
+                        *self.synced.get_mut(&(self.sent_in.to_string(), role.to_owned())).expect("a sync") -= 1;
+                    }
+                }
+                let answer = match heard {
+                    Heard::Done => Answer::Done,
+                    Heard::Refused => Answer::Refused("no such role".to_owned()),
+                    Heard::Nothing => Answer::Lost("no answer in time".to_owned()),
+                    Heard::Unreached => Answer::NotSent("connection refused".to_owned()),
+                };
+                self.mail.unreached = if *heard == Heard::Unreached { self.mail.unreached + 1 } else { 0 };
+                self.mail.on_its_way = None;
+                self.mail.answers.insert(statement.id, (answer, self.now));
+            }
+            Step::Restart { executed } => {
+                if let Some(statement) = self.on_its_way.take()
+                    && *executed
+                {
+                    self.execute(&statement.text);
+                }
+                self.mail = Mail::default();
+            }
+            Step::Edit(role, group) => {
+                // One that changes is another statement, with sends of its own.
+                if self.wanted[*role] != *group {
+                    let prefix = format!("ALTER ROLE `{}`", ROLES[*role]);
+                    self.sends.retain(|text, _| !text.starts_with(&prefix));
+                }
+                self.wanted[*role] = *group;
+                self.edit();
+            }
+            Step::Request => {
+                self.requests += 1;
+                self.sends.clear();
+                self.edit();
+            }
+            Step::RollOut(complete) => self.rolled_out(*complete),
+        }
+    }
+
+    /// Everything goes well from now on.
+    fn finish(&mut self) {
+        self.step(&Step::Request);
+        for _ in 0..40 {
+            self.rolled_out(true);
+            self.step(&Step::Answer { executed: true, heard: Heard::Done });
+            self.step(&Step::Wait(3600));
+            self.look();
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_timbr_ends_up_with_what_the_spec_says() {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&steps(), |steps| {
+            let mut run = Run::new();
+            run.look();
+            for step in &steps {
+                run.step(step);
+                run.look();
+            }
+            run.finish();
+            for (role, group) in ROLES.iter().zip(run.wanted) {
+                if let Some(group) = group {
+                    let wanted = format!("ALTER ROLE `{role}` SYNC name = '{group}'");
+                    prop_assert_eq!(run.timbr.get(*role), Some(&wanted));
+                }
+            }
+            prop_assert!(
+                run.mappings().iter().all(|mapping| mapping.state == MappingState::Applied),
+                "{:?}",
+                run.mappings()
+            );
+            prop_assert!(run.synced.values().all(|count| *count <= 1), "{:?}", run.synced);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The waits between sends: 1, 5 and 30 minutes, and then none.
+#[test]
+fn a_lost_answer_is_made_good_after_1_5_and_30_minutes() {
+    let mut run = Run::new();
+    run.wanted = [Some("one"), None, None];
+    run.edit();
+    run.look();
+    run.rolled_out(true);
+    run.look();
+    let mut sent_at = vec![];
+    let begun = run.now;
+    for _ in 0..3 * 3600 {
+        if run.on_its_way.is_some() {
+            sent_at.push(run.now.duration_since(begun).as_secs());
+            run.step(&Step::Answer { executed: false, heard: Heard::Nothing });
+        }
+        run.look();
+        run.step(&Step::Wait(1));
+    }
+    // A second passes between the send and the loss.
+    assert_eq!(sent_at, [0, 60 + 1, 60 + 300 + 2, 60 + 300 + 1800 + 3]);
+    let mapping = &run.mappings()[0];
+    assert_eq!((mapping.state, mapping.sends), (MappingState::Unknown, Some(4)));
+}
+
+/// What stays in Timbr although nobody maps it any more is told until somebody maps it again.
+#[test]
+fn a_removed_mapping_is_an_orphan() {
+    let mut run = Run::new();
+    run.finish();
+    run.step(&Step::Edit(1, None));
+    run.look();
+    let orphans = |run: &Run| match &run.world.resources[0].status {
+        Some(Status::RoleGroupSync(status)) => {
+            status.orphaned_mappings.iter().map(|orphan| orphan.role.clone()).collect::<Vec<_>>()
+        }
+        _ => vec![],
+    };
+    assert_eq!(orphans(&run), ["viewer"]);
+    run.step(&Step::Wait(999));
+    run.look();
+    assert_eq!(orphans(&run), ["viewer"]);
+    run.step(&Step::Edit(1, Some("two")));
+    run.look();
+    assert_eq!(orphans(&run), [] as [&str; 0]);
+}
+
+/// Reads a statement as a lexer would that takes both doubled quotes and backslashes for escapes; what is
+/// inside its one string, if it has exactly one and no escape in it.
+fn only_string(statement: &str) -> Option<&str> {
+    let rest = statement.strip_prefix("ALTER ROLE `")?;
+    let (role, rest) = rest.split_once('`')?;
+    let rest = rest.strip_prefix(" SYNC name = '")?;
+    let inside = rest.strip_suffix('\'')?;
+    let is_plain = |text: &str| !text.contains(['\'', '\\', '`', ';']) && !text.chars().any(char::is_control);
+    (is_plain(role) && is_plain(inside) && !inside.contains("--") && !inside.contains("/*")).then_some(inside)
+}
+
+fn fuzz(count: u64) {
+    use timbr_identity::{
+        api::{Group, RoleMapping, rules},
+        compose::mapping_statement,
+    };
+    const PIECES: [&str; 40] = [
+        "'",
+        "''",
+        "\\",
+        "\\'",
+        "`",
+        ";",
+        "--",
+        "-",
+        "/*",
+        "*/",
+        "/",
+        "*",
+        "\"",
+        "\n",
+        "\r",
+        "\t",
+        "\0",
+        " ",
+        "a",
+        "B",
+        "7",
+        "é",
+        "ß",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{202e}",
+        "\u{200b}",
+        "\u{ff07}",
+        "\u{2019}",
+        "\u{2bc}",
+        "\u{37e}",
+        "\u{1fef}",
+        "\u{ff3c}",
+        "\u{2013}",
+        "DROP ROLE admin",
+        "名",
+        "🙂",
+        "%27",
+        "&#39;",
+        "\u{7f}",
+    ];
+    // A small generator of our own: the same names each time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |n: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % n).expect("small")
+    };
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..count {
+        let name: String = (0..1 + next(6)).map(|_| PIECES[next(PIECES.len() as u64)]).collect();
+        if !rules::GROUP_NAME.holds(&name) {
+            refused += 1;
+            continue;
+        }
+        taken += 1;
+        let group = Group { name: Some(name.clone()), id: None, email: None };
+        let statement = mapping_statement(&RoleMapping { role: "editor".to_owned(), group });
+        assert_eq!(only_string(&statement), Some(name.as_str()), "{statement:?}");
+    }
+    println!("{count} names: {refused} refused, {taken} inside one string");
+    assert!(refused > count / 4 && taken > count / 50, "{refused} {taken}");
+}
+
+#[test]
+fn a_name_is_refused_or_stands_inside_one_string() {
+    fuzz(100_000);
+}
+
+#[test]
+#[ignore = "a million names; make test-full"]
+fn a_million_names_are_refused_or_stand_inside_one_string() {
+    fuzz(1_000_000);
+}
+
+#[test]
+fn kinds_of_groups_have_their_statements() {
+    let run = |group: Json| {
+        let mut world = world(vec![groups(0, "a", json!([{"role": "data editors", "group": group}]))]);
+        crate::kinds::settle(&mut world);
+        match &world.resources[0].status {
+            Some(Status::RoleGroupSync(status)) => status.statements.clone(),
+            _ => vec![],
+        }
+    };
+    assert_eq!(run(json!({"name": "Timbr Editors"})), ["ALTER ROLE `data editors` SYNC name = 'Timbr Editors'"]);
+    assert_eq!(
+        run(json!({"id": "12345678-1234-1234-1234-123456789abc"})),
+        ["ALTER ROLE `data editors` SYNC id = '12345678-1234-1234-1234-123456789abc'"]
+    );
+    assert_eq!(run(json!({"email": "e@contoso.com"})), ["ALTER ROLE `data editors` SYNC email = 'e@contoso.com'"]);
+}
