@@ -17,30 +17,30 @@ use super::{CommonStatus, InstallationRef, JwtAlgorithm, SecretKeyRef, rules, st
     namespaced,
     status = "JwtTenantStatus",
     derive = "PartialEq",
-    doc = "What tokens of one tenant of timbr-api must be like. Becomes JWT_<TENANT>_* variables on the api's Deployment; needs a JwtAuthentication."
+    doc = "What tokens of one tenant of timbr-api must be like. Becomes JWT_TENANT_* variables on the api's Deployment; needs a JwtAuthentication."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct JwtTenantSpec {
-    /// The tenant as requests name it in x-jwt-tenant-id. Becomes, in upper case, part of the
-    /// variables' names; so no two tenants may differ only in case.
+    /// The tenant as requests name it in x-jwt-tenant-id. Takes, in upper case, the place of TENANT in
+    /// the variables' names; so no two tenants may differ only in case.
     #[schemars(length(max = 63))]
     #[x_kube(validation = rules::TENANT.cel())]
     #[x_kube(validation = rules::TENANT_RESERVED.cel())]
     pub tenant: String,
-    /// Accepted algorithms (JWT_<TENANT>_ALGORITHM). Absent: those of the JwtAuthentication.
+    /// Accepted algorithms (JWT_TENANT_ALGORITHM). Absent: those of the JwtAuthentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>", length(min = 1, max = 4))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = rules::ALGORITHM.cel_each())]
     pub algorithms: Option<Vec<JwtAlgorithm>>,
-    /// What the tokens' audience must be (JWT_<TENANT>_AUDIENCE). Absent: not written.
+    /// What the tokens' audience must be (JWT_TENANT_AUDIENCE). Absent: not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::AUDIENCE.cel())]
     #[x_kube(validation = rules::NO_EXPANSION.cel())]
     pub audience: Option<String>,
     /// A Secret of this namespace that holds the tenant's public key (PEM) or secret
-    /// (JWT_<TENANT>_KEY); only with a JwtAuthentication of type Custom.
+    /// (JWT_TENANT_KEY); only with a JwtAuthentication of type Custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_ref: Option<SecretKeyRef>,
     /// The TimbrInstallation this belongs to. Not needed while the namespace holds at most one.

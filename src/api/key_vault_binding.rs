@@ -23,7 +23,7 @@ use super::{CommonStatus, Credentials, InstallationRef, PortalEntry, credentials
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = credentials::exactly_one_way())]
 pub struct KeyVaultBindingSpec {
-    /// The Vault URI from the key vault's overview page, such as https://contoso.vault.azure.net/
+    /// The Vault URI from the key vault's overview page, which is https:// and the vault's host
     /// (KV_VAULT, written with one slash at its end). The host must be of the cloud that the operator
     /// is set to.
     #[schemars(length(max = 2048))]

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use timbr_identity::{
     api::{Kind, Object, Resource, Spec, TimbrInstallationSpec},
-    compose::{InstallationKey, LiveDeployment, LiveValue, Lookup},
+    compose::{LiveDeployment, LiveValue, Lookup},
 };
 
 use crate::{
@@ -146,9 +146,4 @@ pub fn holders(world: &World, variable: &str) -> Vec<String> {
     let annotation: Json = serde_json::from_str(world.live(SERVER).delivered.as_deref().unwrap_or("{}")).expect("JSON");
     let holders = annotation["vars"][format!("timbr/{variable}")].as_array().cloned().unwrap_or_default();
     holders.iter().map(|holder| holder.as_str().expect("a name").to_owned()).collect()
-}
-
-/// The implicit installation.
-pub fn key() -> InstallationKey {
-    crate::fixtures::key(None)
 }
