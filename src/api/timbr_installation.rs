@@ -40,7 +40,8 @@ pub struct TimbrInstallationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Sql {
     /// Where Timbr's REST API answers: a Service of this namespace, or a host that the operator is
-    /// told to allow (--allowed-sql-hosts). Absent: http://API-DEPLOYMENT.NAMESPACE.svc:9000.
+    /// told to allow (--allowed-sql-hosts). Absent: port 9000 of the Service that has the
+    /// name of the api's Deployment, by http.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     #[x_kube(validation = rules::SQL_URL.cel())]

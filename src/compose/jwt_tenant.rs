@@ -1,5 +1,5 @@
 //! What a JwtTenant asks for. Variables: Timbr's documentation, "Azure JWT", "Using JWT in Multi-tenant
-//! Environments"; JWT_<TENANT>_KEY: Timbr's published Helm chart.
+//! Environments"; JWT_TENANT_KEY: Timbr's published Helm chart.
 
 use crate::api::{ALGORITHM_NEEDS_KEY, Code, JwtTenantSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, Problem, Reason, rules};
 
