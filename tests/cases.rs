@@ -98,12 +98,38 @@ fn each_case_comes_out_as_it_is_written() {
         if update {
             fs::write(&expected, &out).expect("the case can be written");
         } else if fs::read_to_string(&expected).unwrap_or_default() != out {
-            let actual = Path::new(env!("CARGO_TARGET_TMPDIR")).join("out.yaml");
+            let name = case.file_name().expect("a name").to_string_lossy().into_owned();
+            let actual = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
             fs::write(&actual, &out).expect("a temporary file");
             differ.push(format!("{}: diff {} {}", case.display(), expected.display(), actual.display()));
         }
     }
     assert_eq!(differ, [] as [String; 0], "see the differences; UPDATE_CASES=1 takes them over");
+}
+
+/// The same files without Secrets and Deployments: what is not in the input shows as a placeholder.
+#[test]
+fn each_case_and_example_renders_without_secrets_and_deployments() {
+    let examples = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).expect("examples");
+    let inputs = cases().into_iter().map(|case| case.join("in.yaml"));
+    let inputs = inputs.chain(examples.map(|entry| entry.expect("a folder").path()));
+    let (mut count, mut placeholders) = (0, 0);
+    for input in inputs {
+        let mut documents = read(&[input.clone()]).expect("the case can be read");
+        let names_secret = documents.iter().any(|document| document.value["kind"] == "Secret");
+        documents.retain(|document| document.value["kind"] != "Secret" && document.value["kind"] != "Deployment");
+        let judged = judge(&documents, NAMESPACE, &Settings::default());
+        let rendered = manifests(&judged, false).expect("YAML");
+        let is_delivered = rendered.contains("kind: Deployment");
+        if names_secret && is_delivered {
+            assert!(rendered.contains("<Secret "), "{}: {rendered}", input.display());
+            placeholders += 1;
+        }
+        assert!(!rendered.contains("s3cr3t"), "{}", input.display());
+        count += usize::from(is_delivered);
+    }
+    println!("{count} render without Secrets and Deployments, {placeholders} with placeholders");
+    assert!(count >= 20 && placeholders >= 12, "{count} {placeholders}");
 }
 
 #[test]

@@ -108,7 +108,8 @@ async fn mappings_are_run_one_a_request_once_the_pods_have_their_variables() {
 
     // Said again by nobody: a restart sends nothing.
     operator.stop().await;
-    let operator = start(&lab).await;
+    let flags = [FAST, "--allowed-sql-hosts=127.0.0.1", "--log-level=trace"];
+    let operator = lab.start_with(lab.account.kubeconfig.clone(), &flags).await;
     operator.looked(1).await;
     assert_eq!(api.executed().len(), 3);
 
@@ -150,6 +151,8 @@ async fn mappings_are_run_one_a_request_once_the_pods_have_their_variables() {
     assert_eq!(api.executed().len(), 3 + 3 + 1);
     assert_eq!(api.violations(), [] as [&str; 0]);
     operator.stop().await;
+    let log = operator.process.stderr() + &operator.process.stdout();
+    assert!(log.contains("SYNC ROLE `editor`") && !log.contains(api.key()), "the key is logged");
 }
 
 /// What each fault means, and that a statement is sent four times at most.
