@@ -115,7 +115,7 @@ fn each_case_and_example_renders_without_secrets_and_deployments() {
     let inputs = inputs.chain(examples.map(|entry| entry.expect("a folder").path()));
     let (mut count, mut placeholders) = (0, 0);
     for input in inputs {
-        let mut documents = read(&[input.clone()]).expect("the case can be read");
+        let mut documents = read(std::slice::from_ref(&input)).expect("the case can be read");
         let names_secret = documents.iter().any(|document| document.value["kind"] == "Secret");
         documents.retain(|document| document.value["kind"] != "Secret" && document.value["kind"] != "Deployment");
         let judged = judge(&documents, NAMESPACE, &Settings::default());
