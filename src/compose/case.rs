@@ -28,12 +28,20 @@ pub struct Case<'a> {
     pub jwt: Vec<Lead<'a, JwtAuthenticationSpec>>,
     /// Whether it has JwtTenants.
     pub has_tenants: bool,
+    /// Whether the resource belongs to an installation at all: else nothing is known of what is beside
+    /// it.
+    pub at_home: bool,
 }
 
 impl<'a> Case<'a> {
     /// A case of which the leads are not known yet.
     pub fn new(snapshot: &'a Snapshot, targets: &'a [Target], has_tenants: bool) -> Self {
-        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants }
+        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants, at_home: true }
+    }
+
+    /// The case of a resource that belongs nowhere.
+    pub fn of_nobody(snapshot: &'a Snapshot) -> Self {
+        Self { at_home: false, ..Self::new(snapshot, &[], false) }
     }
 
     /// Remembers a resource that others build on.
@@ -56,7 +64,7 @@ impl<'a> Case<'a> {
 
     /// Whether people sign in by single sign-on.
     pub fn has_sign_on(&self) -> bool {
-        self.sign_ons.iter().any(|lead| lead.ready)
+        !self.at_home || self.sign_ons.iter().any(|lead| lead.ready)
     }
 
     /// Whether a lead of that name may be there all the same: it is not in the input.

@@ -90,7 +90,8 @@ impl<'a> Judge<'a> {
 
     fn judge(&mut self, resource: &'a Resource<Spec>, adrift: Option<Refusal>) -> (Judgement, Claim) {
         let meta = &resource.meta;
-        let (mut problems, asked) = self.ask(resource);
+        let nobody = adrift.is_some().then(|| Case::of_nobody(self.snapshot));
+        let (mut problems, asked) = ask(resource, nobody.as_ref().unwrap_or(&self.case));
         let Asked { demands, problems: mut more, unresolved, details } = asked;
         problems.append(&mut more);
         let at_home = adrift.is_none();
@@ -143,18 +144,6 @@ impl<'a> Judge<'a> {
             },
         };
         (judgement, claim)
-    }
-
-    /// What is wrong with a resource by itself, and what it asks for if nothing is.
-    fn ask(&self, resource: &Resource<Spec>) -> (Vec<Problem>, Asked) {
-        match &resource.spec {
-            Err(unreadable) => (vec![undecodable(resource.meta.kind, &unreadable.error)], Asked::default()),
-            Ok(spec) => {
-                let problems = kinds::problems(spec);
-                let asked = if problems.is_empty() { kinds::ask(spec, &self.case) } else { Asked::default() };
-                (problems, asked)
-            }
-        }
     }
 
     /// The kind's own part of status. What a provider holds it keeps, though it wants more by now.
@@ -258,6 +247,18 @@ impl<'a> Judge<'a> {
                 .filter(|(_, variable)| variable == TRIO[0])
                 .any(|place| attribution.holders(&place).any(|name| name == holder))
         })
+    }
+}
+
+/// What is wrong with a resource by itself, and what it asks for if nothing is.
+fn ask(resource: &Resource<Spec>, case: &Case<'_>) -> (Vec<Problem>, Asked) {
+    match &resource.spec {
+        Err(unreadable) => (vec![undecodable(resource.meta.kind, &unreadable.error)], Asked::default()),
+        Ok(spec) => {
+            let problems = kinds::problems(spec);
+            let asked = if problems.is_empty() { kinds::ask(spec, case) } else { Asked::default() };
+            (problems, asked)
+        }
     }
 }
 

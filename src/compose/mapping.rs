@@ -213,6 +213,10 @@ impl Record<'_> {
             message,
             since: record.filter(|record| record.state == state).map_or(self.now, |record| record.since),
         };
+        // Done is done, whoever would run it now.
+        if let Some(applied) = record.filter(|record| record.state == MappingState::Applied) {
+            return applied.clone();
+        }
         if let SqlAccess::Manual = self.look.sql.access {
             let message = "run the statement in status.statements in Timbr's SQL Lab; or set spec.sql of the TimbrInstallation, and the operator runs it";
             return status(MappingState::Manual, Some(message.to_owned()));
@@ -237,9 +241,7 @@ impl Record<'_> {
                 MappingStatus { message: unsent.or_else(|| self.waits_for()), ..record.clone() }
             }
             // Asked for: tried again from the start.
-            Some(record) if self.asked_anew && record.state != MappingState::Applied => {
-                status(MappingState::Pending, self.waits_for())
-            }
+            Some(_) if self.asked_anew => status(MappingState::Pending, self.waits_for()),
             Some(record) => record.clone(),
         }
     }
@@ -348,6 +350,9 @@ fn sync(
                 (MappingState::Unknown, Some(format!("no answer from Timbr ({})", foreign(why))))
             }
             (MappingState::Pending, _) => match mapping.map(|mapping| mapping.state) {
+                Some(_) if matches!(look.sql.access, SqlAccess::Manual) => {
+                    (MappingState::Manual, Some(format!("run it in Timbr's SQL Lab: {}", sync_statement(&result.role))))
+                }
                 None => (MappingState::Failed, Some("the role is not mapped any more".to_owned())),
                 Some(MappingState::Manual) => {
                     (MappingState::Manual, Some(format!("run it in Timbr's SQL Lab: {}", sync_statement(&result.role))))

@@ -296,6 +296,25 @@ fn a_lost_answer_is_made_good_after_1_5_and_30_minutes() {
     assert_eq!((mapping.state, mapping.sends), (MappingState::Unknown, Some(4)));
 }
 
+/// Without an API a person runs what is left; what was applied before stays applied.
+#[test]
+fn without_an_api_the_rest_is_for_a_person() {
+    let mut run = Run::new();
+    run.finish();
+    run.world.installations = vec![installation("main", json!({}))];
+    run.step(&Step::Edit(2, Some("two")));
+    run.step(&Step::Request);
+    run.look();
+    let states: Vec<MappingState> = run.mappings().iter().map(|mapping| mapping.state).collect();
+    assert_eq!(states, [MappingState::Applied, MappingState::Applied, MappingState::Manual]);
+    let Some(Status::RoleGroupSync(status)) = &run.world.resources[0].status else { panic!("no status") };
+    assert_eq!(
+        status.statements,
+        ["ALTER ROLE `guest` SYNC name = 'two'", "SYNC ROLE `editor`", "SYNC ROLE `viewer`", "SYNC ROLE `guest`",]
+    );
+    assert!(run.on_its_way.is_none());
+}
+
 /// What stays in Timbr although nobody maps it any more is told until somebody maps it again.
 #[test]
 fn a_removed_mapping_is_an_orphan() {
