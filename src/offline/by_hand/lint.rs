@@ -244,8 +244,9 @@ fn scheme(service: &Service, _: &Group<'_>) -> Vec<Problem> {
     vec![Problem::warning(path, Code::SchemeNotHttps, message)]
 }
 
+/// Whether group sync is set up by hand: of a resource's, compose speaks.
 fn syncs_groups(service: &Service) -> bool {
-    ["SYNC_GROUPS_INTERVAL", "SYNC_GROUPS_AUTO_CREATE_USER"].iter().any(|name| service.has(name))
+    ["SYNC_GROUPS_INTERVAL", "SYNC_GROUPS_AUTO_CREATE_USER"].iter().any(|name| service.variable(name).is_some())
 }
 
 /// Group sync uses the app registration of single sign-on.
