@@ -1,4 +1,5 @@
-//! How long a look at an installation takes to decide: the target is 50 µs for ten resources.
+//! How long a look at an installation takes to decide: the target is 50 µs for ten resources, and 1 ms
+//! for a hundred tenants with a key each.
 //!
 //! Two worst cases: ten resources that all want one installation, of which one has everything set and
 //! nine are in its way; and ten installations of one namespace with a resource each.
@@ -6,14 +7,18 @@
 use std::{collections::BTreeMap, hint::black_box};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::json;
 use timbr_identity::{
-    api::{PasswordLogin, SelfRegistration, UserIdentity},
+    api::{Kind, PasswordLogin, SelfRegistration, UserIdentity},
     compose::{Lookup, Mail, Memory, Outcome, compose, events, statuses},
 };
 
 #[allow(dead_code)]
 #[path = "../tests/compose/fixtures.rs"]
 mod fixtures;
+#[allow(dead_code)]
+#[path = "../tests/compose/kinds.rs"]
+mod kinds;
 #[allow(dead_code)]
 #[path = "../tests/compose/world.rs"]
 mod world;
@@ -70,11 +75,27 @@ fn ten_installations() -> World {
     world
 }
 
+/// One installation with a hundred tenants of its REST API.
+fn hundred_tenants() -> World {
+    let key_of = |name: &str| json!({"name": "keys", "key": name});
+    let authentication = json!({"type": "Custom", "algorithms": ["HS256"], "audience": "timbr", "keyRef": key_of("k")});
+    let mut resources = vec![kinds::resource(Kind::JwtAuthentication, "jwt", 0, authentication)];
+    resources.extend((0..100).map(|i| {
+        let spec = json!({"tenant": format!("tenant{i}"), "audience": format!("a{i}"), "keyRef": key_of("k")});
+        kinds::resource(Kind::JwtTenant, &format!("tenant{i}"), i, spec)
+    }));
+    let mut world = kinds::world(resources);
+    world.secrets.insert("keys".to_owned(), Lookup::Found(secret(&[("k", "shared")])));
+    world
+}
+
 fn benches(criterion: &mut Criterion) {
-    for (name, mut world, installation) in
-        [("one installation", one_installation(), "a"), ("ten installations", ten_installations(), "timbr-5")]
-    {
-        let key = key(Some(installation));
+    for (name, mut world, installation) in [
+        ("one installation", one_installation(), Some("a")),
+        ("ten installations", ten_installations(), Some("timbr-5")),
+        ("a hundred tenants", hundred_tenants(), None),
+    ] {
+        let key = key(installation);
         let cold = world.snapshot(&key);
         assert!(compose(&cold).deployments.iter().any(|plan| plan.apply.is_some()), "there is something to write");
         criterion.bench_function(&format!("compose/{name}, cold"), |bench| bench.iter(|| compose(black_box(&cold))));

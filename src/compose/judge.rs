@@ -209,9 +209,9 @@ impl<'a> Judge<'a> {
         let wanted = match &resource.spec {
             Ok(Spec::RoleGroupSync(spec)) => credentials::principal(&spec.credentials, &self.case),
             Ok(Spec::KeyVaultBinding(spec)) => credentials::principal(&spec.credentials, &self.case),
-            Ok(_) => return None,
+            // One that cannot be read names none, and may hold one all the same.
             Err(_) if matches!(resource.meta.kind, Kind::RoleGroupSync | Kind::KeyVaultBinding) => None,
-            Err(_) => return None,
+            Ok(_) | Err(_) => return None,
         };
         match &self.trio {
             None => {
