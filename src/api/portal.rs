@@ -1,5 +1,7 @@
 //! What a person sets in Azure's portal, as a list in status.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortalEntry {
     /// What: Redirect URI, or the permission's name and its API.
-    pub what: String,
+    pub what: Cow<'static, str>,
     /// The exact value: an address, a permission's id.
-    pub value: String,
+    pub value: Cow<'static, str>,
     /// Of which kind: Web, Delegated, Application, Link, Setting.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ownership::Place;
 
+/// The field that tells which variables outlive their holders.
+pub const RETAINED: &str = "\"retained\"";
+
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {

@@ -122,7 +122,7 @@ fn scheme(case: &Case<'_>) -> Option<Problem> {
 fn details(spec: &AzureSsoSpec, authority: &str) -> Status {
     let redirect_uri = redirect_uri(spec);
     let mut portal = vec![
-        portal::entry("Redirect URI", redirect_uri.as_str(), "Web"),
+        portal::entry("Redirect URI", redirect_uri.clone(), "Web"),
         portal::entry(
             "Supported account types",
             "Accounts in this organizational directory only (AzureADMyOrg)",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::api::{Code, Component, Kind};
+use crate::api::{Code, Component, Kind, Meta};
 
 use super::{
     Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
@@ -118,7 +118,12 @@ impl EnvEntry {
 }
 
 /// Plans a Deployment from the claims that can be delivered. `None` when there is nothing to plan with.
-pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -> Option<DeploymentPlan> {
+pub fn plan_deployment(
+    snapshot: &Snapshot,
+    site: &Site<'_>,
+    claims: &[Claim],
+    adrift: &[&Meta],
+) -> Option<DeploymentPlan> {
     if site.absence(&snapshot.key.namespace).is_some() {
         return None;
     }
@@ -127,7 +132,8 @@ pub fn plan_deployment(snapshot: &Snapshot, site: &Site<'_>, claims: &[Claim]) -
     let mut attribution = Attribution::default();
     let wanted = Wanted::of(site, claims, &mut attribution);
     let is_wanted = |place: &Place| wanted.values.contains_key(place);
-    let kept = live.map(|live| keep(snapshot, site, live, claims, is_wanted, &mut attribution)).unwrap_or_default();
+    let kept =
+        live.map(|live| keep(snapshot, site, live, claims, adrift, is_wanted, &mut attribution)).unwrap_or_default();
     if !kept.orphans.is_empty() {
         attribution.note(RETAINED_NOTE);
     }
@@ -196,9 +202,10 @@ fn retained_event(orphans: &BTreeSet<Place>) -> Option<Event> {
 
 /// Whether a resource that is on two Deployments or on none is, or was, on this one.
 fn has_pair(live: Option<&LiveDeployment>, attribution: &Attribution) -> bool {
-    let before = live.and_then(|live| Attribution::read(live.delivered.as_deref()));
-    let is_pair = |holder: &str| holder.starts_with(Kind::DatabricksPassthrough.name());
-    attribution.all_holders().any(is_pair) || before.iter().flat_map(Attribution::all_holders).any(is_pair)
+    let pair = Kind::DatabricksPassthrough.name();
+    // Its text need not be read for that: too much is tried out at worst.
+    let before = live.and_then(|live| live.delivered.as_deref()).is_some_and(|before| before.contains(pair));
+    before || attribution.all_holders().any(|holder| holder.starts_with(pair))
 }
 
 /// What is asked for, by place.

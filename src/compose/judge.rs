@@ -116,7 +116,10 @@ impl<'a> Judge<'a> {
         }
         let judgement = Judgement {
             meta: meta.clone(),
-            spec: resource.spec.as_ref().ok().cloned(),
+            groups: match &resource.spec {
+                Ok(Spec::RoleGroupSync(spec)) => Some(spec.clone()),
+                _ => None,
+            },
             previous: resource.status.clone(),
             suspended,
             delivered: Verdict::pending(match blocked {

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Component, Kind};
+use crate::api::{Component, Kind, Meta};
 
 use super::{
-    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot, credentials::TRIO, demand::is_sensitive,
-    deployment::Claim, key_vault_binding::is_of_vault, kinds::components_of, ownership::Place, plan::belongs_nowhere,
+    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot, attribution::RETAINED, credentials::TRIO,
+    demand::is_sensitive, deployment::Claim, key_vault_binding::is_of_vault, kinds::components_of, ownership::Place,
     site::Site,
 };
 
@@ -28,12 +28,21 @@ pub fn keep<'a>(
     site: &Site<'_>,
     live: &'a LiveDeployment,
     claims: &[Claim],
+    adrift: &[&Meta],
     is_wanted: impl Fn(&Place) -> bool,
     attribution: &mut Attribution,
 ) -> Kept<'a> {
     let mut kept = Kept::default();
+    // In the steady state nothing is left to keep, nobody is silent, and nothing need be read.
+    let is_quiet = claims.iter().all(|claim| claim.retains.is_none() && (claim.active || replaced(claim, claims)))
+        && adrift.is_empty()
+        && live.ownership.ours.iter().all(&is_wanted)
+        && !live.delivered.as_deref().is_some_and(|before| before.contains(RETAINED));
+    if is_quiet {
+        return kept;
+    }
     let before = Attribution::read(live.delivered.as_deref());
-    let silent = silent(snapshot, claims, before.as_ref());
+    let silent = silent(snapshot, claims, adrift, before.as_ref());
     let vault = Vault::of(snapshot, claims, before.as_ref());
     for place in &live.ownership.ours {
         let held_by = |Silent { holder, components, .. }: &&Silent| match &before {
@@ -144,20 +153,22 @@ struct Silent {
     collides: bool,
 }
 
+/// Whether a resource's place is taken by one that delivers.
+fn replaced(claim: &Claim, claims: &[Claim]) -> bool {
+    let by = claim.displaced_by.as_ref();
+    by.is_some_and(|by| claims.iter().any(|other| other.holder == *by && other.active))
+}
+
 /// Resources that exist but cannot speak for themselves, so that what they delivered stays: they are
 /// invalid, waiting, in conflict or suspended, or nobody can tell where they belong. One whose place
 /// another resource has keeps it until that one delivers.
-fn silent(snapshot: &Snapshot, claims: &[Claim], before: Option<&Attribution>) -> Vec<Silent> {
-    let replaced = |claim: &Claim| {
-        let by = claim.displaced_by.as_ref();
-        by.is_some_and(|by| claims.iter().any(|other| other.holder == *by && other.active))
-    };
-    let here = claims.iter().filter(|claim| !claim.active && !replaced(claim)).map(|claim| Silent {
+fn silent(snapshot: &Snapshot, claims: &[Claim], adrift: &[&Meta], before: Option<&Attribution>) -> Vec<Silent> {
+    let here = claims.iter().filter(|claim| !claim.active && !replaced(claim, claims)).map(|claim| Silent {
         holder: claim.holder.clone(),
         components: claim.components.clone(),
         collides: claim.collides,
     });
-    let adrift = belongs_nowhere(snapshot).into_iter().map(|meta| Silent {
+    let adrift = adrift.iter().map(|meta| Silent {
         holder: meta.holder(),
         components: components_of(meta.kind),
         collides: false,

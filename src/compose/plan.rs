@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    Code, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource, Spec, Status,
-    TimbrInstallationSpec,
+    Code, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource, RoleGroupSyncSpec, Spec,
+    Status, TimbrInstallationSpec,
 };
 
 use super::{
@@ -82,8 +82,8 @@ impl Verdict {
 pub struct Judgement {
     /// Who it is.
     pub meta: Meta,
-    /// What it asks for, if that can be read.
-    pub spec: Option<Spec>,
+    /// Of a RoleGroupSync: what it asks for, from which its statements are made.
+    pub groups: Option<RoleGroupSyncSpec>,
     /// What was last said about it.
     pub previous: Option<Status>,
     /// Whether it, or its installation, is suspended.
@@ -184,8 +184,9 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let ours = names.into_iter().filter(|name| seen.insert(*name) && is_ours(&claims, snapshot, name));
     let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
+    let adrift = belongs_nowhere(snapshot, &claims);
     let deployments: Vec<DeploymentPlan> =
-        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked)).collect();
+        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &adrift)).collect();
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
@@ -241,8 +242,8 @@ fn is_given_up(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bo
 }
 
 /// Resources of the namespace of which nobody can tell where they belong.
-pub fn belongs_nowhere(snapshot: &Snapshot) -> Vec<&Meta> {
-    let names = Claims::of(snapshot).names();
+fn belongs_nowhere<'a>(snapshot: &'a Snapshot, claims: &Claims<'_>) -> Vec<&'a Meta> {
+    let names = claims.names();
     let nowhere = |resource: &&Resource<Spec>| resource.key(&names).is_err();
     snapshot.resources.iter().filter(nowhere).map(|resource| &resource.meta).collect()
 }

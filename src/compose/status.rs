@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
-    CommonStatus, ConditionStatus, ConditionType, Kind, Meta, Problem, Reason, Resources, Severity, Spec, Status,
+    CommonStatus, ConditionStatus, ConditionType, Kind, Meta, Problem, Reason, Resources, Severity, Status,
     TimbrInstallationStatus, message,
 };
 
@@ -193,7 +193,7 @@ impl Teller<'_> {
             _ => None,
         };
         let accepted = judgement.accepted.is_true() && !judgement.suspended;
-        let Some(Spec::RoleGroupSync(spec)) = judgement.spec.as_ref().filter(|_| accepted) else {
+        let Some(spec) = judgement.groups.as_ref().filter(|_| accepted) else {
             // Nothing is sent, and nothing is forgotten.
             if let Some(before) = before {
                 status.mappings.clone_from(&before.mappings);

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    api::{Credentials, Datasource, PortalEntry, SecretKeyRef, Spec, Status},
+    api::{Credentials, Datasource, PortalEntry, Resource, SecretKeyRef, Spec, Status},
     compose::{GROUP_SYNC, Judgement, PASSTHROUGH, Permission, SIGN_ON},
 };
 
-use super::Judged;
+use super::{Installation, Judged};
 
 /// What there is to set for one resource.
 #[derive(Clone, Debug, Serialize)]
@@ -32,8 +32,12 @@ pub struct Portal {
 
 /// What there is to set for the resources of an input.
 pub fn portals(judged: &Judged<'_>) -> Vec<Portal> {
-    let plans = judged.installations.iter().map(|installation| &installation.plan);
-    plans.flat_map(|plan| plan.resources.iter().filter_map(|judgement| portal(judgement, &plan.resources))).collect()
+    let of = |installation: &Installation| {
+        let resources = &installation.snapshot.resources;
+        let judgements = installation.plan.resources.iter();
+        judgements.filter_map(|judgement| portal(judgement, resources)).collect::<Vec<_>>()
+    };
+    judged.installations.iter().flat_map(of).collect()
 }
 
 /// As JSON.
@@ -65,7 +69,7 @@ pub fn portal_script(portals: &[Portal]) -> String {
     script
 }
 
-fn portal(judgement: &Judgement, all: &[Judgement]) -> Option<Portal> {
+fn portal(judgement: &Judgement, all: &[Resource<Spec>]) -> Option<Portal> {
     let (portal, datasource) = match &judgement.details {
         Status::AzureSso(status) => (&status.portal, None),
         Status::DatabricksPassthrough(status) => (&status.portal, status.datasource.clone()),
@@ -111,8 +115,10 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn commands(judgement: &Judgement, all: &[Judgement]) -> Vec<String> {
-    let Some(spec) = &judgement.spec else { return vec![] };
+fn commands(judgement: &Judgement, all: &[Resource<Spec>]) -> Vec<String> {
+    let Some(Ok(spec)) = all.iter().find(|there| there.meta == judgement.meta).map(|there| &there.spec) else {
+        return vec![];
+    };
     let mut commands = vec![client_id(spec, all)];
     match spec {
         Spec::AzureSso(sso) => {
@@ -155,10 +161,10 @@ fn commands(judgement: &Judgement, all: &[Judgement]) -> Vec<String> {
 }
 
 /// The app registration that the commands are about. An id that is in a Secret is not told.
-fn client_id(spec: &Spec, all: &[Judgement]) -> String {
+fn client_id(spec: &Spec, all: &[Resource<Spec>]) -> String {
     let sign_on = |name: Option<&str>| {
-        all.iter().find_map(|judgement| match &judgement.spec {
-            Some(Spec::AzureSso(sso)) if name.is_none_or(|name| name == judgement.meta.name) => Some(sso),
+        all.iter().find_map(|there| match &there.spec {
+            Ok(Spec::AzureSso(sso)) if name.is_none_or(|name| name == there.meta.name) => Some(sso),
             _ => None,
         })
     };
