@@ -36,6 +36,7 @@ async fn probes_metrics_and_logs_tell_what_happens() {
     let expected = format!("[+] name key ok\n[+] running ok\n{watches}ready\n");
     assert_eq!((status, body), (200, expected));
 
+    operator.looked(1).await;
     let (status, metrics) = get(&format!("{}/metrics", operator.metrics)).await.expect("an answer");
     assert_eq!(status, 200);
     for line in [
