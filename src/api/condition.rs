@@ -170,8 +170,8 @@ fn is_token(run: &str) -> bool {
         || (run.len() >= TOKEN && !is_guid && mixed.iter().all(|is| run.contains(is)))
 }
 
-/// Neither a control character nor one that turns the direction of text.
-fn is_printable(c: char) -> bool {
+/// Whether a character is neither a control character nor one that turns the direction of text.
+pub fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

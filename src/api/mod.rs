@@ -32,7 +32,7 @@ pub use azure_sso::{
     ADMIN_ROLE_NOT_ALLOWED, AzureSso, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, PasswordLogin,
     SelfRegistration, UserIdentity,
 };
-pub use condition::{ConditionStatus, ConditionType, Reason, foreign, message};
+pub use condition::{ConditionStatus, ConditionType, Reason, foreign, is_printable, message};
 pub use crd::{crd, crds, final_schema};
 pub use credentials::{CREDENTIALS_EXACTLY_ONE, Credentials, CredentialsFrom};
 pub use databricks_passthrough::{

@@ -1,86 +1,217 @@
-//! What `portal` prints.
+//! What `portal` prints, and what a shell makes of it.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use serde_json::Value;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
-use crate::run::run;
+use crate::{
+    bad_input::azure_sso,
+    run::{Run, folder, run, stream},
+};
 
-fn example(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()
+fn root(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn of_example(name: &str, flags: &str) -> Run {
+    run(&format!("portal -n timbr -f {} {flags}", root("examples").join(name).display()), "")
+}
+
+/// The names of the examples.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(root("examples")).expect("examples");
+    entries.map(|entry| entry.expect("a folder").file_name().into_string().expect("a name")).collect()
+}
+
+/// `tests/offline/portal` holds what is printed for each example; for the others there is nothing to set.
+#[test]
+fn each_example_comes_out_as_it_is_written() {
+    let update = std::env::var_os("UPDATE_CASES").is_some();
+    assert!(!(update && std::env::var_os("CI").is_some()), "UPDATE_CASES is for a person to use, not for CI");
+    let mut written = Vec::new();
+    for name in examples() {
+        let printed = of_example(&name, "");
+        assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{name}");
+        let expected = root("tests/offline/portal").join(format!("{name}.sh"));
+        if update && !printed.out.is_empty() {
+            fs::write(&expected, &printed.out).expect("the file can be written");
+        }
+        assert_eq!(printed.out, fs::read_to_string(&expected).unwrap_or_default(), "{name}");
+        written.extend((!printed.out.is_empty()).then(|| format!("{name}.sh")));
+    }
+    written.sort();
+    let files = fs::read_dir(root("tests/offline/portal")).expect("the folder");
+    let mut files: Vec<String> =
+        files.map(|file| file.expect("a file").file_name().into_string().expect("a name")).collect();
+    files.sort();
+    assert_eq!(files, written, "one file for each example with something to set");
+}
+
+/// The calls that a script makes: each is the program and its arguments. Programs there are none but
+/// `az` and `kubectl`, which only note how they are called.
+fn calls(test: &str, script: &str) -> Vec<Vec<String>> {
+    const NOTE: &str = "#!/bin/sh\n{ printf '%s\\000' \"${0##*/}\" \"$@\"; printf '\\036'; } >>\"$CALLS\"\n";
+    let bin = folder(&format!("portal-{test}"), &[("az", NOTE), ("kubectl", NOTE), ("script", script), ("calls", "")]);
+    for program in ["az", "kubectl"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    // The programs of the test come first, and of the system only the shell is there.
+    let shell = Command::new("sh").args(["-c", "command -v sh"]).output().expect("a shell").stdout;
+    let shell = String::from_utf8(shell).expect("a path").trim().to_owned();
+    Command::new(shell)
+        .arg(bin.join("script"))
+        .env_clear()
+        .env("PATH", &bin)
+        .env("CALLS", bin.join("calls"))
+        .current_dir(&bin)
+        .output()
+        .expect("a shell");
+    let text = fs::read(bin.join("calls")).expect("the calls");
+    let words = |call: &[u8]| {
+        let text = String::from_utf8(call.to_vec()).expect("UTF-8");
+        text.split_terminator('\0').map(str::to_owned).collect()
+    };
+    text.split(|byte| *byte == 0x1e).filter(|call| !call.is_empty()).map(words).collect()
 }
 
 #[test]
-fn single_sign_on_as_a_script() {
-    let printed = run(&format!("portal -n timbr -f {}", example("single-sign-on")), "");
-    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+fn a_shell_takes_every_script_and_runs_only_az() {
+    for name in examples() {
+        let printed = of_example(&name, "");
+        let checked = Command::new("sh").args(["-n", "-c", &printed.out]).status().expect("a shell");
+        assert!(checked.success(), "{name}: {}", printed.out);
+        for call in calls(&format!("example-{name}"), &printed.out) {
+            assert_eq!(call[0], "az", "{name}: {call:?}");
+        }
+    }
+    let calls = calls("everything", &of_example("everything", "").out);
+    let id = "66666666-7777-8888-9999-000000000000";
     assert_eq!(
-        printed.out,
-        "# AzureSso timbr/sso\n\
-         #\n\
-         #  Redirect URI (Web): https://timbr.example.com/oauth-authorized/azure\n\
-         #  Supported account types (Setting): Accounts in this organizational directory only (AzureADMyOrg)\n\
-         #  API permission Microsoft Graph email (Delegated): 64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0\n\
-         #  API permission Microsoft Graph openid (Delegated): 37f7f235-527c-4136-accd-4a02d197296e\n\
-         #  API permission Microsoft Graph profile (Delegated): 14dad69e-099b-42c9-810b-d002981feec1\n\
-         #  API permission Microsoft Graph User.Read (Delegated): e1fe6dd8-ba31-4d61-89e7-88639da4683d\n\
-         #  Admin consent (Link): https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/adminconsent?client_id=66666666-7777-8888-9999-000000000000\n\
-         #\n\
-         CLIENT_ID='66666666-7777-8888-9999-000000000000'\n\
-         # Without an app registration yet: make one, and note its appId.\n\
-         # az ad app create --display-name 'Timbr Platform' --sign-in-audience AzureADMyOrg --web-redirect-uris 'https://timbr.example.com/oauth-authorized/azure'\n\
-         az ad app update --id \"$CLIENT_ID\" --sign-in-audience AzureADMyOrg --web-redirect-uris 'https://timbr.example.com/oauth-authorized/azure'\n\
-         az ad app permission add --id \"$CLIENT_ID\" --api 00000003-0000-0000-c000-000000000000 --api-permissions 64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0=Scope 37f7f235-527c-4136-accd-4a02d197296e=Scope 14dad69e-099b-42c9-810b-d002981feec1=Scope e1fe6dd8-ba31-4d61-89e7-88639da4683d=Scope\n\
-         az ad app permission admin-consent --id \"$CLIENT_ID\"\n\
-         # A new client secret, put where the resource looks for it:\n\
-         # kubectl create secret generic 'entra' --namespace 'timbr' --from-literal='client-secret='\"$(az ad app credential reset --id \"$CLIENT_ID\" --append --query password --output tsv)\"\n\n"
+        calls[0],
+        [
+            "az",
+            "ad",
+            "app",
+            "update",
+            "--id",
+            id,
+            "--sign-in-audience",
+            "AzureADMyOrg",
+            "--web-redirect-uris",
+            "https://timbr.example.com/oauth-authorized/azure"
+        ]
+    );
+    let added = calls.iter().filter(|call| call[1..5] == ["ad", "app", "permission", "add"]);
+    let permissions: usize = added.map(|call| call.iter().filter(|word| word.contains('=')).count()).sum();
+    assert_eq!(permissions, 4 + 2 + 3);
+    assert!(calls.iter().all(|call| call.iter().any(|word| word == id)), "all of it is about one app registration");
+    let vault = calls.iter().find(|call| call[1] == "keyvault").expect("the vault");
+    assert_eq!(vault[vault.len() - 5..], ["--secret-permissions", "get", "list", "set", "delete"]);
+}
+
+#[test]
+fn a_client_id_in_a_secret_is_asked_for_and_none_is_carried_over() {
+    let example = of_example("installation", "");
+    assert!(example.out.contains("adminconsent?client_id=CLIENT-ID\n"), "{}", example.out);
+    assert!(example.out.contains("It is in Secret analytics-entra, key client-id, and is not told.\nCLIENT_ID=''\n"));
+    assert!(!example.out.contains("66666666"), "{}", example.out);
+    assert_eq!(calls("asked-for", &example.out), [] as [Vec<String>; 0]);
+
+    // The vault's own is not that of the single sign-on before it.
+    let vault = json!({
+        "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "KeyVaultBinding", "metadata": {"name": "vault"},
+        "spec": {
+            "vaultUrl": "https://contoso.vault.azure.net/", "tenantId": "contoso.onmicrosoft.com",
+            "clientIdRef": {"name": "vault", "key": "id"}, "clientSecretRef": {"name": "vault", "key": "secret"},
+        },
+    });
+    let both = run("portal -f -", &stream(&[azure_sso(), vault]));
+    let calls = calls("not-carried-over", &both.out);
+    assert!(!calls.is_empty() && calls.iter().all(|call| call[1] == "ad"), "{calls:?}");
+}
+
+#[test]
+fn without_its_azure_sso_the_app_registration_is_asked_for() {
+    let databricks = json!({
+        "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "DatabricksPassthrough", "metadata": {"name": "dbx"},
+        "spec": {"workspaceHost": "adb-1.azuredatabricks.net"},
+    });
+    let printed = run("portal -f -", &stream(&[databricks]));
+    assert_eq!((printed.code, printed.err.as_str()), (0, ""));
+    assert!(
+        printed.out.contains("It is that of the AzureSso, which is not in the input or not right.\nCLIENT_ID=''\n")
     );
 }
 
-#[test]
-fn everything_is_a_script_that_a_shell_takes() {
-    for entry in fs::read_dir(example("")).expect("examples") {
-        let folder = entry.expect("a folder").path();
-        let printed = run(&format!("portal -f {}", folder.display()), "");
-        let checked = Command::new("sh").args(["-n", "-c", &printed.out]).status().expect("a shell");
-        assert!(checked.success(), "{}: {}", folder.display(), printed.out);
-    }
-    let printed = run(&format!("portal -f {}", example("everything")), "");
-    for line in [
-        "az ad app permission add --id \"$CLIENT_ID\" --api 00000003-0000-0000-c000-000000000000 --api-permissions df021288-bdef-4463-88db-98f22de89214=Role 5b567255-7703-4780-807c-7be8301ae99b=Role 98830695-27a2-44f7-8c18-0c3ebc9698f6=Role",
-        "az ad app permission add --id \"$CLIENT_ID\" --api 2ff814a6-3304-4ab8-85cb-cd0e6f879c1d --api-permissions 739272be-e143-11e8-9f32-f2801f1b9fd1=Scope",
-        "az ad app permission add --id \"$CLIENT_ID\" --api 00000003-0000-0000-c000-000000000000 --api-permissions 7427e0e9-2fba-42fe-b0c0-848c9e6a8182=Scope",
-        "az keyvault set-policy --name 'contoso-timbr' --spn \"$CLIENT_ID\" --secret-permissions get list set delete",
-        "#    Additional Parameters: AuthMech=11;Auth_Flow=0",
-    ] {
-        assert!(printed.out.lines().any(|printed| printed == line), "{line}\n{}", printed.out);
-    }
-    // All of it is about one app registration.
-    let ids: Vec<&str> = printed.out.lines().filter(|line| line.starts_with("CLIENT_ID=")).collect();
-    assert_eq!(ids, ["CLIENT_ID='66666666-7777-8888-9999-000000000000'"; 4]);
+/// Text that tries to get out of a quotation, a comment or a line.
+fn hostile() -> impl Strategy<Value = String> {
+    let parts =
+        ["'", "\"", "\n", "\r", ";", "$(az pwned)", "`az pwned`", "\naz pwned #", "'\naz pwned '", " ", "a", "\\"];
+    proptest::collection::vec(proptest::sample::select(parts.to_vec()), 1..6).prop_map(|parts| parts.concat())
 }
 
-#[test]
-fn a_client_id_in_a_secret_is_asked_for() {
-    let printed = run(&format!("portal -f {}", example("installation")), "");
-    assert_eq!(printed.code, 0, "{}", printed.err);
-    assert!(printed.out.contains("adminconsent?client_id=CLIENT-ID\n"), "{}", printed.out);
-    assert!(printed.out.contains(": \"${CLIENT_ID:?set it to the Application (client) ID}\"\n"), "{}", printed.out);
-    assert!(!printed.out.contains("66666666"), "{}", printed.out);
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Also of objects that no cluster would take: whatever is printed, a shell runs nothing of theirs.
+    #[test]
+    fn nothing_in_a_resource_makes_a_shell_run_anything(text in hostile(), field in 0usize..12) {
+        const FIELDS: [&str; 6] = [
+            "/metadata/name", "/metadata/namespace", "/spec/tenantId", "/spec/clientId", "/spec/clientSecretRef/name",
+            "/spec/clientSecretRef/key",
+        ];
+        let mut object = match field / 6 {
+            0 => azure_sso(),
+            _ => json!({
+                "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "KeyVaultBinding", "metadata": {"name": "vault"},
+                "spec": {
+                    "vaultUrl": "https://contoso.vault.azure.net/", "tenantId": "contoso.onmicrosoft.com",
+                    "clientId": "11111111-2222-3333-4444-555555555555",
+                    "clientSecretRef": {"name": "vault", "key": "secret"},
+                },
+            }),
+        };
+        object["metadata"]["namespace"] = json!("timbr");
+        *object.pointer_mut(FIELDS[field % 6]).expect("the field") = json!(text);
+        let printed = run("portal -f -", &stream(&[object]));
+        for call in calls("hostile", &printed.out) {
+            prop_assert!(call[0] == "az" && ["ad", "keyvault"].contains(&call[1].as_str()), "{:?}\n{}", call, printed.out);
+        }
+    }
 }
 
 #[test]
 fn the_list_is_that_of_the_status() {
-    let printed = run(&format!("portal -f {} -o json", example("key-vault")), "");
-    let list: Value = serde_json::from_str(&printed.out).expect("JSON");
+    let list: Value = serde_json::from_str(&of_example("key-vault", "-o json").out).expect("JSON");
     assert_eq!(
         list,
-        serde_json::json!([{
-            "kind": "KeyVaultBinding", "namespace": "default", "name": "vault",
+        json!([{
+            "kind": "KeyVaultBinding", "namespace": "timbr", "name": "vault",
             "portal": [
                 {"what": "Access policy of contoso-timbr.vault.azure.net: secret permissions", "value": "Get, List, Set, Delete", "kind": "Setting"},
                 {"what": "or, with Azure RBAC, role assignment on contoso-timbr.vault.azure.net", "value": "Key Vault Secrets Officer", "kind": "Setting"},
             ],
         }])
     );
+    let list: Value = serde_json::from_str(&of_example("databricks", "-o json").out).expect("JSON");
+    assert_eq!(list[1]["datasource"]["hostname"], "adb-123456789.azuredatabricks.net");
+    assert_eq!(of_example("jwt", "-o json").out, "[]\n");
+}
+
+#[test]
+fn an_error_is_told_and_the_rest_is_printed() {
+    let mut other = azure_sso();
+    other["metadata"]["namespace"] = json!("other");
+    other["spec"]["publicUrl"] = json!("http://x");
+    let printed = run("portal -f -", &stream(&[azure_sso(), other]));
+    assert_eq!(printed.code, 1);
+    assert!(printed.err.starts_with("-:2: error: spec.publicUrl: "), "{}", printed.err);
+    assert_eq!(printed.out, run("portal -f -", &stream(&[azure_sso()])).out);
+    assert_eq!(run("portal -f nowhere", "").code, 2);
 }
