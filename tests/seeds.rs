@@ -8,7 +8,7 @@ use std::{
 };
 
 use timbr_identity::{
-    compose::{EnvSource, Settings},
+    compose::{EnvSource, Settings, Value},
     offline::{judge, read},
 };
 
@@ -39,11 +39,20 @@ fn row_of(variable: &str) -> String {
     of_tenant.map_or_else(|| variable.to_owned(), |end| format!("JWT_{TENANT}_{end}"))
 }
 
+/// The names of the folders with examples, sorted.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(root("examples")).expect("examples");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("a folder").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names
+}
+
 /// Everything that the examples write: variable, component's usual Deployment, and the plain values.
 fn written() -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut written: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    for example in fs::read_dir(root("examples")).expect("examples") {
-        let documents = read(&[example.expect("a folder").path()]).expect("manifests");
+    for example in examples() {
+        let documents = read(&[root("examples").join(example)]).expect("manifests");
         let judged = judge(&documents, "timbr", &Settings::default());
         for installation in &judged.installations {
             for deployment in &installation.plan.deployments {
@@ -98,4 +107,59 @@ fn values_are_spelled_as_documented() {
             assert!(values.contains(&example), "{place:?}: {values:?}");
         }
     }
+}
+
+/// What an example warns of is no fault of it, and nothing else is found.
+#[test]
+fn examples_are_valid_and_warn_of_what_is_expected() {
+    let expected: [(&str, &[&str]); 10] = [
+        ("access-policy", &["PolicyNotEnforced"]),
+        ("databricks", &[]),
+        ("everything", &["KeyVaultTurnedOn", "PolicyNotEnforced", "SingleIssuer"]),
+        ("external-provider", &[]),
+        ("group-sync", &[]),
+        ("installation", &[]),
+        ("jwt", &[]),
+        ("jwt-multi-tenant", &["SingleIssuer", "TenantHyphen"]),
+        ("key-vault", &["KeyVaultTurnedOn"]),
+        ("single-sign-on", &[]),
+    ];
+    assert_eq!(examples(), expected.map(|(name, _)| name));
+    for (name, codes) in expected {
+        let documents = read(&[root("examples").join(name)]).expect("manifests");
+        let judged = judge(&documents, "timbr", &Settings::default());
+        let errors: Vec<String> =
+            judged.findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
+        assert_eq!(errors, [] as [String; 0]);
+        let found: BTreeSet<&str> = judged.findings.iter().map(|finding| finding.code.as_str()).collect();
+        assert_eq!(found, codes.iter().copied().collect(), "{name}");
+    }
+}
+
+#[test]
+fn every_file_of_an_example_begins_with_what_it_is_for() {
+    for name in examples() {
+        for file in fs::read_dir(root("examples").join(name)).expect("a folder") {
+            let file = file.expect("a file").path();
+            let text = fs::read_to_string(&file).expect("a manifest");
+            assert!(text.starts_with("# "), "{}", file.display());
+        }
+    }
+}
+
+/// Keys have line breaks, and keep them.
+#[test]
+fn keys_arrive_with_their_line_breaks() {
+    let documents = read(&[root("examples/jwt-multi-tenant")]).expect("manifests");
+    let judged = judge(&documents, "timbr", &Settings::default());
+    let plans = judged.installations.iter().flat_map(|installation| &installation.plan.deployments);
+    let mut keys = 0;
+    for (name, value) in plans.flat_map(|plan| &plan.secrets).flat_map(|secret| &secret.data) {
+        let Value::Sensitive(value) = value else { panic!("{name}") };
+        let text = std::str::from_utf8(value.expose()).expect("a key in PEM form");
+        assert!(text.starts_with("-----BEGIN PUBLIC KEY-----\n"), "{name}");
+        assert!(text.contains("\n-----END PUBLIC KEY-----"), "{name}");
+        keys += 1;
+    }
+    assert_eq!(keys, 2);
 }
