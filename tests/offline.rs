@@ -22,3 +22,4 @@ mod run;
 mod validate;
 
 mod bad_input;
+mod golden;

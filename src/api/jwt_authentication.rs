@@ -110,6 +110,9 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
+    /// Every algorithm, in the order of Timbr's documentation.
+    pub const ALL: [Self; 4] = [Self::Hs256, Self::RsaOaep, Self::Rs256, Self::Aes];
+
     /// As Timbr spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -135,6 +138,9 @@ impl fmt::Display for JwtAlgorithm {
 fn rs256() -> Vec<JwtAlgorithm> {
     vec![JwtAlgorithm::Rs256]
 }
+
+/// The claims that Timbr takes the user from for type Custom.
+pub const CUSTOM_CLAIMS: [&str; 2] = ["email", "username"];
 
 /// Sentence of [`Code::KeyRequired`].
 pub const KEY_REQUIRED: &str =
@@ -168,8 +174,9 @@ fn azure_has_public_keys() -> Rule {
 fn custom_claims() -> Rule {
     // What is no claim at all breaks the field's own rule.
     let claim = rules::CLAIM.pattern.text;
+    let claims = CUSTOM_CLAIMS.map(|claim| format!("'{claim}'")).join(", ");
     let text = format!(
-        "self.type != 'Custom' || !has(self.userClaim) || self.userClaim in ['email', 'username'] || !self.userClaim.matches(r'{claim}')"
+        "self.type != 'Custom' || !has(self.userClaim) || self.userClaim in [{claims}] || !self.userClaim.matches(r'{claim}')"
     );
     rule(&text, Code::UserClaimNotSupported, USER_CLAIM_NOT_SUPPORTED)
 }

@@ -48,8 +48,8 @@ pub use inbound_access_policy::{
     PolicyClaims, PolicyGroup, PolicyTarget,
 };
 pub use jwt_authentication::{
-    ALGORITHM_NEEDS_KEY, JwtAlgorithm, JwtAuthentication, JwtAuthenticationSpec, JwtAuthenticationStatus, JwtType,
-    KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, USER_CLAIM_NOT_SUPPORTED,
+    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, JwtAlgorithm, JwtAuthentication, JwtAuthenticationSpec,
+    JwtAuthenticationStatus, JwtType, KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, USER_CLAIM_NOT_SUPPORTED,
 };
 pub use jwt_tenant::{JwtTenant, JwtTenantSpec, JwtTenantStatus};
 pub use key_vault_binding::{DeletionPolicy, KeyVaultBinding, KeyVaultBindingSpec, KeyVaultBindingStatus};

@@ -34,14 +34,14 @@ pub struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// A case of which the leads are not known yet.
-    pub fn new(snapshot: &'a Snapshot, targets: &'a [Target], has_tenants: bool) -> Self {
-        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants, at_home: true }
+    /// A case of which nothing is known yet that is beside the resource.
+    pub fn new(snapshot: &'a Snapshot, targets: &'a [Target]) -> Self {
+        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants: false, at_home: true }
     }
 
     /// The case of a resource that belongs nowhere.
     pub fn of_nobody(snapshot: &'a Snapshot) -> Self {
-        Self { at_home: false, ..Self::new(snapshot, &[], false) }
+        Self { at_home: false, ..Self::new(snapshot, &[]) }
     }
 
     /// Remembers a resource that others build on.

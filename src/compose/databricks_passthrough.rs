@@ -9,7 +9,7 @@ use crate::api::{
 use super::{Case, Demand, Unresolved, Value, plan::Asked, portal};
 
 /// The scope that stands for "as this user, on Databricks": AzureDatabricks' application id.
-const SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";
+pub const DATABRICKS_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &DatabricksPassthroughSpec) -> Vec<Problem> {
@@ -52,7 +52,7 @@ pub fn ask(spec: &DatabricksPassthroughSpec, case: &Case<'_>) -> Asked {
     }
     let variables = [
         (Component::Platform, "OAUTH_OFFLINE_ACCESS_SCOPE", Value::lower_bool(true)),
-        (Component::Platform, "OAUTH_SCOPES", Value::constant(SCOPE)),
+        (Component::Platform, "OAUTH_SCOPES", Value::constant(DATABRICKS_SCOPE)),
         (Component::Server, "OAUTH_OFFLINE_ACCESS_SCOPE", Value::lower_bool(true)),
         (Component::Server, "OAUTH_REFRESH_TOKEN_EXPIRATION", Value::constant(&expiration.to_string())),
         (Component::Server, "OAUTH_REFRESH_TOKEN_VALIDATION", Value::constant(&validation.to_string())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{CommonStatus, ConditionStatus, ConditionType, Delivered, Reason};
 
-use super::{DeploymentPlan, EnvSource, Judgement, Memory, Outcome, Plan, Verdict};
+use super::{DeploymentPlan, EnvEntry, EnvSource, Judgement, Memory, Outcome, Plan, Verdict};
 
 /// What of the resource is on the Deployments now: where the write failed or was not tried, what
 /// stood there before.
@@ -53,16 +53,11 @@ fn on_deployment(
     record: Option<&CommonStatus>,
     generation: i64,
 ) -> Vec<Delivered> {
-    let holder = judgement.meta.holder();
+    let held = deployment.attribution.held_by(&judgement.meta.holder());
     let mut delivered = Vec::new();
     for container in &deployment.containers {
-        let mine: Vec<_> = container
-            .env
-            .iter()
-            .filter(|env| {
-                deployment.attribution.holders(&(container.name.clone(), env.name.clone())).any(|name| name == holder)
-            })
-            .collect();
+        let is_held = |env: &&EnvEntry| held.contains(&(container.name.as_str(), env.name.as_str()));
+        let mine: Vec<_> = container.env.iter().filter(is_held).collect();
         if mine.is_empty() {
             continue;
         }

@@ -1,10 +1,10 @@
 //! What an ExternalTokenProvider says. It delivers nothing: it is trust, for whoever checks tokens.
 
 use crate::api::{
-    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Problem, Status, TrustedPair, normal_issuer, rules,
+    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Problem, Status, TrustedPair, normal_issuer, rules,
 };
 
-use super::plan::Asked;
+use super::{kinds::Place, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
@@ -26,9 +26,9 @@ pub fn pairs(spec: &ExternalTokenProviderSpec) -> Vec<TrustedPair> {
     spec.audiences.iter().map(|audience| TrustedPair { issuer: issuer.clone(), audience: audience.clone() }).collect()
 }
 
-/// A pair in words.
-pub fn place_name(pair: &TrustedPair) -> String {
-    format!("{} {}", pair.issuer, pair.audience)
+/// The place that a pair is.
+pub fn place(pair: &TrustedPair) -> Place {
+    Place::Named(Kind::ExternalTokenProvider, format!("{} {}", pair.issuer, pair.audience))
 }
 
 /// What an accepted spec says.

@@ -9,6 +9,7 @@ use super::{
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
+    external_token_provider,
     installation::{Claims, Target, undecodable},
     kinds::{self, Place, components_of},
     plan::{Asked, Judgement, is_ours},
@@ -32,8 +33,10 @@ impl Refusal {
 /// The service principal of the installation, and who named it first.
 struct Trio {
     holder: String,
-    /// `None`: nobody can tell any more, but it is on the Deployment.
+    /// What the holder names, if that can be told.
     principal: Option<Principal>,
+    /// Whether the holder is valid, waits for nothing and is not suspended: else the Deployment carries what it named before.
+    stands: bool,
 }
 
 /// What the judge knows of the installation.
@@ -54,7 +57,7 @@ impl<'a> Judge<'a> {
     pub fn new(snapshot: &'a Snapshot, claims: &'a Claims<'a>, targets: &'a [Target]) -> Self {
         let installation = snapshot.key.name.as_ref().and_then(|name| claims.get(name));
         let suspended = installation.and_then(|found| found.spec.as_ref().ok()).is_some_and(|spec| spec.suspend);
-        let case = Case::new(snapshot, targets, false);
+        let case = Case::new(snapshot, targets);
         Self { snapshot, claims, targets, suspended, places: BTreeMap::new(), case, trio: None }
     }
 
@@ -97,7 +100,10 @@ impl<'a> Judge<'a> {
         let at_home = adrift.is_none();
         let refusal = adrift.or_else(|| self.refuse(resource));
         // Of one that has no place in the installation, the principal counts for nothing.
-        let refusal = refusal.or_else(|| self.refuse_principal(resource));
+        let suspended = self.suspended || resource.suspended();
+        let is_valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+        let stands = is_valid && unresolved.is_empty() && !suspended;
+        let refusal = refusal.or_else(|| self.refuse_principal(resource, stands));
         if let Some(Refusal { code, sentence, .. }) = &refusal {
             problems.push(Problem::error("spec", *code, sentence.clone()));
         }
@@ -108,7 +114,6 @@ impl<'a> Judge<'a> {
         let components = components_of(meta.kind);
         let here = self.targets.iter().filter(|target| components.contains(&target.component));
         let blocked = !accepted.is_true() || !references.is_true();
-        let suspended = self.suspended || resource.suspended();
         let active = !blocked && !suspended;
         if at_home {
             let spec = resource.spec.as_ref().ok();
@@ -153,14 +158,7 @@ impl<'a> Judge<'a> {
     fn details(&self, resource: &Resource<Spec>, details: Option<Status>) -> Status {
         let mut details = details.unwrap_or_else(|| Status::empty(resource.meta.kind));
         if let Status::ExternalTokenProvider(status) = &mut details {
-            let mine = |place: &Place| {
-                self.places
-                    .get(place)
-                    .is_some_and(|meta| meta.uid == resource.meta.uid && meta.name == resource.meta.name)
-            };
-            status.holds.retain(|pair| {
-                mine(&Place::Named(resource.meta.kind, super::external_token_provider::place_name(pair)))
-            });
+            status.holds.retain(|pair| self.taken(&external_token_provider::place(pair), &resource.meta).is_none());
         }
         details
     }
@@ -175,10 +173,7 @@ impl<'a> Judge<'a> {
             return Some(Refusal::new(Reason::InstallationNotFound, Code::InstallationNotFound, sentence));
         }
         let wanted = kinds::places(resource);
-        let taken = wanted
-            .iter()
-            .find_map(|place| Some((place, *self.places.get(place).filter(|has| !std::ptr::eq(**has, meta))?)));
-        if let Some((place, has)) = taken {
+        if let Some((place, has)) = wanted.iter().find_map(|place| Some((place, self.taken(place, meta)?))) {
             let (title, holder) = (key.title(), has.holder());
             let refusal = match place {
                 Place::Kind(_) => Refusal::new(
@@ -205,10 +200,15 @@ impl<'a> Judge<'a> {
         Some(Refusal::new(Reason::Collision, Code::Collision, taken_sentence(self.claims, &taken.deployment)))
     }
 
+    /// Who else has a place that a resource wants.
+    fn taken(&self, place: &Place, by: &Meta) -> Option<&'a Meta> {
+        self.places.get(place).copied().filter(|has| !std::ptr::eq(*has, by))
+    }
+
     /// Why a resource cannot have its service principal: timbr-server has one for everything, and an
-    /// older resource named another.
-    fn refuse_principal(&mut self, resource: &Resource<Spec>) -> Option<Refusal> {
-        let holder = resource.meta.holder();
+    /// older resource named another. One that does not stand (it is invalid, waits or is suspended) holds only what it
+    /// delivered before.
+    fn refuse_principal(&mut self, resource: &Resource<Spec>, stands: bool) -> Option<Refusal> {
         let wanted = match &resource.spec {
             Ok(Spec::RoleGroupSync(spec)) => credentials::principal(&spec.credentials, &self.case),
             Ok(Spec::KeyVaultBinding(spec)) => credentials::principal(&spec.credentials, &self.case),
@@ -216,20 +216,20 @@ impl<'a> Judge<'a> {
             Err(_) if matches!(resource.meta.kind, Kind::RoleGroupSync | Kind::KeyVaultBinding) => None,
             Ok(_) | Err(_) => return None,
         };
+        let holder = resource.meta.holder();
         match &self.trio {
             None => {
-                if wanted.is_some() || self.carries_principal(&holder) {
-                    self.trio = Some(Trio { holder, principal: wanted });
+                if (stands && wanted.is_some()) || self.carries_principal(&holder) {
+                    self.trio = Some(Trio { holder, principal: wanted, stands });
                 }
                 None
             }
             Some(trio) => {
                 let wanted = wanted?;
-                let is_shared = match &trio.principal {
-                    Some(principal) => principal.is_same(&wanted),
-                    // What it is cannot be told any more; whoever shared it goes on.
-                    None => self.carries_principal(&holder),
-                };
+                // What the Deployment carries of a holder that does not stand cannot be told any more;
+                // whoever shared it goes on.
+                let is_shared = trio.principal.as_ref().is_some_and(|principal| principal.is_same(&wanted))
+                    || (!trio.stands && self.carries_principal(&holder));
                 (!is_shared).then(|| {
                     let sentence = format!(
                         "timbr-server has one service principal (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET) for group synchronisation and key vault together, and {} names another; give both the same tenant, client id and Secret: one app registration with Microsoft Graph User.Read.All, Group.Read.All and GroupMember.Read.All, and Get, List, Set and Delete in the key vault",
@@ -266,11 +266,12 @@ fn ask(resource: &Resource<Spec>, case: &Case<'_>) -> (Vec<Problem>, Asked) {
 }
 
 /// Who has each place: whoever has it already, else the oldest who wants it.
-fn places<'a>(by_age: impl Iterator<Item = &'a Resource<Spec>> + Clone) -> BTreeMap<Place, &'a Meta> {
-    let wanted = |resource: &'a Resource<Spec>| kinds::places(resource).into_iter().map(move |place| (place, resource));
-    let incumbents = by_age.clone().flat_map(wanted).filter(|(place, resource)| kinds::is_incumbent(resource, place));
+fn places<'a>(by_age: impl Iterator<Item = &'a Resource<Spec>>) -> BTreeMap<Place, &'a Meta> {
+    let wanted = by_age.flat_map(|resource| kinds::places(resource).into_iter().map(move |place| (place, resource)));
+    let (incumbents, others): (Vec<_>, Vec<_>) =
+        wanted.partition(|(place, resource)| kinds::is_incumbent(resource, place));
     let mut places = BTreeMap::new();
-    for (place, resource) in incumbents.chain(by_age.flat_map(wanted)) {
+    for (place, resource) in incumbents.into_iter().chain(others) {
         places.entry(place).or_insert(&resource.meta);
     }
     places

@@ -1,8 +1,8 @@
 //! What JwtAuthentication and JwtTenant have in common: algorithms, and keys that fit them.
 
-use crate::api::{Code, Component, JwtAlgorithm, Problem, Reason, SecretKeyRef};
+use crate::api::{Code, Component, JwtAlgorithm, Problem, Reason, SecretKeyRef, rules};
 
-use super::{Case, Demand, EnvName, Unresolved, Value, plan::Asked, references::resolve};
+use super::{Case, Demand, EnvName, PlainValue, Unresolved, Value, plan::Asked, references::resolve};
 
 /// A variable of the REST API.
 pub fn demand(name: impl Into<EnvName>, value: Value) -> Demand {
@@ -14,6 +14,17 @@ pub fn joined(algorithms: &[JwtAlgorithm]) -> Value {
     Value::constant(&algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>().join(","))
 }
 
+/// What is wrong with an audience by itself.
+pub fn check_audience(audience: Option<&String>) -> impl Iterator<Item = Problem> {
+    let rules = [&rules::AUDIENCE, &rules::NO_EXPANSION];
+    rules.into_iter().filter_map(move |rule| rule.check("spec.audience", audience?))
+}
+
+/// The audience as a value.
+pub fn audience(audience: Option<&String>, asked: &mut Asked) -> Option<Value> {
+    asked.plain(PlainValue::new("spec.audience", audience?.as_str()))
+}
+
 /// The key that a reference names, if it fits the algorithms.
 pub fn key(
     path: &'static str,
@@ -22,6 +33,18 @@ pub fn key(
     case: &Case<'_>,
     asked: &mut Asked,
 ) -> Option<Value> {
+    let value = asked.resolved(path, resolve(case.snapshot, path, reference))?;
+    check_fit(path, &value, reference, algorithms, asked).then_some(value)
+}
+
+/// Whether the value of a reference fits the algorithms that are used with it; notes at `path` why not.
+pub fn check_fit(
+    path: &'static str,
+    value: &Value,
+    SecretKeyRef { name, key }: &SecretKeyRef,
+    algorithms: &[JwtAlgorithm],
+    asked: &mut Asked,
+) -> bool {
     let symmetric = algorithms.iter().filter(|algorithm| algorithm.is_symmetric()).count();
     if symmetric > 0 && symmetric < algorithms.len() {
         asked.problems.push(Problem::warning(
@@ -30,21 +53,16 @@ pub fn key(
             "algorithms of public keys (RS256, RSA-OAEP) and of secrets (HS256, AES) share one key, which fits only one sort: a public key that also counts as a secret lets anybody sign; keep one sort",
         ));
     }
-    let value = asked.resolved(path, resolve(case.snapshot, path, reference))?;
-    let Value::Sensitive(bytes) = &value else { return Some(value) };
+    let Value::Sensitive(bytes) = value else { return true };
     // Of algorithms that are not known nothing can be said.
     let known = !algorithms.is_empty();
     let cause = misfit(bytes.expose(), known && symmetric == 0, known && symmetric == algorithms.len());
-    if let Some(cause) = cause {
-        let SecretKeyRef { name, key } = reference;
-        asked.unresolved.push(Unresolved {
-            reason: Reason::SecretValueInvalid,
-            path: path.to_owned(),
-            message: format!("Secret {name}, key {key}: the value {cause}"),
-        });
-        return None;
-    }
-    Some(value)
+    asked.unresolved.extend(cause.map(|cause| Unresolved {
+        reason: Reason::SecretValueInvalid,
+        path: path.to_owned(),
+        message: format!("Secret {name}, key {key}: the value {cause}"),
+    }));
+    cause.is_none()
 }
 
 /// Why a key does not fit the algorithms.

@@ -2,13 +2,13 @@
 //! Token Authentication (Azure)" and "Azure JWT"; JWT_DEFAULT_KEY: Timbr's published Helm chart.
 
 use crate::api::{
-    ALGORITHM_NEEDS_KEY, Code, JwtAuthenticationSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, Problem,
-    USER_CLAIM_NOT_SUPPORTED, rules,
+    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, Code, JwtAuthenticationSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED,
+    Problem, USER_CLAIM_NOT_SUPPORTED, rules,
 };
 
 use super::{
     Case, PlainValue, Value,
-    jwt::{demand, joined, key},
+    jwt::{audience, check_audience, demand, joined, key},
     plan::Asked,
     references::check_reference,
 };
@@ -16,10 +16,7 @@ use super::{
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &JwtAuthenticationSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Some(audience) = &spec.audience {
-        problems.extend(rules::AUDIENCE.check("spec.audience", audience));
-        problems.extend(rules::NO_EXPANSION.check("spec.audience", audience));
-    }
+    problems.extend(check_audience(spec.audience.as_ref()));
     problems.extend(spec.issuer.as_ref().and_then(|issuer| rules::ISSUER.check("spec.issuer", issuer)));
     problems.extend(spec.user_claim.as_ref().and_then(|claim| rules::CLAIM.check("spec.userClaim", claim)));
     problems.extend(spec.key_ref.iter().flat_map(|reference| check_reference("spec.keyRef", reference)));
@@ -37,7 +34,7 @@ pub fn problems(spec: &JwtAuthenticationSpec) -> Vec<Problem> {
             if spec.key_ref.is_none() {
                 refuse(Code::KeyRequired, KEY_REQUIRED);
             }
-            let unknown = |claim: &String| rules::CLAIM.holds(claim) && claim != "email" && claim != "username";
+            let unknown = |claim: &String| rules::CLAIM.holds(claim) && !CUSTOM_CLAIMS.contains(&claim.as_str());
             if spec.user_claim.as_ref().is_some_and(unknown) {
                 refuse(Code::UserClaimNotSupported, USER_CLAIM_NOT_SUPPORTED);
             }
@@ -56,8 +53,7 @@ pub fn ask(spec: &JwtAuthenticationSpec, case: &Case<'_>) -> Asked {
     };
     let key =
         spec.key_ref.as_ref().and_then(|reference| key("spec.keyRef", reference, &spec.algorithms, case, &mut asked));
-    let audience =
-        spec.audience.as_ref().and_then(|audience| asked.plain(PlainValue::new("spec.audience", audience.as_str())));
+    let audience = audience(spec.audience.as_ref(), &mut asked);
     let claim = spec.user_claim.as_deref().unwrap_or(usual_claim);
     let claim = asked.plain(PlainValue::new("spec.userClaim", claim));
     let issuer = spec.issuer.as_ref().and_then(|issuer| asked.plain(PlainValue::new("spec.issuer", issuer.as_str())));

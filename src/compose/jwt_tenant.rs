@@ -1,13 +1,16 @@
 //! What a JwtTenant asks for. Variables: Timbr's documentation, "Azure JWT", "Using JWT in Multi-tenant
 //! Environments"; JWT_TENANT_KEY: Timbr's published Helm chart.
 
-use crate::api::{ALGORITHM_NEEDS_KEY, Code, JwtTenantSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, Problem, Reason, rules};
+use crate::api::{
+    ALGORITHM_NEEDS_KEY, Code, JwtAuthenticationSpec, JwtTenantSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, Problem, Reason,
+    rules,
+};
 
 use super::{
-    Case, PlainValue, Unresolved, Value,
-    jwt::{demand, joined, key},
+    Case, Unresolved, Value,
+    jwt::{audience, check_audience, check_fit, demand, joined, key},
     plan::Asked,
-    references::check_reference,
+    references::{check_reference, resolve},
 };
 
 /// The tenant as it stands in variables' names. Two that differ only in case are one.
@@ -20,10 +23,7 @@ pub fn problems(spec: &JwtTenantSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(rules::TENANT.check("spec.tenant", &spec.tenant));
     problems.extend(rules::TENANT_RESERVED.check("spec.tenant", &spec.tenant));
-    if let Some(audience) = &spec.audience {
-        problems.extend(rules::AUDIENCE.check("spec.audience", audience));
-        problems.extend(rules::NO_EXPANSION.check("spec.audience", audience));
-    }
+    problems.extend(check_audience(spec.audience.as_ref()));
     problems.extend(spec.key_ref.iter().flat_map(|reference| check_reference("spec.keyRef", reference)));
     problems
 }
@@ -67,8 +67,8 @@ pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
         }
     }
     let key = spec.key_ref.as_ref().and_then(|reference| key("spec.keyRef", reference, algorithms, case, &mut asked));
-    let audience =
-        spec.audience.as_ref().and_then(|audience| asked.plain(PlainValue::new("spec.audience", audience.as_str())));
+    check_inherited_key(spec, authentication, case, &mut asked);
+    let audience = audience(spec.audience.as_ref(), &mut asked);
     let algorithm = match algorithms {
         [] => Value::Placeholder("<JwtAuthentication: algorithms>".to_owned()),
         algorithms => joined(algorithms),
@@ -78,6 +78,22 @@ pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
         variables.into_iter().filter_map(|(suffix, value)| Some(demand(format!("JWT_{name}_{suffix}"), value?))),
     );
     asked
+}
+
+/// A tenant without a key has that of the JwtAuthentication, and its own algorithms must fit it: with
+/// HS256 a public key would be the secret that signs.
+fn check_inherited_key(
+    spec: &JwtTenantSpec,
+    authentication: Option<&JwtAuthenticationSpec>,
+    case: &Case<'_>,
+    asked: &mut Asked,
+) {
+    let inherited = authentication.and_then(|authentication| authentication.key_ref.as_ref());
+    if let (None, Some(algorithms), Some(reference)) = (&spec.key_ref, &spec.algorithms, inherited)
+        && let Ok(value) = resolve(case.snapshot, "spec.algorithms", reference)
+    {
+        check_fit("spec.algorithms", &value, reference, algorithms, asked);
+    }
 }
 
 fn missing(case: &Case<'_>) -> Unresolved {

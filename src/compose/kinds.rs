@@ -72,10 +72,9 @@ pub fn places(resource: &Resource<Spec>) -> Vec<Place> {
     let kind = resource.meta.kind;
     match (&resource.spec, kind) {
         (Ok(Spec::JwtTenant(spec)), _) => vec![Place::Named(kind, jwt_tenant::variable_part(spec))],
-        (Ok(Spec::ExternalTokenProvider(spec)), _) => external_token_provider::pairs(spec)
-            .into_iter()
-            .map(|pair| Place::Named(kind, external_token_provider::place_name(&pair)))
-            .collect(),
+        (Ok(Spec::ExternalTokenProvider(spec)), _) => {
+            external_token_provider::pairs(spec).iter().map(external_token_provider::place).collect()
+        }
         (_, Kind::JwtTenant | Kind::ExternalTokenProvider | Kind::InboundAccessPolicy) => vec![],
         _ => vec![Place::Kind(kind)],
     }
@@ -83,9 +82,9 @@ pub fn places(resource: &Resource<Spec>) -> Vec<Place> {
 
 /// Whether a resource's status says that it has a place: then it keeps it, however old the others are.
 pub fn is_incumbent(resource: &Resource<Spec>, place: &Place) -> bool {
-    match (&resource.status, place) {
-        (Some(Status::ExternalTokenProvider(status)), Place::Named(_, name)) => {
-            status.holds.iter().any(|pair| external_token_provider::place_name(pair) == *name)
+    match &resource.status {
+        Some(Status::ExternalTokenProvider(status)) => {
+            status.holds.iter().any(|pair| external_token_provider::place(pair) == *place)
         }
         _ => false,
     }

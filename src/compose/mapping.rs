@@ -334,7 +334,9 @@ fn sync(
     }
     for result in &mut sync.results {
         let id = sync_id(look, &result.role);
+        let is_manual = matches!(look.sql.access, SqlAccess::Manual);
         let mapping = mappings.iter().find(|mapping| mapping.role == result.role);
+        let mapped = mapping.map(|mapping| if is_manual { MappingState::Manual } else { mapping.state });
         let (state, message) = match (result.state, look.answer(&id)) {
             (MappingState::Unknown, _) if look.is_on_its_way(&id) => continue,
             (MappingState::Unknown, Some(Answer::Done)) => (MappingState::Applied, None),
@@ -349,10 +351,7 @@ fn sync(
                 };
                 (MappingState::Unknown, Some(format!("no answer from Timbr ({})", foreign(why))))
             }
-            (MappingState::Pending, _) => match mapping.map(|mapping| mapping.state) {
-                Some(_) if matches!(look.sql.access, SqlAccess::Manual) => {
-                    (MappingState::Manual, Some(format!("run it in Timbr's SQL Lab: {}", sync_statement(&result.role))))
-                }
+            (MappingState::Pending, _) => match mapped {
                 None => (MappingState::Failed, Some("the role is not mapped any more".to_owned())),
                 Some(MappingState::Manual) => {
                     (MappingState::Manual, Some(format!("run it in Timbr's SQL Lab: {}", sync_statement(&result.role))))

@@ -47,6 +47,7 @@ mod summary;
 
 pub use attribution::Attribution;
 pub use case::Case;
+pub use databricks_passthrough::DATABRICKS_SCOPE;
 pub use demand::{Demand, EnvName, PlainValue, Value};
 pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer};
 pub use events::{Event, EventType, events};

@@ -2,8 +2,8 @@
 //! Groups with Timbr Roles", steps 2 to 4. What becomes of its statements is in [`super::mapping`].
 
 use crate::api::{
-    Code, Component, GROUP_EXACTLY_ONE, Problem, RoleGroupSyncSpec, RoleGroupSyncStatus, SYNC_INTERVAL, Status, rules,
-    seconds,
+    Code, Component, FieldRule, GROUP_EXACTLY_ONE, Problem, RoleGroupSyncSpec, RoleGroupSyncStatus, SYNC_INTERVAL,
+    Status, rules, seconds,
 };
 
 use super::{Case, Demand, LiveValue, Value, credentials, plan::Asked, portal};
@@ -24,20 +24,17 @@ pub fn problems(spec: &RoleGroupSyncSpec) -> Vec<Problem> {
             problems.push(Problem::error(path.as_str(), Code::FieldDuplicate, duplicate(&mapping.role)));
         }
         let group = &mapping.group;
-        let given = [
-            ("name", &group.name, &rules::GROUP_NAME),
-            ("id", &group.id, &rules::GROUP_ID),
-            ("email", &group.email, &rules::GROUP_EMAIL),
+        let given: [(&str, &Option<String>, &[&FieldRule]); 3] = [
+            ("name", &group.name, &[&rules::GROUP_NAME, &rules::NO_EXPANSION]),
+            ("id", &group.id, &[&rules::GROUP_ID]),
+            ("email", &group.email, &[&rules::GROUP_EMAIL]),
         ];
         if given.iter().filter(|(_, value, _)| value.is_some()).count() != 1 {
             problems.push(Problem::error(format!("{path}.group"), Code::GroupExactlyOne, GROUP_EXACTLY_ONE));
         }
-        for (field, value, rule) in given {
+        for (field, value, rules) in given {
             let path = format!("{path}.group.{field}");
-            problems.extend(value.iter().filter_map(|value| rule.check(&path, value)));
-            if field == "name" {
-                problems.extend(value.iter().filter_map(|value| rules::NO_EXPANSION.check(&path, value)));
-            }
+            problems.extend(value.iter().flat_map(|value| rules.iter().filter_map(|rule| rule.check(&path, value))));
         }
     }
     problems

@@ -42,6 +42,9 @@ pub enum Cloud {
 }
 
 impl Cloud {
+    /// Every cloud.
+    pub const ALL: [Self; 3] = [Self::Public, Self::UsGov, Self::China];
+
     /// Where people of this cloud's tenants sign in.
     /// Source: Microsoft, "National clouds", Microsoft Entra authentication endpoints.
     pub const fn authority(self) -> &'static str {

@@ -12,7 +12,10 @@ use std::{
 use serde_json::json;
 use timbr_identity::api::Kind;
 
-use crate::run::{Run, deployment, folder, run, run_in, stream};
+use crate::{
+    golden,
+    run::{Run, deployment, folder, run, run_in, stream},
+};
 
 /// The secret in every file of the corpus.
 const CANARY: &str = "canary-hunter2";
@@ -33,17 +36,6 @@ fn inputs() -> Vec<PathBuf> {
     corpus().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")).collect()
 }
 
-/// Whether expected files may be written: never where nobody looks at what has changed.
-fn may_update(update: Option<&str>, ci: Option<&str>) -> Result<bool, &'static str> {
-    match (update, ci) {
-        (Some("1"), None) => Ok(true),
-        (Some("1"), Some(_)) => {
-            Err("UPDATE_CASES is refused in CI: write the expected files where a person reads them")
-        }
-        _ => Ok(false),
-    }
-}
-
 fn transcript(file: &Path) -> String {
     let name = file.file_name().unwrap().to_str().unwrap();
     let mut transcript = String::new();
@@ -56,8 +48,7 @@ fn transcript(file: &Path) -> String {
 
 #[test]
 fn corpus_gives_what_is_expected() {
-    let var = |name: &str| std::env::var(name).ok();
-    let update = may_update(var("UPDATE_CASES").as_deref(), var("CI").as_deref()).unwrap();
+    let update = golden::update();
     let mut failed = Vec::new();
     for input in inputs() {
         let expected = input.with_extension("expected");
@@ -81,14 +72,6 @@ fn corpus_has_no_files_left_over() {
     }
     let bad = inputs().into_iter().filter(|file| file.parent().unwrap().ends_with("bad")).count();
     assert!(bad >= 30, "{bad}");
-}
-
-#[test]
-fn expected_files_are_not_written_in_ci() {
-    assert_eq!(may_update(Some("1"), None), Ok(true));
-    assert!(may_update(Some("1"), Some("true")).is_err() && may_update(Some("1"), Some("")).is_err());
-    assert_eq!(may_update(None, Some("true")), Ok(false));
-    assert_eq!(may_update(Some("0"), None), Ok(false));
 }
 
 #[test]

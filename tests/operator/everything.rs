@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use timbr_identity::yaml;
 
 use crate::{
     fixtures::{comparable, secret},
-    harness::{Lab, SOON, condition},
+    harness::{Lab, SOON, age, condition},
 };
 
 const DEPLOYMENTS: [&str; 3] = ["timbr-api", "timbr-platform", "timbr-server"];
@@ -66,12 +65,13 @@ fn environment(deployment: &Value, content: impl Fn(&str, &str) -> String) -> BT
 /// The environments of every Deployment as the cluster has them.
 async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, String)>>> {
     use base64::Engine as _;
+    // In this order: a Secret is there before the Deployment that names it.
+    let list: Value = serde_json::from_str(&lab.kubectl(&["get", "deployments", "-o", "json"]).await).expect("JSON");
     let secrets = secrets(lab).await;
     let content = |name: &str, key: &str| {
         let encoded = secrets[name][key].as_str().unwrap_or_else(|| panic!("Secret {name} has no {key}"));
         String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).expect("base64")).expect("UTF-8")
     };
-    let list: Value = serde_json::from_str(&lab.kubectl(&["get", "deployments", "-o", "json"]).await).expect("JSON");
     let items = list["items"].as_array().expect("items").iter();
     items
         .map(|item| (item["metadata"]["name"].as_str().expect("a name").to_owned(), environment(item, content)))
@@ -125,9 +125,9 @@ async fn apply(lab: &Lab, path: &Path) -> Vec<String> {
     ours.sort_by_key(|document| (text(document, "/kind"), text(document, "/metadata/name")));
     let mut names = Vec::new();
     for (i, document) in ours.iter().enumerate() {
-        // Ages have whole seconds; of two kinds that want one thing the older has it.
+        // Of two kinds that want one thing the older has it.
         if i > 0 {
-            tokio::time::sleep(Duration::from_millis(1100)).await;
+            age().await;
         }
         lab.apply(document).await;
         names.push(format!("{}.identity.timbr.ai/{}", text(document, "/kind"), text(document, "/metadata/name")));
@@ -347,7 +347,7 @@ async fn a_poisoned_resource_of_each_kind_stops_no_other() {
     let folder = path("examples/everything");
     lab.kubectl(&["apply", "-f", folder.to_str().expect("a path")]).await;
     // Each names a Secret, an AzureSso or an installation that is not there, or a place that is taken.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    age().await;
     let mut poisoned = Vec::new();
     for document in documents(&folder).iter().filter(|document| is_ours(document)) {
         let kind = document["kind"].as_str().expect("kind");

@@ -1,7 +1,5 @@
 //! Several resources, several installations, names that differ, and suspension.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testkit::{Writes as _, eventually};
 
@@ -9,13 +7,8 @@ use crate::{
     fixtures::{
         PLATFORM, SSO, azure_sso, azure_sso_with, comparable, deployment, entra, env, installation, platform, variable,
     },
-    harness::{Lab, SOON, condition},
+    harness::{Lab, SOON, age, condition},
 };
-
-/// Timestamps have whole seconds: who is older must show in them.
-async fn age() {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-}
 
 #[tokio::test]
 async fn of_two_azure_ssos_the_older_is_delivered() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    api::{Code, Component, Problem, Reason, rules},
+    api::{CUSTOM_CLAIMS, Code, Component, Problem, Reason, rules},
     offline::{Document, Finding},
 };
 
@@ -11,7 +11,7 @@ use super::{
     Documented, Fault, Form, Origin, Service, Source, Value, Variable,
     group::Group,
     in_other_case, needs, read,
-    reading::{CUSTOM_CLAIMS, has_shared_key, is_public},
+    reading::{has_shared_key, is_public},
     tenant_in, words,
 };
 

@@ -3,22 +3,17 @@
 
 use std::fmt::Display;
 
-use crate::api::{Code, FieldRule, Severity, rules};
+use crate::{
+    api::{Code, FieldRule, JwtAlgorithm, Severity, rules},
+    compose::DATABRICKS_SCOPE,
+};
 
 use super::{Form, Text, words};
 
-/// Databricks' scope: the application of AzureDatabricks, and the right to act as the user.
-pub const DATABRICKS_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";
-
-/// The algorithms that Timbr documents.
-pub const SUITE: [&str; 4] = ["HS256", "RSA-OAEP", "RS256", "AES"];
-
-/// The claims that tokens of type custom may name people by.
-pub const CUSTOM_CLAIMS: [&str; 2] = ["email", "username"];
-
 /// Whether a list of algorithms holds one whose key is a shared secret.
 pub fn has_shared_key(algorithms: &str) -> bool {
-    algorithms.split(',').any(|algorithm| matches!(algorithm, "HS256" | "AES"))
+    let shared = JwtAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.is_symmetric());
+    algorithms.split(',').any(|algorithm| shared.clone().any(|shared| shared.as_str() == algorithm))
 }
 
 /// A public key may be read by everybody; what else a key is, is a secret.
@@ -138,7 +133,7 @@ fn of_form(form: Form, text: &str, faults: &mut Vec<Fault>) -> Result<String, Fa
         Form::Vault => vault(text, faults),
         Form::Issuer => issuer(text),
         Form::Algorithms => algorithms(text, faults),
-        Form::Claim => match text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/-".contains(c)) {
+        Form::Claim => match rules::CLAIM.holds(text) {
             true => Ok(text.to_owned()),
             false => Err(Fault::invalid("must be the name of one claim, such as upn or email")),
         },
@@ -232,6 +227,7 @@ fn issuer(text: &str) -> Result<String, Fault> {
 
 /// A list with commas between.
 fn algorithms(text: &str, faults: &mut Vec<Fault>) -> Result<String, Fault> {
+    let suite = JwtAlgorithm::ALL.map(JwtAlgorithm::as_str);
     let mut meant: Vec<&str> = Vec::new();
     let mut is_misprint = false;
     for item in text.split(',') {
@@ -241,9 +237,9 @@ fn algorithms(text: &str, faults: &mut Vec<Fault>) -> Result<String, Fault> {
                 is_misprint = true;
                 "RS256"
             }
-            false => *SUITE.iter().find(|known| known.eq_ignore_ascii_case(item)).ok_or_else(|| {
+            false => *suite.iter().find(|known| known.eq_ignore_ascii_case(item)).ok_or_else(|| {
                 let message =
-                    format!("holds an algorithm that Timbr does not know; it knows {}", words::all_of(&SUITE));
+                    format!("holds an algorithm that Timbr does not know; it knows {}", words::all_of(&suite));
                 Fault::error(Code::AlgorithmInvalid, message)
             })?,
         };

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    api::Component,
-    offline::by_hand::{DATABRICKS_SCOPE, Section},
+    api::{Component, MINUTES},
+    compose::DATABRICKS_SCOPE,
+    offline::by_hand::Section,
 };
 
 use super::{
@@ -17,9 +18,6 @@ use super::{
 };
 
 const SECTION: &[Section] = &[Section::Databricks];
-
-/// The longest time between two tokens that the resource takes, in minutes.
-const LONGEST: u64 = 1440;
 
 /// The DatabricksPassthrough, if it is set up.
 pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Vec<Json> {
@@ -63,8 +61,12 @@ fn spec(draft: &mut Draft<'_, '_>, options: &Options<'_>) -> Result<Map<String, 
 }
 
 fn minutes(draft: &mut Draft<'_, '_>, asked: Asked<'_>, default: &str) -> Result<String, Refusal> {
+    let limits = MINUTES.min / MINUTES.unit..=MINUTES.max / MINUTES.unit;
     match draft.always(asked, default)?.parse() {
-        Ok(minutes @ 1..=LONGEST) => Ok(duration::of_seconds(minutes * 60)),
-        _ => Err(draft.refuse(asked, format!("counts minutes, and DatabricksPassthrough takes 1 to {LONGEST}"))),
+        Ok(minutes) if limits.contains(&minutes) => Ok(duration::of_seconds(minutes * MINUTES.unit)),
+        _ => {
+            let (least, most) = (limits.start(), limits.end());
+            Err(draft.refuse(asked, format!("counts minutes, and DatabricksPassthrough takes {least} to {most}")))
+        }
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    api::Component,
+    api::{Component, SYNC_INTERVAL},
+    compose::Cloud,
     offline::by_hand::{Section, tenant_in},
 };
 
@@ -18,12 +19,6 @@ use super::{
 
 const GROUP_SYNC: &str = "group-sync";
 const KEY_VAULT: &str = "key-vault";
-
-/// The shortest and the longest interval that RoleGroupSync takes, in seconds.
-const INTERVALS: std::ops::RangeInclusive<u64> = 60..=30 * 86_400;
-
-/// Where vaults are, in Microsoft's clouds.
-const VAULT_SUFFIXES: [&str; 3] = [".vault.azure.net/", ".vault.usgovcloudapi.net/", ".vault.azure.cn/"];
 
 /// The resources that use the service principal.
 pub fn make(timbr: &Timbr<'_>, ledger: &mut Ledger) -> Vec<Json> {
@@ -68,7 +63,7 @@ fn on(name: &str) -> Asked<'_> {
 fn group_sync(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
     let interval = on("SYNC_GROUPS_INTERVAL");
     let seconds = match draft.always(interval, "86400")?.parse() {
-        Ok(seconds) if INTERVALS.contains(&seconds) => seconds,
+        Ok(seconds) if (SYNC_INTERVAL.min..=SYNC_INTERVAL.max).contains(&seconds) => seconds,
         _ => return Err(draft.refuse(interval, "counts seconds, and RoleGroupSync takes a minute to 30 days")),
     };
     spec.insert("interval".to_owned(), duration::of_seconds(seconds).into());
@@ -85,7 +80,8 @@ fn key_vault(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<
     draft.always(on("KV_VAULT_TYPE"), "azure")?;
     draft.always(on("KV_VAULT_AUTH_TYPE"), "password")?;
     let url = draft.required(on("KV_VAULT"))?;
-    if !VAULT_SUFFIXES.iter().any(|suffix| url.ends_with(suffix)) {
+    let host = url.trim_end_matches('/');
+    if !Cloud::ALL.iter().any(|cloud| host.ends_with(cloud.vault_suffix())) {
         return Err(draft.refuse(on("KV_VAULT"), "is not under vault.azure.net, nor where vaults of other clouds are"));
     }
     spec.insert("vaultUrl".to_owned(), url.into());

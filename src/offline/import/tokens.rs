@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    api::Component,
-    offline::by_hand::{CUSTOM_CLAIMS, Section, has_shared_key, is_public, tenant_of},
+    api::{CUSTOM_CLAIMS, Component, rules},
+    offline::by_hand::{Section, has_shared_key, is_public, tenant_of},
 };
 
 use super::{
@@ -17,9 +17,6 @@ use super::{
 };
 
 const NAME: &str = "jwt";
-
-/// Names that Timbr's own variables have where a tenant's have the tenant.
-const RESERVED: [&str; 2] = ["DEFAULT", "USE"];
 
 /// What tenants take from the JwtAuthentication.
 struct Defaults {
@@ -149,10 +146,7 @@ fn tenant_spec(
     names: &mut BTreeSet<String>,
 ) -> Result<(String, Map<String, Json>), Refusal> {
     let id = tenant.to_ascii_lowercase();
-    let is_id = id.len() <= 63
-        && id.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if !is_id || RESERVED.contains(&tenant) {
+    if !rules::TENANT.holds(&id) || !rules::TENANT_RESERVED.holds(&id) {
         return Err(
             "it names no tenant that JwtTenant can have: letters, digits, - and _, and neither DEFAULT nor USE".into(),
         );
