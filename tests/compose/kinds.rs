@@ -106,13 +106,13 @@ fn generations(world: &World) -> Vec<i64> {
     world.deployments.values().filter_map(Lookup::found).map(|live: &LiveDeployment| live.generation).collect()
 }
 
-/// The variables of ours on the server, with values; those by Secret with the Secret's content.
-pub fn on_server(world: &World) -> Vec<(String, String)> {
-    let live = world.live(SERVER);
-    let ours = live.containers[0]
-        .env
-        .iter()
-        .filter(|env| live.ownership.ours.contains(&("timbr".to_owned(), env.name.clone())));
+/// The variables of ours on a Deployment with one container, with values; those by Secret with the
+/// Secret's content.
+pub fn variables(world: &World, deployment: &str) -> Vec<(String, String)> {
+    let live = world.live(deployment);
+    let container = &live.containers[0];
+    let ours =
+        container.env.iter().filter(|env| live.ownership.ours.contains(&(container.name.clone(), env.name.clone())));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut variables: Vec<(String, String)> = ours
         .map(|env| {
@@ -129,6 +129,11 @@ pub fn on_server(world: &World) -> Vec<(String, String)> {
         .collect();
     variables.sort();
     variables
+}
+
+/// Those on the server.
+pub fn on_server(world: &World) -> Vec<(String, String)> {
+    variables(world, SERVER)
 }
 
 /// The names alone.

@@ -15,4 +15,5 @@ mod random;
 mod retain;
 mod safety;
 mod statements;
+mod tenants;
 mod world;

@@ -75,27 +75,29 @@ fn a_rotation_parts_nobody() {
     }
 }
 
+type Spoil = fn(&mut crate::world::World);
+/// What makes the first resource one that cannot speak for itself.
+const SPOILS: [(&str, Spoil); 4] = [
+    ("suspended", |world| {
+        world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+    }),
+    ("invalid", |world| {
+        let mut spec = principal("a");
+        spec["interval"] = json!("1s");
+        world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
+    }),
+    ("waiting", |world| {
+        let mut spec = principal("a");
+        spec["clientSecretRef"]["key"] = json!("gone");
+        world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
+    }),
+    ("unreadable", |world| world.resources[0].spec = Err("spec.interval: expected a string".into())),
+];
+
 /// Invalid, waiting, suspended or unreadable: what it delivered is still its own.
 #[test]
 fn one_that_cannot_speak_for_itself_holds_what_it_delivered() {
-    type Spoil = fn(&mut crate::world::World);
-    let spoils: [(&str, Spoil); 4] = [
-        ("suspended", |world| {
-            world.resources[0].spec.as_mut().expect("a spec").set_suspend();
-        }),
-        ("invalid", |world| {
-            let mut spec = principal("a");
-            spec["interval"] = json!("1s");
-            world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
-        }),
-        ("waiting", |world| {
-            let mut spec = principal("a");
-            spec["clientSecretRef"]["key"] = json!("gone");
-            world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
-        }),
-        ("unreadable", |world| world.resources[0].spec = Err("spec.interval: expected a string".into())),
-    ];
-    for (name, spoil) in spoils {
+    for (name, spoil) in SPOILS {
         let mut world = world(vec![groups(0, "a", json!([]))]);
         settle(&mut world);
         spoil(&mut world);
@@ -108,6 +110,37 @@ fn one_that_cannot_speak_for_itself_holds_what_it_delivered() {
         assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"), "{name}");
         assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]), "{name}");
     }
+}
+
+#[test]
+fn one_that_cannot_speak_for_itself_and_delivered_nothing_is_in_nobody_s_way() {
+    for (name, spoil) in SPOILS {
+        let mut world = world(vec![groups(0, "a", json!([])), vault(1, "b", "Remove")]);
+        spoil(&mut world);
+        settle(&mut world);
+        assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT]), "{name}");
+        // Once it can, it is the older.
+        world.resources[0] = groups(0, "a", json!([]));
+        settle(&mut world);
+        assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name}");
+        assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"), "{name}");
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]), "{name}");
+    }
+}
+
+/// What an older one named before it came to wait is on the Deployment still: whoever shared it goes on.
+#[test]
+fn one_that_waits_with_another_principal_parts_nobody() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+    settle(&mut world);
+    let mut spec = principal("b");
+    spec["clientSecretRef"]["key"] = json!("gone");
+    world.resources[0] = resource(Kind::RoleGroupSync, "groups", 0, spec);
+    assert_eq!(settle(&mut world), 0);
+    assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified");
+    assert_eq!(verdict(world.status("groups"), "Delivered"), "True/DeliveredLastGood");
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
 }
 
 #[test]
