@@ -132,6 +132,10 @@ fn with_fitting_keys(mut chosen: Vec<(&'static str, &'static str, Value)>) -> Ve
             }
         }
     }
+    // A tenant without a key has the default one, which `import` cannot see when it is in a Secret.
+    if of(&chosen, "JWT_TENANT_5_KEY").is_null() && of(&chosen, "JWT_DEFAULT_KEY").is_object() {
+        chosen.retain(|(_, name, value)| *name != "JWT_TENANT_5_ALGORITHM" || *value == default);
+    }
     chosen
 }
 

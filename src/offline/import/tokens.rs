@@ -22,6 +22,8 @@ const NAME: &str = "jwt";
 struct Defaults {
     algorithms: Vec<String>,
     is_custom: bool,
+    /// Whether the key is a public one, if its value is known.
+    has_public_key: Option<bool>,
 }
 
 /// The JwtAuthentication and its tenants, if tokens are set up.
@@ -90,45 +92,59 @@ fn authentication(draft: &mut Draft<'_, '_>) -> Result<(Map<String, Json>, Defau
     }
     set("userClaim", claim.into());
     set("tenantUsers", (draft.always(on("JWT_USE_TENANT_USER"), "False")? == "True").into());
+    let mut has_public_key = None;
     match key(draft, "JWT_DEFAULT_KEY", &algorithms, is_custom, NAME)? {
-        Some(reference) => _ = set("keyRef", reference),
+        Some(key) => {
+            set("keyRef", key.reference);
+            has_public_key = key.is_public;
+        }
         None if is_custom => return Err("JWT_DEFAULT_KEY is not set, which JWT_TYPE custom needs".into()),
         None => {}
     }
-    Ok((spec, Defaults { algorithms: list, is_custom }))
+    Ok((spec, Defaults { algorithms: list, is_custom, has_public_key }))
 }
 
 fn list(algorithms: &str) -> Vec<String> {
     algorithms.split(',').map(str::to_owned).collect()
 }
 
-/// The reference to a key that fits the algorithms.
+/// A key that fits the algorithms.
+struct Key {
+    reference: Json,
+    /// Whether it is a public one, if its value is known.
+    is_public: Option<bool>,
+}
+
+/// Why a key does not fit algorithms. Of a list of both kinds either will do.
+fn misfit(is_public: bool, algorithms: &str) -> Option<String> {
+    let shared: BTreeSet<bool> = algorithms.split(',').map(has_shared_key).collect();
+    (shared.len() == 1 && shared.contains(&is_public)).then(|| match is_public {
+        true => format!("is a public key, and {algorithms} needs a secret"),
+        false => format!("is no public key in PEM form, which {algorithms} needs"),
+    })
+}
+
 fn key(
     draft: &mut Draft<'_, '_>,
     name: &str,
     algorithms: &str,
     is_custom: bool,
     holder: &str,
-) -> Result<Option<Json>, Refusal> {
+) -> Result<Option<Key>, Refusal> {
     if !is_custom {
         // Timbr checks these tokens with Microsoft's keys: nothing is lost.
         draft.leave(on(name), "has no effect with JWT_TYPE azure, which takes no key");
         return Ok(None);
     }
     let Some(credential) = draft.credential(on(name))? else { return Ok(None) };
-    if let Credential::Plain(key) = &credential {
-        let shared: BTreeSet<bool> = algorithms.split(',').map(has_shared_key).collect();
-        let is_public = is_public(key.as_str());
-        // Of a list of both kinds either will do.
-        if shared.len() == 1 && shared.contains(&is_public) {
-            let why = match is_public {
-                true => format!("is a public key, and {algorithms} needs a secret"),
-                false => format!("is no public key in PEM form, which {algorithms} needs"),
-            };
-            return Err(draft.refuse(on(name), why));
-        }
+    let is_public = match &credential {
+        Credential::Plain(key) => Some(is_public(key.as_str())),
+        _ => None,
+    };
+    if let Some(why) = is_public.and_then(|is_public| misfit(is_public, algorithms)) {
+        return Err(draft.refuse(on(name), why));
     }
-    Ok(Some(draft.reference(holder, "key", &credential, name)))
+    Ok(Some(Key { reference: draft.reference(holder, "key", &credential, name), is_public }))
 }
 
 fn by_tenant<'n>(variables: &[(Component, &'n str)]) -> BTreeMap<&'n str, Vec<(Component, &'n str)>> {
@@ -173,8 +189,15 @@ fn tenant_spec(
     if let Some(audience) = draft.text(on(&variable("AUDIENCE")))? {
         spec.insert("audience".to_owned(), audience.into());
     }
-    if let Some(reference) = key(draft, &variable("KEY"), &algorithms, defaults.is_custom, &name)? {
-        spec.insert("keyRef".to_owned(), reference);
+    match key(draft, &variable("KEY"), &algorithms, defaults.is_custom, &name)? {
+        Some(key) => _ = spec.insert("keyRef".to_owned(), key.reference),
+        None => {
+            if let Some(why) = defaults.has_public_key.and_then(|is_public| misfit(is_public, &algorithms)) {
+                let why =
+                    format!("does not fit JWT_DEFAULT_KEY, which the tenant has without a key of its own: that {why}");
+                return Err(draft.refuse(on(&algorithm), why));
+            }
+        }
     }
     draft.note(
         Component::Api,
