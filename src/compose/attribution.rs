@@ -75,12 +75,6 @@ impl Attribution {
         self.retained.contains(&key(place))
     }
 
-    /// The containers and variables that a holder holds.
-    pub fn held_by<'a>(&'a self, holder: &str) -> BTreeSet<(&'a str, &'a str)> {
-        let held = self.vars.iter().filter(|(_, holders)| holders.contains(holder));
-        held.filter_map(|(key, _)| key.split_once('/')).collect()
-    }
-
     /// The holders of anything.
     pub fn all_holders(&self) -> impl Iterator<Item = &str> {
         self.vars.values().flatten().map(String::as_str)

@@ -1,10 +1,30 @@
 //! What of a resource is on the Deployments, and whether pods run with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::api::{CommonStatus, ConditionStatus, ConditionType, Delivered, Reason};
 
-use super::{DeploymentPlan, EnvEntry, EnvSource, Judgement, Memory, Outcome, Plan, Verdict};
+use super::{DeploymentPlan, EnvEntry, EnvSource, Judgement, Memory, Outcome, Plan, PlannedContainer, Verdict};
+
+/// What each holder has of a Deployment's plan, by container.
+pub(super) type Held<'a> = HashMap<&'a str, Vec<(&'a PlannedContainer, Vec<&'a EnvEntry>)>>;
+
+/// Reads the attribution of a plan the other way round.
+pub(super) fn held(deployment: &DeploymentPlan) -> Held<'_> {
+    let mut held = Held::new();
+    for container in &deployment.containers {
+        for env in &container.env {
+            for holder in deployment.attribution.holders(&(container.name.clone(), env.name.clone())) {
+                let of_holder = held.entry(holder).or_default();
+                match of_holder.last_mut().filter(|(last, _)| std::ptr::eq(*last, container)) {
+                    Some((_, entries)) => entries.push(env),
+                    None => of_holder.push((container, vec![env])),
+                }
+            }
+        }
+    }
+    held
+}
 
 /// What of the resource is on the Deployments now: where the write failed or was not tried, what
 /// stood there before.
@@ -12,19 +32,21 @@ pub(super) fn delivered(
     judgement: &Judgement,
     before: Option<&CommonStatus>,
     plan: &Plan,
+    held: &[Held<'_>],
     outcomes: &BTreeMap<String, Outcome>,
     memory: Memory,
 ) -> Vec<Delivered> {
     let mut delivered: Vec<Delivered> = Vec::new();
-    for deployment in &plan.deployments {
+    let holder = judgement.meta.holder();
+    for (deployment, held) in plan.deployments.iter().zip(held) {
         let Some(Outcome::Done { generation, changed, .. }) = outcomes.get(&deployment.name) else {
             let stays = before.into_iter().flat_map(|before| &before.delivered);
             delivered.extend(stays.filter(|there| there.deployment == deployment.name).cloned());
             continue;
         };
         delivered.extend(on_deployment(
-            judgement,
-            deployment,
+            &deployment.name,
+            held.get(holder.as_str()).map(Vec::as_slice).unwrap_or_default(),
             before.filter(|before| !changed && is_record(before, judgement, memory)),
             *generation,
         ));
@@ -48,19 +70,13 @@ fn is_record(before: &CommonStatus, judgement: &Judgement, memory: Memory) -> bo
 /// What of the resource is on one Deployment. The generation that a record tells moves only when the
 /// template changed.
 fn on_deployment(
-    judgement: &Judgement,
-    deployment: &DeploymentPlan,
+    deployment: &str,
+    held: &[(&PlannedContainer, Vec<&EnvEntry>)],
     record: Option<&CommonStatus>,
     generation: i64,
 ) -> Vec<Delivered> {
-    let held = deployment.attribution.held_by(&judgement.meta.holder());
     let mut delivered = Vec::new();
-    for container in &deployment.containers {
-        let is_held = |env: &&EnvEntry| held.contains(&(container.name.as_str(), env.name.as_str()));
-        let mine: Vec<_> = container.env.iter().filter(is_held).collect();
-        if mine.is_empty() {
-            continue;
-        }
+    for (container, mine) in held {
         let mut variables: Vec<String> = mine.iter().map(|env| env.name.clone()).collect();
         variables.sort();
         let secret = mine.iter().find_map(|env| match &env.source {
@@ -68,7 +84,7 @@ fn on_deployment(
             EnvSource::Plain(_) => None,
         });
         let mut now = Delivered {
-            deployment: deployment.name.clone(),
+            deployment: deployment.to_owned(),
             container: container.name.clone(),
             variables,
             secret,

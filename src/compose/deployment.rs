@@ -167,11 +167,11 @@ pub fn plan_deployment(
     containers.sort_by_key(|planned| position(&planned.name));
 
     let apply = match live {
-        Some(live) if is_as_planned(live, &containers, &attribution) => None,
+        Some(live) if is_as_planned(site, live, &containers, &attribution) => None,
         None if containers.is_empty() => None,
         _ => Some(patch(snapshot, site.name, uid.as_deref(), &containers, &attribution)),
     };
-    let changes_template = apply.is_some() && live.is_none_or(|live| changes_template(live, &containers));
+    let changes_template = apply.is_some() && live.is_none_or(|live| changes_template(site, live, &containers));
     Some(DeploymentPlan {
         name: site.name.to_owned(),
         uid,

@@ -66,7 +66,7 @@ fn judge_claim(
             (None, Ok(_), None) => None,
             (None, Ok(container), Some(live)) => set_elsewhere(snapshot, site, claims, live, container, demand)
                 .and_then(|set| {
-                    let verdict = hindrance(&set, live);
+                    let verdict = hindrance(&set, site, live);
                     elsewhere.push(set);
                     verdict
                 })
@@ -128,10 +128,10 @@ fn set_elsewhere(
     demand: &Demand,
 ) -> Option<SetElsewhere> {
     let variable = &demand.name;
-    let values: Vec<&LiveValue> = live.container(container)?.variables(variable).collect();
+    let values = site.values(container, variable);
     let place: Place = (container.to_owned(), variable.to_string());
     let ours_alone = live.ownership.ours.contains(&place) && !live.ownership.others.contains_key(&place);
-    let equal = match values.as_slice() {
+    let equal = match values {
         [] => return None,
         [_] if ours_alone => return None,
         [value] => match (&demand.value, value) {
@@ -170,7 +170,7 @@ fn holds_content(snapshot: &Snapshot, secret: &str, site: &Site<'_>, claims: &[C
 
 /// What keeps a variable from being ours: another manager's different entry, or two entries. Values
 /// are never quoted: another's plain value may be a secret.
-fn hindrance(set: &SetElsewhere, live: &LiveDeployment) -> Option<Verdict> {
+fn hindrance(set: &SetElsewhere, site: &Site<'_>, live: &LiveDeployment) -> Option<Verdict> {
     let SetElsewhere { deployment, container, variable, .. } = set;
     let place: Place = (container.clone(), variable.to_string());
     let at = format!("Deployment {deployment}, container {container}: variable {variable}");
@@ -181,9 +181,7 @@ fn hindrance(set: &SetElsewhere, live: &LiveDeployment) -> Option<Verdict> {
             format!("{at} is listed {} times, by {who}; keep one at most there", set.entries),
         ));
     }
-    let plain = live
-        .container(container)
-        .is_some_and(|container| container.variables(variable).any(|value| matches!(value, LiveValue::Plain(_))));
+    let plain = site.values(container, variable).iter().any(|value| matches!(value, LiveValue::Plain(_)));
     let how = if plain { "value" } else { "valueFrom" };
     (!set.equal).then(|| {
         Verdict::no(

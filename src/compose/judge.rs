@@ -94,11 +94,16 @@ impl<'a> Judge<'a> {
     fn judge(&mut self, resource: &'a Resource<Spec>, adrift: Option<Refusal>) -> (Judgement, Claim) {
         let meta = &resource.meta;
         let nobody = adrift.is_some().then(|| Case::of_nobody(self.snapshot));
-        let (mut problems, asked) = ask(resource, nobody.as_ref().unwrap_or(&self.case));
-        let Asked { demands, problems: mut more, unresolved, details } = asked;
-        problems.append(&mut more);
         let at_home = adrift.is_none();
         let refusal = adrift.or_else(|| self.refuse(resource));
+        let mut problems = problems(resource);
+        // What one wants that has no place at all concerns nobody.
+        let is_asked = problems.is_empty()
+            && refusal.as_ref().is_none_or(|refusal| refusal.reason != Reason::DuplicateInInstallation);
+        let spec = resource.spec.as_ref().ok().filter(|_| is_asked);
+        let asked = spec.map(|spec| kinds::ask(spec, nobody.as_ref().unwrap_or(&self.case))).unwrap_or_default();
+        let Asked { demands, problems: mut more, unresolved, details } = asked;
+        problems.append(&mut more);
         // Of one that has no place in the installation, the principal counts for nothing.
         let suspended = self.suspended || resource.suspended();
         let is_valid = problems.iter().all(|problem| problem.severity != Severity::Error);
@@ -253,15 +258,11 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What is wrong with a resource by itself, and what it asks for if nothing is.
-fn ask(resource: &Resource<Spec>, case: &Case<'_>) -> (Vec<Problem>, Asked) {
+/// What is wrong with a resource by itself.
+fn problems(resource: &Resource<Spec>) -> Vec<Problem> {
     match &resource.spec {
-        Err(unreadable) => (vec![undecodable(resource.meta.kind, &unreadable.error)], Asked::default()),
-        Ok(spec) => {
-            let problems = kinds::problems(spec);
-            let asked = if problems.is_empty() { kinds::ask(spec, case) } else { Asked::default() };
-            (problems, asked)
-        }
+        Err(unreadable) => vec![undecodable(resource.meta.kind, &unreadable.error)],
+        Ok(spec) => kinds::problems(spec),
     }
 }
 

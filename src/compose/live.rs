@@ -1,6 +1,6 @@
 //! A Deployment as compose sees it: containers, their variables, and who owns them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -74,9 +74,9 @@ impl LiveDeployment {
 
     /// The Secrets that our variables refer to, whatever their labels say by now.
     pub fn our_secrets(&self) -> impl Iterator<Item = &str> {
-        self.ownership.ours.iter().filter_map(|(container, variable)| {
-            let mut values = self.container(container)?.variables(variable);
-            values.find_map(|value| match value {
+        let variables = Variables::of(self);
+        self.ownership.ours.iter().filter_map(move |(container, variable)| {
+            variables.get(container, variable).iter().find_map(|value| match value {
                 LiveValue::SecretKey { name, .. } => Some(name.as_str()),
                 LiveValue::Plain(_) | LiveValue::Other => None,
             })
@@ -93,6 +93,31 @@ impl LiveContainer {
     /// The variables of that name: more than one is legal.
     pub fn variables<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a LiveValue> {
         self.env.iter().filter(move |env| env.name == name).map(|env| &env.value)
+    }
+}
+
+/// The variables of a Deployment by container and name, for who looks up many. More than one of a name
+/// is legal.
+#[derive(Debug, Default)]
+pub struct Variables<'a>(HashMap<&'a str, HashMap<&'a str, Vec<&'a LiveValue>>>);
+
+impl<'a> Variables<'a> {
+    /// Those of a Deployment.
+    pub fn of(live: &'a LiveDeployment) -> Self {
+        let mut variables = Self::default();
+        for container in &live.containers {
+            let of_container = variables.0.entry(&container.name).or_default();
+            for env in &container.env {
+                of_container.entry(&env.name).or_default().push(&env.value);
+            }
+        }
+        variables
+    }
+
+    /// The values of a variable, in their order.
+    pub fn get(&self, container: &str, variable: &str) -> &[&'a LiveValue] {
+        let found = self.0.get(container).and_then(|of_container| of_container.get(variable));
+        found.map(Vec::as_slice).unwrap_or_default()
     }
 }
 

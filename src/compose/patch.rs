@@ -6,10 +6,15 @@ use serde_json::{Value as Json, json};
 
 use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED};
 
-use super::{Attribution, LiveDeployment, PlannedContainer, Snapshot, ownership::Place};
+use super::{Attribution, LiveDeployment, PlannedContainer, Snapshot, ownership::Place, site::Site};
 
 /// Whether the live object says all that we would say, and our manager owns exactly that.
-pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attribution: &Attribution) -> bool {
+pub fn is_as_planned(
+    site: &Site<'_>,
+    live: &LiveDeployment,
+    planned: &[PlannedContainer],
+    attribution: &Attribution,
+) -> bool {
     let places: BTreeSet<Place> = planned
         .iter()
         .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
@@ -24,25 +29,24 @@ pub fn is_as_planned(live: &LiveDeployment, planned: &[PlannedContainer], attrib
             && live.managed.as_deref() == Some("true")
             && live.delivered.as_deref() == Some(&attribution.write())
     };
-    holds(live, planned) && metadata
+    holds(site, planned) && metadata
 }
 
 /// Whether the live object has every planned variable as it is planned.
-fn holds(live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
+fn holds(site: &Site<'_>, planned: &[PlannedContainer]) -> bool {
     planned.iter().all(|container| {
-        live.container(&container.name)
-            .is_some_and(|there| container.env.iter().all(|env| there.variables(&env.name).any(|value| env.is(value))))
+        container.env.iter().all(|env| site.values(&container.name, &env.name).iter().any(|value| env.is(value)))
     })
 }
 
 /// Whether the apply changes the pod template, and pods are replaced. An annotation alone moves the
 /// Deployment's generation too.
-pub fn changes_template(live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
+pub fn changes_template(site: &Site<'_>, live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
     let is_planned = |(container, variable): &Place| {
         planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
     };
     let is_ours_alone = |place: &&Place| !live.ownership.others.contains_key(*place);
-    !holds(live, planned) || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
+    !holds(site, planned) || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
 }
 
 /// The server-side apply. What it does not list and we own is released.

@@ -1,10 +1,10 @@
 //! A Deployment of the installation, and where in it each component is.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use crate::api::{Component, Reason};
 
-use super::{LiveDeployment, Lookup, Snapshot, Verdict, installation::Target};
+use super::{LiveDeployment, LiveValue, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
 
 /// A Deployment that the plan is about.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Site<'a> {
     pub lookup: &'a Lookup<LiveDeployment>,
     /// The container of each component that runs in it, or the sentence that says why there is none.
     containers: BTreeMap<Component, Result<String, String>>,
+    /// Its variables, once somebody asks for them.
+    variables: OnceCell<Variables<'a>>,
 }
 
 impl<'a> Site<'a> {
@@ -26,12 +28,19 @@ impl<'a> Site<'a> {
             None => Ok(target.presumed_container()),
         };
         let here = targets.iter().filter(|target| target.deployment == name);
-        Self { name, lookup, containers: here.map(|target| (target.component, container(target))).collect() }
+        let containers = here.map(|target| (target.component, container(target))).collect();
+        Self { name, lookup, containers, variables: OnceCell::new() }
     }
 
     /// The live object.
     pub fn live(&self) -> Option<&'a LiveDeployment> {
         self.lookup.found()
+    }
+
+    /// The live values of a variable, in their order.
+    pub fn values(&self, container: &str, variable: &str) -> &[&'a LiveValue] {
+        let read = || self.live().map(Variables::of).unwrap_or_default();
+        self.variables.get_or_init(read).get(container, variable)
     }
 
     /// The container of a component; `None` when the component runs elsewhere.

@@ -12,7 +12,7 @@ use crate::api::{
 
 use super::{
     Judgement, Plan, Rollout, Verdict,
-    delivered::{delivered, delivered_verdict, rolled_out},
+    delivered::{Held, delivered, delivered_verdict, held, rolled_out},
     mapping::{Look, Mail, Statement, advance},
     plan::InstallationJudgement,
     summary::{Summary, conditions, summarise},
@@ -117,7 +117,8 @@ pub fn statuses(
     now: Timestamp,
 ) -> Said {
     let mut said = Said::default();
-    let teller = Teller { plan, outcomes, memory, mail, now };
+    let held = plan.deployments.iter().map(held).collect();
+    let teller = Teller { plan, held, outcomes, memory, mail, now };
     for judgement in &plan.resources {
         let status = teller.resource_status(judgement, &mut said);
         said.statuses.push(status);
@@ -131,6 +132,8 @@ pub fn statuses(
 
 struct Teller<'a> {
     plan: &'a Plan,
+    /// What each holder has of each Deployment of the plan.
+    held: Vec<Held<'a>>,
     outcomes: &'a BTreeMap<String, Outcome>,
     memory: Memory,
     mail: &'a Mail,
@@ -141,7 +144,7 @@ impl Teller<'_> {
     fn resource_status(&self, judgement: &Judgement, said: &mut Said) -> ResourceStatus {
         let Self { plan, outcomes, memory, now, .. } = *self;
         let before = judgement.previous.as_ref().map(Status::common);
-        let delivered = delivered(judgement, before, plan, outcomes, memory);
+        let delivered = delivered(judgement, before, plan, &self.held, outcomes, memory);
         let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
         let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
         let mut problems = judgement.problems.clone();
