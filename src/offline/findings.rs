@@ -152,5 +152,7 @@ fn is_news(ours: &Ours, problem: &Problem) -> bool {
 
 /// Whether a problem is about what a reference names, while the reference itself is wrong.
 fn is_faulty_reference(ours: &Ours, problem: &Problem) -> bool {
-    problem.path.ends_with("Ref") && ours.faults.iter().any(|fault| fault.starts_with(&problem.path))
+    let is_target = problem.path.ends_with("Ref")
+        || (problem.path.ends_with(".azureSso") && problem.code == Code::NotInInput.as_str());
+    is_target && ours.faults.iter().any(|fault| fault.starts_with(&problem.path))
 }

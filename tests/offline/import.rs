@@ -220,3 +220,32 @@ fn wrong_usage() {
     assert_eq!((nothing.code, nothing.out.as_str()), (0, ""));
     assert!(nothing.err.starts_with("no Deployment or Docker Compose service"), "{}", nothing.err);
 }
+
+/// Where sign-in and key vaults are comes from the flags, as for the operator.
+#[test]
+fn another_cloud_has_to_be_named() {
+    let server = deployment(
+        "timbr-server",
+        &["timbr-server"],
+        json!([
+            {"name": "KV_VAULT_TYPE", "value": "azure"},
+            {"name": "KV_VAULT_AUTH_TYPE", "value": "password"},
+            {"name": "KV_VAULT", "value": "https://contoso.vault.usgovcloudapi.net/"},
+            {"name": "AZURE_TENANT_ID", "value": "contoso.com"},
+            {"name": "AZURE_CLIENT_ID", "value": "11111111-2222-3333-4444-555555555555"},
+            {"name": "AZURE_CLIENT_SECRET", "value": CANARY},
+        ]),
+    );
+    let input = stream(&[server]);
+    let public = run("import -f -", &input);
+    assert_eq!((public.code, public.out.as_str()), (3, ""));
+    let why = "does not end in .vault.azure.net; repeat with the --cloud or the --vault-suffix that it is in\n";
+    assert!(public.err.contains(why), "{}", public.err);
+    for flags in ["--cloud usgov", "--vault-suffix .vault.usgovcloudapi.net"] {
+        let made = run(&format!("import -f - {flags}"), &input);
+        assert_eq!(made.code, 0, "{}", made.err);
+        assert!(made.out.contains("vaultUrl: https://contoso.vault.usgovcloudapi.net/\n"), "{}", made.out);
+        let valid = run(&format!("validate -f - {flags}"), &made.out);
+        assert_eq!(valid.code, 0, "{}", valid.out);
+    }
+}

@@ -71,7 +71,7 @@ pub fn import(documents: &[Document], options: &Options<'_>) -> Import {
             installation::make(&timbr),
             sign_on::make(&timbr, options, &mut ledger),
             databricks::make(&timbr, options, &mut ledger),
-            principal::make(&timbr, &mut ledger),
+            principal::make(&timbr, options.settings, &mut ledger),
             tokens::make(&timbr, &mut ledger),
         ];
         import.resources.extend(resources.into_iter().flatten());
