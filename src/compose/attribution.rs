@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::ownership::Place;
+use super::ownership::{Place, PlaceRef};
 
 /// The field that tells which variables outlive their holders.
 pub const RETAINED: &str = "\"retained\"";
@@ -46,12 +46,12 @@ impl Attribution {
     }
 
     /// Records a holder of a variable.
-    pub fn add(&mut self, place: &Place, holder: &str) {
+    pub fn add(&mut self, place: PlaceRef<'_>, holder: &str) {
         self.vars.entry(key(place)).or_default().insert(holder.to_owned());
     }
 
     /// Records that a variable stays when its holder is deleted.
-    pub fn retain(&mut self, place: &Place) {
+    pub fn retain(&mut self, place: PlaceRef<'_>) {
         self.retained.insert(key(place));
     }
 
@@ -71,7 +71,7 @@ impl Attribution {
     }
 
     /// Whether a variable outlives its holders.
-    pub fn is_retained(&self, place: &Place) -> bool {
+    pub fn is_retained(&self, place: PlaceRef<'_>) -> bool {
         self.retained.contains(&key(place))
     }
 
@@ -81,7 +81,7 @@ impl Attribution {
     }
 
     /// The holders of a variable.
-    pub fn holders(&self, place: &Place) -> impl Iterator<Item = &str> {
+    pub fn holders(&self, place: PlaceRef<'_>) -> impl Iterator<Item = &str> {
         self.vars.get(&key(place)).into_iter().flatten().map(String::as_str)
     }
 }
@@ -91,8 +91,8 @@ fn place(key: impl AsRef<str>) -> Option<Place> {
     Some((container.to_owned(), variable.to_owned()))
 }
 
-fn key((container, variable): &Place) -> String {
-    format!("{container}/{variable}")
+fn key((container, variable): PlaceRef<'_>) -> String {
+    [container, "/", variable].concat()
 }
 
 #[cfg(test)]
@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_survives_anything_else() {
-        let place = ("timbr".to_owned(), "A".to_owned());
+        let place = ("timbr", "A");
         let mut attribution = Attribution::default();
-        attribution.add(&place, "AzureSso/sso");
+        attribution.add(place, "AzureSso/sso");
         assert_eq!(attribution.write(), r#"{"v":1,"vars":{"timbr/A":["AzureSso/sso"]}}"#);
         assert_eq!(Attribution::read(Some(&attribution.write())), Some(attribution.clone()));
-        assert_eq!(attribution.holders(&place).collect::<Vec<_>>(), ["AzureSso/sso"]);
+        assert_eq!(attribution.holders(place).collect::<Vec<_>>(), ["AzureSso/sso"]);
         for broken in [None, Some(""), Some("[]"), Some("{\"vars\":3}"), Some("{\"v\":2,\"vars\":{}}")] {
             assert_eq!(Attribution::read(broken), None);
         }

@@ -14,7 +14,7 @@ pub(super) fn held(deployment: &DeploymentPlan) -> Held<'_> {
     let mut held = Held::new();
     for container in &deployment.containers {
         for env in &container.env {
-            for holder in deployment.attribution.holders(&(container.name.clone(), env.name.clone())) {
+            for holder in deployment.attribution.holders((&container.name, &env.name)) {
                 let of_holder = held.entry(holder).or_default();
                 match of_holder.last_mut().filter(|(last, _)| std::ptr::eq(*last, container)) {
                     Some((_, entries)) => entries.push(env),

@@ -1,7 +1,7 @@
 //! The plan of one Deployment: which variables, in which order, from which Secret, and the one apply
 //! that brings them there. Nothing is written when the live object says all of it already.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value as Json, json};
 
@@ -10,7 +10,7 @@ use crate::api::{Code, Component, Kind, Meta};
 use super::{
     Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
     keep::keep,
-    ownership::Place,
+    ownership::{Place, PlaceRef, by_ref},
     patch::{changes_template, is_as_planned, patch},
     secret::{SecretPlan, plan_secret},
     site::Site,
@@ -131,7 +131,8 @@ pub fn plan_deployment(
     let uid = live.map(|live| live.uid.clone());
     let mut attribution = Attribution::default();
     let wanted = Wanted::of(site, claims, &mut attribution);
-    let is_wanted = |place: &Place| wanted.values.contains_key(place);
+    let is_wanted =
+        |(container, variable): &Place| wanted.values.contains_key(&(container.as_str(), variable.as_str()));
     let kept =
         live.map(|live| keep(snapshot, site, live, claims, adrift, is_wanted, &mut attribution)).unwrap_or_default();
     if !kept.orphans.is_empty() {
@@ -140,24 +141,25 @@ pub fn plan_deployment(
     let secrets = secrets(snapshot, site, uid.as_deref(), &wanted);
 
     let mut containers: Vec<PlannedContainer> = Vec::new();
-    for place in order(live, &wanted, &kept.values) {
+    let kept_values: BTreeMap<_, _> = kept.values.iter().map(|(place, value)| (by_ref(place), *value)).collect();
+    for place in order(live, &wanted, &kept_values) {
+        let (container, name) = place;
         let source = match wanted.values.get(&place) {
             Some(Value::Plain(value)) => EnvSource::Plain(value.as_str().to_owned()),
             Some(_) => {
-                let Some(secret) = secrets.get(&place.0) else { continue };
-                EnvSource::Secret { name: secret.name.clone(), key: place.1.clone() }
+                let Some(secret) = secrets.get(container) else { continue };
+                EnvSource::Secret { name: secret.name.clone(), key: name.to_owned() }
             }
-            None => match kept.values.get(&place) {
+            None => match kept_values.get(&place) {
                 Some(LiveValue::Plain(value)) => EnvSource::Plain(String::from_utf8_lossy(value.expose()).into_owned()),
                 Some(LiveValue::SecretKey { name, key }) => EnvSource::Secret { name: name.clone(), key: key.clone() },
                 _ => continue,
             },
         };
-        let (container, name) = place;
-        let entry = EnvEntry { name, source };
+        let entry = EnvEntry { name: name.to_owned(), source };
         match containers.iter_mut().find(|planned| planned.name == container) {
             Some(planned) => planned.env.push(entry),
-            None => containers.push(PlannedContainer { name: container, env: vec![entry] }),
+            None => containers.push(PlannedContainer { name: container.to_owned(), env: vec![entry] }),
         }
     }
 
@@ -210,23 +212,23 @@ fn has_pair(live: Option<&LiveDeployment>, attribution: &Attribution) -> bool {
 
 /// What is asked for, by place.
 struct Wanted<'a> {
-    values: BTreeMap<Place, &'a Value>,
+    values: BTreeMap<PlaceRef<'a>, &'a Value>,
     /// The places in the order in which they were asked for.
-    order: Vec<Place>,
+    order: Vec<PlaceRef<'a>>,
 }
 
 impl<'a> Wanted<'a> {
     /// Claims are in the order of age: the first to want a place has it.
-    fn of(site: &Site<'_>, claims: &'a [Claim], attribution: &mut Attribution) -> Self {
+    fn of(site: &'a Site<'_>, claims: &'a [Claim], attribution: &mut Attribution) -> Self {
         let mut wanted = Self { values: BTreeMap::new(), order: Vec::new() };
-        let mut places: Vec<(&str, Vec<Place>)> = Vec::new();
+        let mut places: Vec<(&str, Vec<PlaceRef<'a>>)> = Vec::new();
         for claim in claims {
             let mut of_claim = Vec::new();
             for demand in &claim.demands {
                 let Some(Ok(container)) = site.container(demand.component) else { continue };
-                let place: Place = (container.to_owned(), demand.name.to_string());
-                wanted.values.entry(place.clone()).or_insert(&demand.value);
-                attribution.add(&place, &claim.holder);
+                let place = (container, demand.name.as_ref());
+                wanted.values.entry(place).or_insert(&demand.value);
+                attribution.add(place, &claim.holder);
                 of_claim.push(place);
             }
             places.push((&claim.holder, of_claim));
@@ -249,7 +251,7 @@ fn secrets(
     let mut data: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for ((container, variable), value) in &wanted.values {
         if !matches!(value, Value::Plain(_)) {
-            data.entry(container).or_default().insert(variable.clone(), (*value).clone());
+            data.entry(container).or_default().insert((*variable).to_owned(), (*value).clone());
         }
     }
     data.into_iter()
@@ -262,16 +264,18 @@ fn secrets(
 
 /// Order is a fixed point: what is live keeps its order, what is new follows. Re-sorting would be a
 /// rollout.
-fn order(live: Option<&LiveDeployment>, wanted: &Wanted<'_>, kept: &BTreeMap<Place, &LiveValue>) -> Vec<Place> {
-    let in_container = |container: &LiveContainer| {
-        let name = container.name.clone();
-        container.env.iter().map(move |env| (name.clone(), env.name.clone())).collect::<Vec<_>>()
-    };
-    let there = live.iter().flat_map(|live| &live.containers).flat_map(in_container);
-    let mut seen = BTreeSet::new();
+fn order<'a>(
+    live: Option<&'a LiveDeployment>,
+    wanted: &Wanted<'a>,
+    kept: &BTreeMap<PlaceRef<'a>, &LiveValue>,
+) -> Vec<PlaceRef<'a>> {
+    let in_container =
+        |container: &'a LiveContainer| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str()));
+    let there = live.into_iter().flat_map(|live| &live.containers).flat_map(in_container);
+    let mut seen = HashSet::new();
     there
-        .chain(wanted.order.iter().cloned())
+        .chain(wanted.order.iter().copied())
         .filter(|place| wanted.values.contains_key(place) || kept.contains_key(place))
-        .filter(|place| seen.insert(place.clone()))
+        .filter(|place| seen.insert(*place))
         .collect()
 }

@@ -64,7 +64,7 @@ fn judge_claim(
             (Some(absence), ..) => Some(absence),
             (None, Err(sentence), _) => Some(Verdict::no(Reason::ContainerNotFound, sentence)),
             (None, Ok(_), None) => None,
-            (None, Ok(container), Some(live)) => set_elsewhere(snapshot, site, claims, live, container, demand)
+            (None, Ok(container), Some(live)) => set_elsewhere(snapshot, site, claims, container, demand)
                 .and_then(|set| {
                     let verdict = hindrance(&set, site, live);
                     elsewhere.push(set);
@@ -123,17 +123,14 @@ fn set_elsewhere(
     snapshot: &Snapshot,
     site: &Site<'_>,
     claims: &[Claim],
-    live: &LiveDeployment,
     container: &str,
     demand: &Demand,
 ) -> Option<SetElsewhere> {
     let variable = &demand.name;
-    let values = site.values(container, variable);
-    let place: Place = (container.to_owned(), variable.to_string());
-    let ours_alone = live.ownership.ours.contains(&place) && !live.ownership.others.contains_key(&place);
+    let values = site.variables().get(container, variable);
     let equal = match values {
         [] => return None,
-        [_] if ours_alone => return None,
+        [_] if site.variables().is_ours_alone(container, variable) => return None,
         [value] => match (&demand.value, value) {
             (Value::Plain(wanted), LiveValue::Plain(live)) => wanted.as_str().as_bytes() == live.expose(),
             (Value::Sensitive(_), LiveValue::SecretKey { name, key }) => {
@@ -181,7 +178,7 @@ fn hindrance(set: &SetElsewhere, site: &Site<'_>, live: &LiveDeployment) -> Opti
             format!("{at} is listed {} times, by {who}; keep one at most there", set.entries),
         ));
     }
-    let plain = site.values(container, variable).iter().any(|value| matches!(value, LiveValue::Plain(_)));
+    let plain = site.variables().get(container, variable).iter().any(|value| matches!(value, LiveValue::Plain(_)));
     let how = if plain { "value" } else { "valueFrom" };
     (!set.equal).then(|| {
         Verdict::no(

@@ -12,6 +12,7 @@ use super::{
     external_token_provider,
     installation::{Claims, Target, undecodable},
     kinds::{self, Place, components_of},
+    ownership::by_ref,
     plan::{Asked, Judgement, is_ours},
 };
 
@@ -253,7 +254,7 @@ impl<'a> Judge<'a> {
             attribution
                 .places()
                 .filter(|(_, variable)| variable == TRIO[0])
-                .any(|place| attribution.holders(&place).any(|name| name == holder))
+                .any(|place| attribution.holders(by_ref(&place)).any(|name| name == holder))
         })
     }
 }

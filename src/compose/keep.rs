@@ -6,8 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::{Component, Kind, Meta};
 
 use super::{
-    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot, attribution::RETAINED, credentials::TRIO,
-    demand::is_sensitive, deployment::Claim, key_vault_binding::is_of_vault, kinds::components_of, ownership::Place,
+    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot,
+    attribution::RETAINED,
+    credentials::TRIO,
+    demand::is_sensitive,
+    deployment::Claim,
+    key_vault_binding::is_of_vault,
+    kinds::components_of,
+    ownership::{Place, by_ref},
     site::Site,
 };
 
@@ -46,7 +52,7 @@ pub fn keep<'a>(
     let vault = Vault::of(snapshot, claims, before.as_ref());
     for place in &live.ownership.ours {
         let held_by = |Silent { holder, components, .. }: &&Silent| match &before {
-            Some(before) => before.holders(place).any(|name| name == holder),
+            Some(before) => before.holders(by_ref(place)).any(|name| name == holder),
             // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
             // away is the greater harm.
             None => components.iter().any(|component| site.container(*component) == Some(Ok(place.0.as_str()))),
@@ -54,9 +60,9 @@ pub fn keep<'a>(
         if is_wanted(place) {
             // Shared: it stays when the one who asks for it goes.
             let sharers = silent.iter().filter(|silent| !silent.collides && before.is_some()).filter(held_by);
-            sharers.for_each(|silent| attribution.add(place, &silent.holder));
+            sharers.for_each(|silent| attribution.add(by_ref(place), &silent.holder));
             if vault.retains(place, live) {
-                attribution.retain(place);
+                attribution.retain(by_ref(place));
             }
             continue;
         }
@@ -64,11 +70,11 @@ pub fn keep<'a>(
         let Some(value) = value.filter(|value| could_be_ours(&place.1, value)) else { continue };
         let mut stays = false;
         for silent in silent.iter().filter(held_by) {
-            attribution.add(place, &silent.holder);
+            attribution.add(by_ref(place), &silent.holder);
             stays = true;
         }
         if vault.retains(place, live) && (stays || !vault.is_held(place)) {
-            attribution.retain(place);
+            attribution.retain(by_ref(place));
             stays = true;
         }
         if stays {
@@ -78,13 +84,13 @@ pub fn keep<'a>(
     for claim in claims.iter().filter(|claim| claim.active && claim.retains == Some(true)) {
         for demand in &claim.demands {
             if let Some(Ok(container)) = site.container(demand.component) {
-                attribution.retain(&(container.to_owned(), demand.name.to_string()));
+                attribution.retain((container, &demand.name));
             }
         }
     }
     if !vault.exists {
         kept.orphans = attribution.retained().collect();
-        let holders = |place: &Place| before.iter().flat_map(|before| before.holders(place)).any(is_vault);
+        let holders = |place: &Place| before.iter().flat_map(|before| before.holders(by_ref(place))).any(is_vault);
         kept.newly_orphaned = kept.orphans.iter().any(holders);
     }
     kept
@@ -129,8 +135,8 @@ impl<'a> Vault<'a> {
         }
         let (container, variable) = place;
         match self.before {
-            Some(before) if before.is_retained(place) => true,
-            Some(before) => is_of_vault(variable) && before.holders(place).next().is_none(),
+            Some(before) if before.is_retained(by_ref(place)) => true,
+            Some(before) => is_of_vault(variable) && before.holders(by_ref(place)).next().is_none(),
             None => {
                 let has_vault = || live.ownership.ours.iter().any(|(of, name)| of == container && is_of_vault(name));
                 is_of_vault(variable) || (TRIO.contains(&variable.as_str()) && has_vault())
@@ -141,7 +147,7 @@ impl<'a> Vault<'a> {
     /// Whether the KeyVaultBinding that caused a variable is still there: then it is moved, not
     /// deleted, and the variable goes with it.
     fn is_held(&self, place: &Place) -> bool {
-        self.before.is_some_and(|before| before.holders(place).any(|holder| self.living.contains(holder)))
+        self.before.is_some_and(|before| before.holders(by_ref(place)).any(|holder| self.living.contains(holder)))
     }
 }
 

@@ -99,7 +99,16 @@ impl LiveContainer {
 /// The variables of a Deployment by container and name, for who looks up many. More than one of a name
 /// is legal.
 #[derive(Debug, Default)]
-pub struct Variables<'a>(HashMap<&'a str, HashMap<&'a str, Vec<&'a LiveValue>>>);
+pub struct Variables<'a>(HashMap<&'a str, HashMap<&'a str, Variable<'a>>>);
+
+#[derive(Debug, Default)]
+struct Variable<'a> {
+    values: Vec<&'a LiveValue>,
+    /// Whether our Apply owns it.
+    ours: bool,
+    /// Whether somebody else does.
+    others: bool,
+}
 
 impl<'a> Variables<'a> {
     /// Those of a Deployment.
@@ -108,16 +117,30 @@ impl<'a> Variables<'a> {
         for container in &live.containers {
             let of_container = variables.0.entry(&container.name).or_default();
             for env in &container.env {
-                of_container.entry(&env.name).or_default().push(&env.value);
+                of_container.entry(&env.name).or_default().values.push(&env.value);
             }
+        }
+        for (container, variable) in &live.ownership.ours {
+            variables.0.entry(container).or_default().entry(variable).or_default().ours = true;
+        }
+        for (container, variable) in live.ownership.others.keys() {
+            variables.0.entry(container).or_default().entry(variable).or_default().others = true;
         }
         variables
     }
 
     /// The values of a variable, in their order.
     pub fn get(&self, container: &str, variable: &str) -> &[&'a LiveValue] {
-        let found = self.0.get(container).and_then(|of_container| of_container.get(variable));
-        found.map(Vec::as_slice).unwrap_or_default()
+        self.find(container, variable).map(|found| found.values.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether a variable is ours and nobody else's.
+    pub fn is_ours_alone(&self, container: &str, variable: &str) -> bool {
+        self.find(container, variable).is_some_and(|found| found.ours && !found.others)
+    }
+
+    fn find(&self, container: &str, variable: &str) -> Option<&Variable<'a>> {
+        self.0.get(container)?.get(variable)
     }
 }
 

@@ -28,6 +28,14 @@ impl fmt::Display for Owner {
 /// A container and a variable in it.
 pub type Place = (String, String);
 
+/// The same of somebody else.
+pub type PlaceRef<'a> = (&'a str, &'a str);
+
+/// A place, to look at.
+pub fn by_ref((container, variable): &Place) -> PlaceRef<'_> {
+    (container, variable)
+}
+
 /// Who owns what.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ownership {

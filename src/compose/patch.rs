@@ -6,7 +6,11 @@ use serde_json::{Value as Json, json};
 
 use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED};
 
-use super::{Attribution, LiveDeployment, PlannedContainer, Snapshot, ownership::Place, site::Site};
+use super::{
+    Attribution, LiveDeployment, PlannedContainer, Snapshot,
+    ownership::{Place, PlaceRef, by_ref},
+    site::Site,
+};
 
 /// Whether the live object says all that we would say, and our manager owns exactly that.
 pub fn is_as_planned(
@@ -15,11 +19,11 @@ pub fn is_as_planned(
     planned: &[PlannedContainer],
     attribution: &Attribution,
 ) -> bool {
-    let places: BTreeSet<Place> = planned
+    let places: BTreeSet<PlaceRef<'_>> = planned
         .iter()
-        .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
+        .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())))
         .collect();
-    if places != live.ownership.ours {
+    if !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
         return false;
     }
     let metadata = if planned.is_empty() {
@@ -35,7 +39,10 @@ pub fn is_as_planned(
 /// Whether the live object has every planned variable as it is planned.
 fn holds(site: &Site<'_>, planned: &[PlannedContainer]) -> bool {
     planned.iter().all(|container| {
-        container.env.iter().all(|env| site.values(&container.name, &env.name).iter().any(|value| env.is(value)))
+        container
+            .env
+            .iter()
+            .all(|env| site.variables().get(&container.name, &env.name).iter().any(|value| env.is(value)))
     })
 }
 

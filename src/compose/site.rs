@@ -4,7 +4,7 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use crate::api::{Component, Reason};
 
-use super::{LiveDeployment, LiveValue, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
+use super::{LiveDeployment, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
 
 /// A Deployment that the plan is about.
 #[derive(Debug)]
@@ -37,10 +37,9 @@ impl<'a> Site<'a> {
         self.lookup.found()
     }
 
-    /// The live values of a variable, in their order.
-    pub fn values(&self, container: &str, variable: &str) -> &[&'a LiveValue] {
-        let read = || self.live().map(Variables::of).unwrap_or_default();
-        self.variables.get_or_init(read).get(container, variable)
+    /// Its live variables.
+    pub fn variables(&self) -> &Variables<'a> {
+        self.variables.get_or_init(|| self.live().map(Variables::of).unwrap_or_default())
     }
 
     /// The container of a component; `None` when the component runs elsewhere.

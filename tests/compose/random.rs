@@ -214,7 +214,7 @@ fn deployment() -> impl Strategy<Value = LiveDeployment> {
                 ownership.others.insert(place.clone(), owners);
             }
             if let Some(holder) = holder {
-                attribution.add(&place, &format!("AzureSso/{holder}"));
+                attribution.add((&place.0, &place.1), &format!("AzureSso/{holder}"));
             }
             if ours && !twice {
                 ownership.ours.insert(place);
