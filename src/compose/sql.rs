@@ -1,6 +1,6 @@
 //! How statements reach Timbr: its REST API, the key for it, and the roles that may be mapped.
 
-use crate::api::{Code, Component, Problem, Resource, Sensitive, TimbrInstallationSpec};
+use crate::api::{Code, Component, Problem, Resource, Sensitive, TimbrInstallationSpec, rules};
 
 use super::{InstallationJudgement, Snapshot, Value, installation::Target, plan::Asked, references::resolve};
 
@@ -79,7 +79,8 @@ pub(super) fn plan(
         let service = api.map_or(Component::Api.usual_deployment(), |target| &target.deployment);
         format!("http://{service}.{namespace}.svc:{PORT}")
     });
-    if !is_allowed(&url, namespace, snapshot) {
+    // What is no URL is told by the rule.
+    if rules::SQL_URL.holds(&url) && !is_allowed(&url, namespace, snapshot) {
         asked.problems.push(Problem::error(
             "spec.sql.url",
             Code::SqlHostNotAllowed,

@@ -1,6 +1,9 @@
 //! The engine by its public interface: tables of cases, and properties that hold for every snapshot.
 //! No cluster, no runtime, no clock.
 
+#[path = "../bad_input/mod.rs"]
+mod bad_input;
+
 mod age;
 mod conditions;
 mod event;
@@ -10,6 +13,7 @@ mod fixtures;
 mod kinds;
 mod last_good;
 mod order;
+mod past_the_schema;
 mod principal;
 mod random;
 mod retain;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use timbr_identity::{
-    api::{Kind, Resource, Spec, TimbrInstallationSpec},
+    api::{Kind, Resource, TimbrInstallationSpec},
     compose::{Failure, Mail, Memory, Outcome, Plan, statuses},
 };
 
@@ -64,18 +64,22 @@ fn the_random_namespaces_reach_every_judgement() {
         for key in world.keys() {
             let plan = world.plan(&key);
             for judgement in &plan.resources {
+                let kind = judgement.meta.kind;
+                count(format!("{kind}: {}", judgement.delivered.reason));
                 for verdict in [&judgement.accepted, &judgement.references, &judgement.delivered] {
                     count(format!("{}/{}", verdict.status.as_str(), verdict.reason));
                 }
             }
             plan.deployments.iter().for_each(|plan| count(format!("apply: {}", plan.apply.is_some())));
         }
-        world
-            .resources
-            .iter()
-            .for_each(|sso: &Resource<Spec>| count(format!("{}: {}", Kind::AzureSso, sso.spec.is_ok())));
+        world.resources.iter().for_each(|there| count(format!("{}: {}", there.meta.kind, there.spec.is_ok())));
         let readable = |installation: &Resource<TimbrInstallationSpec>| installation.spec.is_ok();
         count(format!("all readable: {}", world.installations.iter().all(readable)));
+    }
+    for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::TimbrInstallation) {
+        for readable in [true, false] {
+            assert!(seen.contains_key(&format!("{kind}: {readable}")), "{kind} {readable}: {seen:#?}");
+        }
     }
     for wanted in [
         "True/Accepted",
@@ -95,6 +99,15 @@ fn the_random_namespaces_reach_every_judgement() {
         "False/ContainerNotFound",
         "False/Forbidden",
         "False/DuplicateVariable",
+        "False/PartnerBlocked",
+        "False/WorkloadIdentityConflict",
+        "False/AzureSsoNotReady",
+        "False/JwtAuthenticationMissing",
+        "RoleGroupSync: Delivered",
+        "KeyVaultBinding: Delivered",
+        "DatabricksPassthrough: Delivered",
+        "JwtAuthentication: Delivered",
+        "JwtTenant: Delivered",
         "apply: true",
         "apply: false",
         "all readable: false",

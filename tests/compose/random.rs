@@ -4,30 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use serde_json::{Value as Json, json};
 use timbr_identity::{
-    api::{
-        AzureSsoSpec, ComponentTarget, Components, Kind, Meta, PasswordLogin, Resource, SelfRegistration, Sensitive,
-        Spec, TimbrInstallationSpec, UserIdentity,
-    },
+    api::{ComponentTarget, Components, Kind, Meta, Resource, Sensitive, Spec, TimbrInstallationSpec},
     compose::{
         Attribution, LiveContainer, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Owner, Ownership, Rollout,
     },
 };
 
 use crate::{
-    fixtures::{CANARY, CLIENT_ID, at, installation_ref, meta, plain, secret_ref},
+    fixtures::{CANARY, CLIENT_ID, at, meta, plain},
+    kinds::resource,
     world::World,
 };
 
 const INSTALLATIONS: [&str; 4] = ["a", "b", "c", "default"];
-const RESOURCES: [&str; 5] = ["sso-0", "sso-1", "sso-2", "sso-3", "sso-4"];
+/// Several of a kind, so that they get into each other's way.
+const RESOURCES: [(Kind, &str); 16] = [
+    (Kind::AzureSso, "sso-0"),
+    (Kind::AzureSso, "sso-1"),
+    (Kind::AzureSso, "sso-2"),
+    (Kind::RoleGroupSync, "groups-0"),
+    (Kind::RoleGroupSync, "groups-1"),
+    (Kind::KeyVaultBinding, "vault-0"),
+    (Kind::KeyVaultBinding, "vault-1"),
+    (Kind::DatabricksPassthrough, "databricks-0"),
+    (Kind::DatabricksPassthrough, "databricks-1"),
+    (Kind::JwtAuthentication, "jwt-0"),
+    (Kind::JwtAuthentication, "jwt-1"),
+    (Kind::JwtTenant, "tenant-0"),
+    (Kind::JwtTenant, "tenant-1"),
+    (Kind::ExternalTokenProvider, "provider-0"),
+    (Kind::ExternalTokenProvider, "provider-1"),
+    (Kind::InboundAccessPolicy, "policy"),
+];
 const DEPLOYMENTS: [&str; 5] = ["timbr-platform", "web", "web-2", "timbr-server", "timbr-api"];
-const CONTAINERS: [&str; 4] = ["timbr-platform", "web", "timbr", "sidecar"];
+const CONTAINERS: [&str; 5] = ["timbr-platform", "web", "timbr", "timbr-api", "sidecar"];
 const SECRETS: [&str; 4] = ["entra", "other", "docker", OURS];
 /// A name as ours have it, so that it can be in the way.
 const OURS: &str = "timbr-platform-identity-0123456789";
-const VARIABLES: [&str; 6] =
-    ["OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_SECRET", "OAUTH_BASE_URL", "AUTH_WITH_USERPASS", "TIMBR_LOG_LEVEL"];
+const VARIABLES: [&str; 14] = [
+    "OAUTH_PROVIDER",
+    "OAUTH_CLIENT_ID",
+    "OAUTH_SECRET",
+    "OAUTH_BASE_URL",
+    "AUTH_WITH_USERPASS",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "KV_VAULT",
+    "KV_VAULT_TYPE",
+    "JWT_TYPE",
+    "JWT_DEFAULT_KEY",
+    "JWT_ACME_AUDIENCE",
+    "TIMBR_LOG_LEVEL",
+];
 
 /// A namespace on a cluster: what is looked for is there, is not there, or may not be read.
 pub fn world() -> impl Strategy<Value = World> {
@@ -43,12 +74,13 @@ fn any_world(offline: bool) -> impl Strategy<Value = World> {
     let homes = some_of(&INSTALLATIONS, 0..4);
     let namespace = homes.prop_flat_map(|homes| {
         let installations: Vec<_> = homes.iter().copied().map(installation).collect();
-        let resources = some_of(&RESOURCES, 0..5)
-            .prop_flat_map(move |names| names.into_iter().map(|name| azure_sso(name, &homes)).collect::<Vec<_>>());
+        let resources = some_of(&RESOURCES, 0..8).prop_flat_map(move |all| {
+            all.into_iter().map(|(kind, name)| any_resource(kind, name, &homes)).collect::<Vec<_>>()
+        });
         (installations, resources)
     });
-    let deployments = vec(lookup(deployment().boxed(), offline), DEPLOYMENTS.len());
-    let secrets = vec(lookup(secret().boxed(), offline), SECRETS.len());
+    let deployments = DEPLOYMENTS.map(|name| lookup(deployment(name).boxed(), offline));
+    let secrets = SECRETS.map(|_| lookup(secret().boxed(), offline));
     (namespace, deployments, secrets).prop_map(|((installations, resources), deployments, secrets)| World {
         installations,
         resources,
@@ -57,12 +89,15 @@ fn any_world(offline: bool) -> impl Strategy<Value = World> {
     })
 }
 
-/// Some names, each at most once.
-fn some_of(names: &'static [&'static str], size: std::ops::Range<usize>) -> impl Strategy<Value = Vec<&'static str>> {
-    proptest::sample::subsequence(names, size)
+/// Some of them, each at most once.
+fn some_of<T: Clone + std::fmt::Debug + 'static>(
+    all: &'static [T],
+    size: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<T>> {
+    proptest::sample::subsequence(all, size)
 }
 
-fn named<T>(names: &[&str], values: Vec<T>) -> BTreeMap<String, T> {
+fn named<T, const N: usize>(names: &[&str; N], values: [T; N]) -> BTreeMap<String, T> {
     names.iter().map(|name| (*name).to_owned()).zip(values).collect()
 }
 
@@ -72,7 +107,7 @@ fn lookup<T: Clone + std::fmt::Debug + 'static>(
 ) -> impl Strategy<Value = Lookup<T>> {
     let absent = if offline { Lookup::NotInInput } else { Lookup::Missing };
     prop_oneof![
-        8 => found.prop_map(Lookup::Found),
+        16 => found.prop_map(Lookup::Found),
         1 => Just(absent),
         1 => select(vec![Lookup::Missing, Lookup::Forbidden]),
     ]
@@ -96,7 +131,7 @@ fn undecodable<T: Clone + std::fmt::Debug + 'static>(
 
 fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationSpec>> {
     let platform = prop_oneof![12 => select(vec!["timbr-platform", "web", "web-2"]), 1 => Just("Not A Name")];
-    let container = prop_oneof![3 => Just(None), 2 => select(CONTAINERS.to_vec()).prop_map(Some)];
+    let container = prop_oneof![6 => Just(None), 2 => Just(Some("timbr-platform")), 1 => select(CONTAINERS.to_vec()).prop_map(Some)];
     let spec = (platform, container, prop::bool::weighted(0.1)).prop_map(|(platform, container, suspend)| {
         let target = |deployment: &str, container: Option<&str>| ComponentTarget {
             deployment: Some(deployment.to_owned()),
@@ -115,51 +150,194 @@ fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationS
         .boxed()
 }
 
-fn azure_sso(name: &'static str, homes: &[&'static str]) -> BoxedStrategy<Resource<Spec>> {
+/// A field and what may stand there; without a value it is not there.
+type Field = (&'static str, BoxedStrategy<Option<Json>>);
+
+/// One that is needed: mostly as usual, at times odd, rarely not there.
+fn field<T: Into<Json> + Clone>(name: &'static str, usual: T, odd: &[T]) -> Field {
+    let odd: Vec<Option<Json>> = odd.iter().cloned().map(|value| Some(value.into())).chain([None]).collect();
+    (name, prop_oneof![24 => Just(Some(usual.into())), 1 => select(odd)].boxed())
+}
+
+/// One that may be left out.
+fn optional(name: &'static str, values: Vec<Json>) -> Field {
+    (name, option::weighted(0.4, select(values)).boxed())
+}
+
+fn object(fields: Vec<Field>) -> BoxedStrategy<Json> {
+    let (names, values): (Vec<&str>, Vec<_>) = fields.into_iter().unzip();
+    let named = move |values: Vec<Option<Json>>| {
+        names.iter().zip(values).filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect()
+    };
+    values.prop_map(named).prop_map(Json::Object).boxed()
+}
+
+/// The fields of all of them in one object.
+fn merged(objects: Vec<BoxedStrategy<Json>>) -> BoxedStrategy<Json> {
+    let fields = |object: Json| object.as_object().cloned().unwrap_or_default();
+    objects.prop_map(move |objects| objects.into_iter().flat_map(fields).collect()).boxed()
+}
+
+fn secret_key(usual: &'static str) -> BoxedStrategy<Json> {
+    let secret = prop_oneof![20 => Just("entra"), 2 => select(SECRETS.to_vec()), 1 => Just("gone")];
+    let key = prop_oneof![20 => Just(usual), 2 => select(KEYS.to_vec()), 1 => Just("no-such-key")];
+    (secret, key).prop_map(|(name, key)| json!({"name": name, "key": key})).boxed()
+}
+
+fn reference(name: &'static str, key: &'static str) -> BoxedStrategy<Json> {
+    secret_key(key).prop_map(move |key| json!({name: key})).boxed()
+}
+
+/// An app registration and its secret.
+fn principal() -> BoxedStrategy<Json> {
+    let client = prop_oneof![
+        12 => Just(json!({"clientId": CLIENT_ID})),
+        6 => Just(json!({"clientIdRef": {"name": "entra", "key": "client-id"}})),
+        1 => Just(json!({"clientId": "no-guid"})),
+        1 => Just(json!({"clientId": CLIENT_ID, "clientIdRef": {"name": "entra", "key": "client-id"}})),
+    ];
+    let tenant = object(vec![field("tenantId", "contoso.onmicrosoft.com", &["$(TIMBR_LOG_LEVEL).com", "common"])]);
+    merged(vec![tenant, client.boxed(), reference("clientSecretRef", "client-secret")])
+}
+
+/// A principal, or that of an AzureSso.
+fn credentials() -> BoxedStrategy<Json> {
+    let from = |name: &str| json!({"credentialsFrom": {"azureSso": name}});
+    let from = prop_oneof![6 => Just(from("sso-0")), 1 => Just(from("sso-1")), 1 => Just(from("nobody"))];
+    prop_oneof![1 => principal(), 1 => from].boxed()
+}
+
+fn algorithms(name: &'static str) -> Field {
+    let usual = select(vec![Some(json!(["RS256"])), None]);
+    let odd = [json!(["HS256"]), json!(["AES"]), json!(["RS256", "HS256"]), json!(["RS246"])];
+    (name, prop_oneof![4 => usual, 1 => select(odd.to_vec()).prop_map(Some)].boxed())
+}
+
+/// At times with a key of its own.
+fn own_key() -> BoxedStrategy<Json> {
+    let key = prop_oneof![6 => Just("public"), 2 => Just("client-secret"), 1 => Just("private")];
+    let key = key.prop_flat_map(|key| reference("keyRef", key));
+    prop_oneof![1 => Just(json!({})), 1 => key].boxed()
+}
+
+fn of_kind(kind: Kind) -> BoxedStrategy<Json> {
+    let texts = |values: &[&str]| values.iter().map(|value| json!(value)).collect::<Vec<_>>();
+    match kind {
+        Kind::AzureSso => merged(vec![
+            principal(),
+            object(vec![
+                field("publicUrl", "https://timbr.example.com", &["http://timbr.example.com/"]),
+                optional("userIdentity", texts(&["Email", "UserPrincipalName"])),
+                optional(
+                    "selfRegistration",
+                    vec![
+                        json!({"role": "viewer"}),
+                        json!({"role": "admin"}),
+                        json!({"role": "admin", "allowAdmin": true}),
+                        json!({"role": "$(X)"}),
+                    ],
+                ),
+                optional("passwordLogin", texts(&["Enabled", "Disabled"])),
+            ]),
+        ]),
+        Kind::RoleGroupSync => {
+            let names = [json!({"name": "Analysts"}), json!({"email": "a@example.com"})];
+            let group = prop_oneof![16 => select(names.to_vec()), 1 => Just(json!({"name": "it's"}))];
+            let role = prop_oneof![16 => select(vec!["viewer", "editor"]), 1 => Just("`; DROP")];
+            let mapping = (role, group).prop_map(|(role, group)| json!({"role": role, "group": group}));
+            let mappings = vec(mapping, 0..3).prop_map(|mappings| Some(json!(mappings))).boxed();
+            let more = object(vec![
+                field("interval", "10m", &["1h", "0s"]),
+                optional("autoCreateUsers", vec![json!(true), json!(false)]),
+                ("mappings", mappings),
+            ]);
+            merged(vec![credentials(), more])
+        }
+        Kind::KeyVaultBinding => {
+            let vault = field("vaultUrl", "https://contoso.vault.azure.net", &["http://contoso.vault.azure.net"]);
+            merged(vec![credentials(), object(vec![vault, optional("deletionPolicy", texts(&["Retain", "Remove"]))])])
+        }
+        Kind::DatabricksPassthrough => object(vec![
+            field("workspaceHost", "adb-1.azuredatabricks.net", &["https://adb-1.azuredatabricks.net"]),
+            field("datasourceName", "lake", &["b`d"]),
+            field("refreshTokenExpiration", "30m", &["5m", "x"]),
+            field("refreshTokenValidation", "5m", &["1h"]),
+        ]),
+        Kind::JwtAuthentication => merged(vec![
+            object(vec![
+                ("type", select(vec![Some(json!("Custom")), Some(json!("Azure")), None]).boxed()),
+                algorithms("algorithms"),
+                optional("audience", texts(&[CLIENT_ID, "api://timbr", ""])),
+                optional("issuer", texts(&["https://login.example.com", "none"])),
+                optional("userClaim", texts(&["email", "$(X)"])),
+                optional("tenantUsers", vec![json!(true)]),
+            ]),
+            own_key(),
+        ]),
+        Kind::JwtTenant => merged(vec![
+            object(vec![
+                (
+                    "tenant",
+                    select(texts(&["acme", "ACME", "tenant-5", "tenant6", "tenant6", "DEFAULT"]))
+                        .prop_map(Some)
+                        .boxed(),
+                ),
+                algorithms("algorithms"),
+                optional("audience", texts(&["api://acme", ""])),
+            ]),
+            own_key(),
+        ]),
+        Kind::ExternalTokenProvider => object(vec![
+            field("displayName", "Power BI", &["bad\nname"]),
+            field("audiences", json!(["api://timbr"]), &[json!([]), json!(["api://timbr", "other"])]),
+            field("userClaim", "upn", &["x y"]),
+            field(
+                "issuerUrl",
+                "https://login.example.com",
+                &["https://login.example.com/", "http://login.example.com"],
+            ),
+            optional("jwksUrl", texts(&["https://login.example.com/keys"])),
+            optional("enabled", vec![json!(false)]),
+        ]),
+        Kind::InboundAccessPolicy => object(vec![
+            field("target", "Api", &["Server"]),
+            field(
+                "inbound",
+                json!({"rules": [{"application": "shop"}]}),
+                &[json!({"rules": [{"application": "a b"}]})],
+            ),
+        ]),
+        Kind::TimbrInstallation => unreachable!("it has a strategy of its own"),
+    }
+}
+
+fn any_resource(kind: Kind, name: &'static str, homes: &[&'static str]) -> BoxedStrategy<Resource<Spec>> {
     let named: Vec<Option<&str>> =
         if homes.is_empty() { vec![None] } else { homes.iter().copied().map(Some).collect() };
     let installation = prop_oneof![
-        3 => Just(None),
-        9 => select(named),
-        1 => select(vec![Some("nowhere"), Some("a")]),
+        18 => Just(homes.first().copied()),
+        6 => select(named),
+        1 => select(vec![None, Some("nowhere"), Some("a")]),
     ];
-    let tenant =
-        prop_oneof![19 => Just("contoso.onmicrosoft.com"), 1 => select(vec!["$(TIMBR_LOG_LEVEL).com", "common"])];
-    let url = prop_oneof![19 => Just("https://timbr.example.com"), 1 => Just("http://timbr.example.com/")];
-    let secret = prop_oneof![12 => Just("entra"), 2 => select(SECRETS.to_vec()), 1 => Just("gone")];
-    let key = prop_oneof![12 => Just("client-secret"), 2 => select(KEYS.to_vec()), 1 => Just("no-such-key")];
-    let client_id = prop_oneof![
-        12 => Just((Some(CLIENT_ID), false)),
-        6 => Just((None, true)),
-        1 => Just((Some("no-guid"), false)),
-        1 => Just((Some(CLIENT_ID), true)),
-    ];
-    let role = option::weighted(0.3, prop_oneof![8 => Just("viewer"), 1 => select(vec!["admin", "$(X)"])]);
-    let login = option::of(select(vec![PasswordLogin::Enabled, PasswordLogin::Disabled]));
-    let spec = (installation, tenant, url, secret, key, client_id, role, login, prop::bool::weighted(0.1)).prop_map(
-        |(installation, tenant, url, secret, key, (client_id, by_ref), role, login, suspend)| AzureSsoSpec {
-            tenant_id: tenant.to_owned(),
-            client_id: client_id.map(str::to_owned),
-            client_id_ref: by_ref.then(|| secret_ref("entra", "client-id")),
-            client_secret_ref: secret_ref(secret, key),
-            public_url: url.to_owned(),
-            user_identity: if login.is_some() { UserIdentity::UserPrincipalName } else { UserIdentity::Email },
-            self_registration: role.map(|role| SelfRegistration { role: role.to_owned(), allow_admin: suspend }),
-            password_login: login,
-            installation_ref: installation.map(installation_ref),
-            suspend,
-        },
-    );
-    (any_meta(Kind::AzureSso, name), undecodable(spec.boxed()))
-        .prop_map(|(meta, spec)| Resource { meta, spec: spec.map(Spec::AzureSso), status: None })
+    (any_meta(kind, name), of_kind(kind), installation, prop::bool::weighted(0.1), prop::bool::weighted(0.05))
+        .prop_map(move |(meta, mut spec, installation, suspend, unreadable)| {
+            if let Some(installation) = installation {
+                spec["installationRef"] = json!({"name": installation});
+            }
+            spec["suspend"] = json!(suspend);
+            if unreadable {
+                spec["suspend"] = json!({});
+            }
+            Resource { meta, ..resource(kind, name, 0, spec) }
+        })
         .boxed()
 }
 
-const KEYS: [&str; 5] = ["client-secret", "client-id", "blank", "empty", "binary"];
+const KEYS: [&str; 7] = ["client-secret", "client-id", "public", "private", "blank", "empty", "binary"];
 
 fn secret() -> impl Strategy<Value = LiveSecret> {
-    let type_ = prop_oneof![8 => Just("Opaque"), 1 => select(vec!["identity.timbr.ai/credential", "kubernetes.io/dockerconfigjson"])];
-    let keys = prop_oneof![4 => Just(KEYS.to_vec()), 1 => proptest::sample::subsequence(KEYS.to_vec(), 0..5)];
+    let type_ = prop_oneof![16 => Just("Opaque"), 1 => select(vec!["identity.timbr.ai/credential", "kubernetes.io/dockerconfigjson"])];
+    let keys = prop_oneof![9 => Just(KEYS.to_vec()), 1 => proptest::sample::subsequence(KEYS.to_vec(), 0..5)];
     let guid = prop::bool::weighted(0.8);
     (type_, prop::bool::weighted(0.1), any::<bool>(), any::<bool>(), any::<bool>(), keys, guid).prop_map(
         |(type_, ours, opted_in, immutable, owned, keys, guid)| LiveSecret {
@@ -178,6 +356,10 @@ fn value_of(key: &str, guid: bool) -> Sensitive {
     match key {
         "client-id" if guid => Sensitive::from(CANARY_ID),
         "blank" => Sensitive::from(format!(" {CANARY}\n").as_str()),
+        "public" | "private" => {
+            let label = key.to_uppercase();
+            Sensitive::from(format!("-----BEGIN {label} KEY-----\n{CANARY}\n-----END {label} KEY-----\n").as_str())
+        }
         "empty" => Sensitive::from(""),
         "binary" => Sensitive::new([&[0xff, 0], CANARY.as_bytes()].concat()),
         _ => Sensitive::from(CANARY),
@@ -187,60 +369,86 @@ fn value_of(key: &str, guid: bool) -> Sensitive {
 /// A client id that is in a Secret, and so is no more to be printed than any other value there.
 pub const CANARY_ID: &str = "cccccccc-aaaa-aaaa-aaaa-cccccccccccc";
 
-fn deployment() -> impl Strategy<Value = LiveDeployment> {
-    let containers = proptest::sample::subsequence(CONTAINERS.to_vec(), 1..3)
-        .prop_flat_map(|names| names.into_iter().map(container).collect::<Vec<_>>());
-    let hands =
-        vec((any::<bool>(), 0..3usize, option::of(select(RESOURCES.to_vec()))), CONTAINERS.len() * VARIABLES.len());
-    let labels = (any::<bool>(), option::of(Just("true".to_owned())), prop::bool::weighted(0.2));
+/// Of a Deployment's containers, and of a Deployment's variables.
+const MOST_CONTAINERS: usize = 2;
+const MOST_VARIABLES: usize = 6;
+
+fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
+    let usual = match name {
+        "timbr-server" => "timbr",
+        "timbr-api" => "timbr-api",
+        _ => "timbr-platform",
+    };
+    let names = prop_oneof![
+        9 => select(vec![vec![usual], vec!["sidecar", usual]]),
+        1 => proptest::sample::subsequence(CONTAINERS.to_vec(), 1..=MOST_CONTAINERS),
+    ];
+    let containers = names.prop_flat_map(|names| names.into_iter().map(container).collect::<Vec<_>>());
+    let hands = vec(
+        (
+            any::<bool>(),
+            prop_oneof![4 => Just(0), 1 => 0..3usize],
+            option::of(select(RESOURCES.to_vec())),
+            prop::bool::weighted(0.1),
+        ),
+        MOST_VARIABLES,
+    );
+    let labels =
+        (any::<bool>(), option::of(Just("true".to_owned())), prop::bool::weighted(0.2), prop::bool::weighted(0.1));
     let pods = (0..3i64, 0..2i32, prop::bool::weighted(0.1), prop::bool::weighted(0.1));
-    (containers, hands, labels, pods).prop_map(|(containers, hands, (metadata, managed, garbage), pods)| {
-        let mut ownership = Ownership { metadata, ..Ownership::default() };
-        let mut attribution = Attribution::default();
-        let places: BTreeSet<(String, String)> = containers
-            .iter()
-            .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
-            .collect();
-        for (place, (ours, others, holder)) in places.into_iter().zip(hands) {
-            // Two entries of one name cannot come from an apply, so none of them is ours.
-            let container = containers.iter().find(|container| container.name == place.0);
-            let twice = container.is_some_and(|container| container.variables(&place.1).count() > 1);
-            let owners = [("helm", "Update"), ("argocd", "Apply")]
-                .into_iter()
-                .take(others)
-                .map(|(manager, operation)| Owner { manager: manager.to_owned(), operation: operation.to_owned() });
-            let owners: BTreeSet<Owner> = owners.collect();
-            if !owners.is_empty() {
-                ownership.others.insert(place.clone(), owners);
+    (containers, hands, labels, pods).prop_map(
+        |(containers, hands, (metadata, managed, garbage, workload_identity), pods)| {
+            let mut ownership = Ownership { metadata, ..Ownership::default() };
+            let mut attribution = Attribution::default();
+            let places: BTreeSet<(String, String)> = containers
+                .iter()
+                .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
+                .collect();
+            for (place, (ours, others, holder, retained)) in places.into_iter().zip(hands) {
+                // Two entries of one name cannot come from an apply, so none of them is ours.
+                let container = containers.iter().find(|container| container.name == place.0);
+                let twice = container.is_some_and(|container| container.variables(&place.1).count() > 1);
+                let owners = [("helm", "Update"), ("argocd", "Apply")]
+                    .into_iter()
+                    .take(others)
+                    .map(|(manager, operation)| Owner { manager: manager.to_owned(), operation: operation.to_owned() });
+                let owners: BTreeSet<Owner> = owners.collect();
+                if !owners.is_empty() {
+                    ownership.others.insert(place.clone(), owners);
+                }
+                if let Some((kind, name)) = holder {
+                    attribution.add((&place.0, &place.1), &format!("{kind}/{name}"));
+                }
+                if retained {
+                    attribution.retain((&place.0, &place.1));
+                }
+                if ours && !twice {
+                    ownership.ours.insert(place);
+                }
             }
-            if let Some(holder) = holder {
-                attribution.add((&place.0, &place.1), &format!("AzureSso/{holder}"));
+            // The label goes with what is ours, unless somebody took it off.
+            let managed =
+                if ownership.ours.is_empty() && !ownership.metadata { managed } else { Some("true".to_owned()) };
+            LiveDeployment {
+                uid: "uid-of-the-deployment".to_owned(),
+                generation: 2,
+                containers,
+                ownership,
+                managed,
+                workload_identity,
+                delivered: Some(if garbage { "{".to_owned() } else { attribution.write() }),
+                rollout: Rollout {
+                    observed_generation: pods.0,
+                    replicas: 1,
+                    updated: pods.1,
+                    total: 1,
+                    available: 1,
+                    paused: pods.2,
+                    deadline_exceeded: pods.3,
+                },
             }
-            if ours && !twice {
-                ownership.ours.insert(place);
-            }
-        }
-        // The label goes with what is ours, unless somebody took it off.
-        let managed = if ownership.ours.is_empty() && !ownership.metadata { managed } else { Some("true".to_owned()) };
-        LiveDeployment {
-            uid: "uid-of-the-deployment".to_owned(),
-            generation: 2,
-            containers,
-            ownership,
-            managed,
-            workload_identity: false,
-            delivered: Some(if garbage { "{".to_owned() } else { attribution.write() }),
-            rollout: Rollout {
-                observed_generation: pods.0,
-                replicas: 1,
-                updated: pods.1,
-                total: 1,
-                available: 1,
-                paused: pods.2,
-                deadline_exceeded: pods.3,
-            },
-        }
-    })
+        },
+    )
 }
 
 fn container(name: &'static str) -> BoxedStrategy<LiveContainer> {
@@ -250,7 +458,7 @@ fn container(name: &'static str) -> BoxedStrategy<LiveContainer> {
         1 => Just(LiveValue::Other),
     ];
     // Few, so that most of what is wanted meets nothing in its way.
-    vec((select(VARIABLES.to_vec()), value), 0..4)
+    vec((select(VARIABLES.to_vec()), value), 0..=MOST_VARIABLES / MOST_CONTAINERS)
         .prop_map(move |env| LiveContainer {
             name: name.to_owned(),
             env: env.into_iter().map(|(name, value)| LiveEnv { name: name.to_owned(), value }).collect(),
