@@ -219,6 +219,7 @@ fn an_unreadable_resource_stays_where_it_belongs() {
             resources: vec![azure_sso("sso", Ok(spec))],
             deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
             secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
+            ..World::default()
         };
         world.look(at(0));
         let before = world.live(PLATFORM).clone();
@@ -313,6 +314,7 @@ fn an_unreadable_older_installation_keeps_its_deployment_from_a_younger_one() {
         resources: vec![azure_sso("sso", Ok(spec)), azure_sso("younger", Ok(younger))],
         deployments: [(PLATFORM.to_owned(), Lookup::Found(deployment(PLATFORM, &[])))].into(),
         secrets: [("entra".to_owned(), Lookup::Found(secret(&[("client-secret", "x")])))].into(),
+        ..World::default()
     };
     world.look(at(0));
     let before = world.live(PLATFORM).clone();

@@ -5,17 +5,22 @@
 mod bad_input;
 
 mod age;
+mod beside;
+mod both_or_none;
 mod conditions;
+mod elsewhere;
 mod event;
 mod failures;
 mod fixed_point;
 mod fixtures;
+mod installations;
 mod kinds;
 mod last_good;
 mod order;
 mod past_the_schema;
 mod principal;
 mod random;
+mod record;
 mod retain;
 mod safety;
 mod statements;

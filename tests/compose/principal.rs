@@ -4,7 +4,7 @@ use serde_json::json;
 use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
-    fixtures::{azure_sso, azure_sso_spec, secret, secret_ref, verdict},
+    fixtures::{azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
     kinds::{groups, holders, names_on_server, principal, resource, settle, value_on_server, vault, world},
 };
 
@@ -61,6 +61,65 @@ fn one_that_comes_with_another_delivers_nothing() {
     assert_eq!(names_on_server(&world), sorted(&[&TRIO, &GROUPS]));
     assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
     assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision");
+}
+
+/// So it is whichever of the two is the older.
+#[test]
+fn the_older_has_it() {
+    let mut world = world(vec![vault(0, "a", "Remove"), groups(1, "b", json!([]))]);
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT]));
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
+    assert_eq!(verdict(world.status("groups"), "Accepted"), "False/Collision");
+}
+
+/// One that was parted from the principal has no share in it, and its silence holds none.
+#[test]
+fn one_that_collided_holds_nothing_but_its_own() {
+    let mut world = world(vec![vault(0, "a", "Remove"), groups(1, "a", json!([]))]);
+    settle(&mut world);
+    world.resources[1] = groups(1, "b", json!([]));
+    settle(&mut world);
+    assert_eq!(verdict(world.status("groups"), "Accepted"), "False/Collision");
+    assert_eq!(holders(&world, "AZURE_CLIENT_SECRET"), ["KeyVaultBinding/vault"]);
+    assert_eq!(holders(&world, "SYNC_GROUPS_INTERVAL"), ["RoleGroupSync/groups"]);
+    world.resources[1].spec = Err("spec.interval: expected a string".into());
+    world.resources[0] = resource(Kind::KeyVaultBinding, "other", 9, {
+        let mut spec = principal("b");
+        spec["vaultUrl"] = json!("https://contoso.vault.azure.net");
+        spec["deletionPolicy"] = json!("Remove");
+        spec
+    });
+    settle(&mut world);
+    assert_eq!(verdict(world.status("other"), "Ready"), "True/DeliveredUnverified");
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-b"));
+}
+
+/// Without a record, who is silent may have caused what nobody asks for; what somebody asks for is theirs.
+#[test]
+fn without_a_record_the_silent_share_nothing() {
+    let mut world = world(vec![vault(0, "a", "Remove"), groups(1, "a", json!([]))]);
+    settle(&mut world);
+    world.live_mut("timbr-server").delivered = None;
+    world.resources[1].spec.as_mut().expect("a spec").set_suspend();
+    settle(&mut world);
+    assert_eq!(holders(&world, "KV_VAULT"), ["KeyVaultBinding/vault"]);
+    assert_eq!(holders(&world, "AZURE_CLIENT_SECRET"), ["KeyVaultBinding/vault"]);
+    assert_eq!(holders(&world, "SYNC_GROUPS_INTERVAL"), ["RoleGroupSync/groups"]);
+    assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]));
+}
+
+/// A secret that somebody wrote out is not ours to keep: it would be in our patch in plain text.
+#[test]
+fn a_secret_in_plain_text_is_never_kept() {
+    let mut world = world(vec![groups(0, "a", json!([]))]);
+    settle(&mut world);
+    let env = &mut world.live_mut("timbr-server").containers[0].env;
+    let secret = env.iter_mut().find(|env| env.name == "AZURE_CLIENT_SECRET").expect("it is there");
+    secret.value = plain("typed");
+    world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), sorted(&[&["AZURE_CLIENT_ID", "AZURE_TENANT_ID"], &GROUPS]));
 }
 
 #[test]

@@ -81,12 +81,17 @@ fn any_world(offline: bool) -> impl Strategy<Value = World> {
     });
     let deployments = DEPLOYMENTS.map(|name| lookup(deployment(name).boxed(), offline));
     let secrets = SECRETS.map(|_| lookup(secret().boxed(), offline));
-    (namespace, deployments, secrets).prop_map(|((installations, resources), deployments, secrets)| World {
-        installations,
-        resources,
-        deployments: named(&DEPLOYMENTS, deployments),
-        secrets: named(&SECRETS, secrets),
-    })
+    let partial = if offline { any::<bool>().boxed() } else { Just(false).boxed() };
+    (namespace, deployments, secrets, partial).prop_map(
+        |((installations, resources), deployments, secrets, partial)| World {
+            installations,
+            resources,
+            deployments: named(&DEPLOYMENTS, deployments),
+            secrets: named(&SECRETS, secrets),
+            partial,
+            refused: BTreeMap::new(),
+        },
+    )
 }
 
 /// Some of them, each at most once.

@@ -107,14 +107,69 @@ fn without_a_record_a_vault_is_kept() {
         world.resources.clear();
         settle(&mut world);
         let names = names_on_server(&world);
-        for name in ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"] {
-            assert!(names.contains(&name.to_owned()), "{annotation:?}: {names:?}");
-        }
         // With an annotation that is lost altogether, what the vault cannot work without stays too.
-        if annotation != Some("{\"v\":1,\"vars\":{}}") {
-            assert_eq!(names, ALL, "{annotation:?}");
-        }
+        let is_lost = annotation != Some("{\"v\":1,\"vars\":{}}");
+        assert_eq!(names, if is_lost { &ALL[..] } else { &ALL[3..] }, "{annotation:?}");
     }
+}
+
+/// What is no vault's goes all the same.
+#[test]
+fn without_a_record_nothing_else_is_kept() {
+    for (resources, left) in [
+        (vec![groups(1, "a", json!([]))], &[][..]),
+        (vec![vault(0, "a", "Remove"), groups(1, "a", json!([]))], &ALL[..]),
+    ] {
+        let mut world = world(resources);
+        settle(&mut world);
+        world.live_mut(SERVER).delivered = None;
+        world.resources.clear();
+        settle(&mut world);
+        assert_eq!(names_on_server(&world), left);
+    }
+}
+
+/// Another holder that leaves what is retained is no news.
+#[test]
+fn it_is_not_said_again_when_the_last_sharer_goes() {
+    let mut world = world(vec![vault(0, "a", "Retain"), groups(1, "a", json!([]))]);
+    settle(&mut world);
+    world.resources.remove(0);
+    assert_eq!(events(&mut world), ["KeyVaultRetained"]);
+    world.resources.clear();
+    assert_eq!(events(&mut world), [] as [&str; 0]);
+    assert_eq!(names_on_server(&world), ALL);
+    // The note tells whoever looks at the Deployment.
+    let annotation: serde_json::Value =
+        serde_json::from_str(world.live(SERVER).delivered.as_deref().expect("an annotation")).expect("JSON");
+    let note = annotation["note"].as_str().expect("a note");
+    assert!(note.contains("apply a KeyVaultBinding with deletionPolicy: Remove and delete it"), "{note}");
+}
+
+/// A KeyVaultBinding that moves to another installation is not deleted: nothing stays behind.
+#[test]
+fn one_that_moves_takes_everything_along() {
+    let components = |server: &str| json!({"components": {"server": {"deployment": server}}});
+    let mut second = components("server-2");
+    second["components"]["platform"] = json!({"deployment": "platform-2"});
+    second["components"]["api"] = json!({"deployment": "api-2"});
+    let of = |name: &str| {
+        let mut vault = vault(0, "a", "Retain");
+        let spec = vault.spec.as_mut().expect("a spec");
+        let timbr_identity::api::Spec::KeyVaultBinding(spec) = spec else { panic!("no vault") };
+        spec.installation_ref = Some(crate::fixtures::installation_ref(name));
+        vault
+    };
+    let mut world = world(vec![of("first")]);
+    world.installations = vec![installation("first", components(SERVER)), installation("second", second)];
+    let other = crate::fixtures::deployment("timbr", &[]);
+    world.deployments.insert("server-2".to_owned(), timbr_identity::compose::Lookup::Found(other));
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), ALL);
+    world.resources = vec![of("second")];
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), [] as [&str; 0]);
+    assert_eq!(crate::kinds::variables(&world, "server-2").len(), ALL.len());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        DeploymentPlan, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey,
-        Outcome, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
+        DeploymentPlan, Failure, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory,
+        NameKey, Outcome, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -25,6 +25,10 @@ pub struct World {
     pub resources: Vec<Resource<Spec>>,
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// Whether there may be more of ours than is here, as in files.
+    pub partial: bool,
+    /// Deployments that refuse whatever is tried on them.
+    pub refused: BTreeMap<String, Failure>,
 }
 
 /// One look at one installation.
@@ -65,10 +69,10 @@ impl World {
             name_key: NameKey::new(&[7; 32]),
             installations: self.installations.clone(),
             resources: self.resources.clone(),
-            complete: true,
+            complete: !self.partial,
             deployments: deployments.collect(),
             secrets: secrets.collect(),
-            refused: BTreeMap::new(),
+            refused: self.refused.clone(),
         }
     }
 

@@ -1,0 +1,132 @@
+//! Several TimbrInstallations, and what of each is whose.
+
+use serde_json::{Value as Json, json};
+use timbr_identity::{
+    api::{Kind, Resource, Spec, TimbrInstallationSpec},
+    compose::Lookup,
+};
+
+use crate::{
+    fixtures::{at, condition, deployment, verdict},
+    kinds::{self, principal, resource, variables, world},
+    world::World,
+};
+
+fn installation(name: &str, second: i64, components: Json) -> Resource<TimbrInstallationSpec> {
+    let mut installation = kinds::installation(name, json!({"components": components}));
+    installation.meta.created = Some(at(second));
+    installation
+}
+
+fn sso(name: &str, installation: &str) -> Resource<Spec> {
+    let mut spec = principal("a");
+    spec["publicUrl"] = json!("https://timbr.example.com");
+    spec["installationRef"] = json!({"name": installation});
+    resource(Kind::AzureSso, name, 0, spec)
+}
+
+fn with(installations: Vec<Resource<TimbrInstallationSpec>>, resources: Vec<Resource<Spec>>) -> World {
+    let mut world = World { installations, ..world(resources) };
+    for name in ["web", "web-2"] {
+        world.deployments.insert(name.to_owned(), Lookup::Found(deployment("timbr-platform", &[])));
+    }
+    world
+}
+
+/// Enough looks for one installation to see what another has done.
+fn settle(world: &mut World) {
+    for second in 0..4 {
+        world.look(at(100 + second));
+    }
+}
+
+fn status_of_installation(world: &World, name: &str) -> (String, Vec<(String, String)>) {
+    let installation = world.installations.iter().find(|there| there.meta.name == name).expect("the installation");
+    let status = installation.status.as_ref().expect("a status").common();
+    let problems = status.problems.iter().map(|problem| (problem.path.clone(), problem.code.clone())).collect();
+    (verdict(status, "Accepted"), problems)
+}
+
+fn owned(problems: &[(&str, &str)]) -> Vec<(String, String)> {
+    problems.iter().map(|(path, code)| ((*path).to_owned(), (*code).to_owned())).collect()
+}
+
+/// The older has it: with one field manager, two would erase each other's variables.
+#[test]
+fn a_deployment_belongs_to_one() {
+    let web = || json!({"platform": {"deployment": "web"}});
+    let far = |name: &str| json!({"deployment": format!("{name}-far")});
+    let mut younger = web();
+    younger["server"] = far("server");
+    younger["api"] = far("api");
+    let mut world = with(
+        vec![installation("younger", 2, younger), installation("older", 1, web())],
+        vec![sso("sso-y", "younger"), sso("sso-o", "older")],
+    );
+    settle(&mut world);
+    assert_eq!(status_of_installation(&world, "older"), ("True/Accepted".to_owned(), vec![]));
+    let problems = owned(&[("spec.components.platform.deployment", "Collision")]);
+    assert_eq!(status_of_installation(&world, "younger"), ("False/Collision".to_owned(), problems));
+    assert_eq!(verdict(world.status("sso-o"), "Delivered"), "True/Delivered");
+    assert_eq!(verdict(world.status("sso-y"), "Accepted"), "False/Collision");
+    let expected = "Deployment web belongs to TimbrInstallation older, which is older and names it too; name another Deployment in spec.components of one of the two";
+    assert_eq!(condition(world.status("sso-y"), "Accepted").expect("it").message, expected);
+
+    // With the older gone, the younger has it.
+    world.installations.pop();
+    world.resources.pop();
+    settle(&mut world);
+    assert_eq!(verdict(world.status("sso-y"), "Delivered"), "True/Delivered");
+    assert_eq!(variables(&world, "web").len(), 5);
+}
+
+/// What no installation names any more is released, unless one cannot be read: it may name it.
+#[test]
+fn a_deployment_that_nobody_names_is_released() {
+    let platform = |name: &str| json!({"platform": {"deployment": name}});
+    for (readable, left) in [(true, 0), (false, 5)] {
+        let mut world = with(vec![installation("main", 1, platform("web"))], vec![sso("sso", "main")]);
+        settle(&mut world);
+        assert_eq!(variables(&world, "web").len(), 5);
+        let status = world.installations[0].status.take();
+        world.installations = vec![installation("main", 1, platform("web-2"))];
+        world.installations[0].status = status;
+        if !readable {
+            let mut other = installation("other", 2, json!({}));
+            other.spec = Err("spec: no".into());
+            world.installations.push(other);
+        }
+        settle(&mut world);
+        assert_eq!(variables(&world, "web-2").len(), 5, "readable: {readable}");
+        assert_eq!(variables(&world, "web").len(), left, "readable: {readable}");
+    }
+}
+
+/// Two components may share a Deployment if each has a container of its own there.
+#[test]
+fn components_share_a_deployment_by_containers() {
+    let target = |deployment: &str, container: Option<&str>| match container {
+        Some(container) => json!({"deployment": deployment, "container": container}),
+        None => json!({"deployment": deployment}),
+    };
+    let rows = [
+        (target("web", Some("a")), target("web", Some("b")), true),
+        (target("web", Some("a")), target("web", Some("a")), false),
+        (target("web", Some("a")), target("web", None), false),
+        (target("web", None), target("web", Some("b")), false),
+        (target("web", None), target("web", None), false),
+        (target("web", Some("a")), target("web-2", Some("a")), true),
+        (target("web", None), target("web-2", None), true),
+    ];
+    for (platform, server, accepted) in rows {
+        let components = json!({"platform": platform, "server": server});
+        let mut world = with(vec![installation("main", 1, components.clone())], vec![]);
+        settle(&mut world);
+        let duplicate = [("spec.components", "ComponentDuplicate")];
+        let expected = match accepted {
+            true => ("True/Accepted".to_owned(), vec![]),
+            false => ("False/InvalidSpec".to_owned(), owned(&duplicate)),
+        };
+        assert_eq!(status_of_installation(&world, "main"), expected, "{components}");
+    }
+}
