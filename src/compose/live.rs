@@ -184,3 +184,95 @@ fn value(env: &EnvVar) -> LiveValue {
         _ => LiveValue::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn deployment(json: serde_json::Value) -> LiveDeployment {
+        live_deployment(&serde_json::from_value(json).expect("a Deployment"))
+    }
+
+    #[test]
+    fn a_deployment_is_read_as_it_is() {
+        let fields = serde_json::json!({
+            "f:metadata": {
+                "f:labels": {format!("f:{LABEL_MANAGED}"): {}},
+                "f:annotations": {format!("f:{ANNOTATION_DELIVERED}"): {}},
+            },
+            "f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"timbr\"}": {"f:env": {
+                "k:{\"name\":\"PLAIN\"}": {}, "k:{\"name\":\"KEY\"}": {}, "k:{\"name\":\"SAME\"}": {}, "k:{\"name\":\"GONE\"}": {},
+            }}}}}},
+        });
+        let key = |name: &str| serde_json::json!({"secretKeyRef": {"name": name, "key": "k"}});
+        let mut optional = key("optional");
+        optional["secretKeyRef"]["optional"] = true.into();
+        let mut needed = key("ours");
+        needed["secretKeyRef"]["optional"] = false.into();
+        let live = deployment(serde_json::json!({
+            "metadata": {
+                "name": "server", "uid": "u", "generation": 7,
+                "labels": {LABEL_MANAGED: "true"},
+                "annotations": {ANNOTATION_DELIVERED: "{}"},
+                "managedFields": [{"manager": crate::api::FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}],
+            },
+            "spec": {"selector": {}, "template": {
+                "metadata": {"labels": {LABEL_WORKLOAD_IDENTITY: "true"}},
+                "spec": {
+                    "initContainers": [{"name": "init", "env": [{"name": "INIT", "value": "x"}]}],
+                    "containers": [{"name": "timbr", "env": [
+                        {"name": "PLAIN", "value": "x"},
+                        {"name": "EMPTY"},
+                        {"name": "KEY", "valueFrom": needed},
+                        {"name": "SAME", "valueFrom": key("ours")},
+                        {"name": "THEIRS", "valueFrom": key("theirs")},
+                        {"name": "OPTIONAL", "valueFrom": optional},
+                        {"name": "FIELD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    ]}],
+                },
+            }},
+        }));
+        let reference = |name: &str| LiveValue::SecretKey { name: name.to_owned(), key: "k".to_owned() };
+        let expected = [
+            ("PLAIN", LiveValue::Plain("x".into())),
+            ("EMPTY", LiveValue::Plain("".into())),
+            ("KEY", reference("ours")),
+            ("SAME", reference("ours")),
+            ("THEIRS", reference("theirs")),
+            ("OPTIONAL", LiveValue::Other),
+            ("FIELD", LiveValue::Other),
+        ];
+        let env = expected.map(|(name, value)| LiveEnv { name: name.to_owned(), value });
+        assert_eq!(live.containers, [LiveContainer { name: "timbr".to_owned(), env: env.to_vec() }]);
+        assert_eq!((live.uid.as_str(), live.generation), ("u", 7));
+        assert_eq!((live.managed.as_deref(), live.delivered.as_deref()), (Some("true"), Some("{}")));
+        assert!(live.workload_identity && live.ownership.metadata);
+        assert_eq!(live.our_secrets().collect::<BTreeSet<_>>(), BTreeSet::from(["ours"]));
+    }
+
+    #[test]
+    fn workload_identity_is_on_the_pods_and_says_true() {
+        for (labels, expected) in [("true", true), ("false", false)] {
+            let live = deployment(serde_json::json!({
+                "metadata": {"labels": {LABEL_WORKLOAD_IDENTITY: "true"}},
+                "spec": {"selector": {}, "template": {"metadata": {"labels": {LABEL_WORKLOAD_IDENTITY: labels}}}},
+            }));
+            assert_eq!(live.workload_identity, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_ours_alone() {
+        let place = |name: &str| ("timbr".to_owned(), name.to_owned());
+        let mut live = deployment(serde_json::json!({"metadata": {}, "spec": {"selector": {}, "template": {}}}));
+        live.ownership.ours = [place("OURS"), place("SHARED")].into();
+        live.ownership.others = [place("SHARED"), place("THEIRS")].map(|place| (place, BTreeSet::new())).into();
+        let variables = Variables::of(&live);
+        let alone = ["OURS", "SHARED", "THEIRS", "NONE"].map(|name| variables.is_ours_alone("timbr", name));
+        assert_eq!(alone, [true, false, false, false]);
+        assert!(!variables.is_ours_alone("other", "OURS"));
+        assert!(variables.get("timbr", "OURS").is_empty());
+    }
+}

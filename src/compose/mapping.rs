@@ -478,3 +478,15 @@ impl fmt::Display for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_five_minutes() {
+        let waits =
+            [0, 1, 2, 3, 4, 5, 6, 99].map(|unreached| Mail { unreached, ..Mail::default() }.patience().as_secs());
+        assert_eq!(waits, [10, 10, 20, 40, 80, 160, 300, 300]);
+    }
+}

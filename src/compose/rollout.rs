@@ -53,3 +53,62 @@ impl Rollout {
         format!("{} of {} pods are up to date, {} available", self.updated, self.replicas, self.available)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complete_is_what_kubectl_rollout_status_calls_so() {
+        let complete =
+            Rollout { observed_generation: 3, replicas: 2, updated: 2, total: 2, available: 2, ..Rollout::default() };
+        assert!(complete.is_complete(3) && complete.is_complete(2));
+        let not_yet = [
+            Rollout { observed_generation: 2, ..complete.clone() },
+            Rollout { updated: 1, ..complete.clone() },
+            Rollout { total: 3, ..complete.clone() },
+            Rollout { available: 1, ..complete.clone() },
+        ];
+        for rollout in not_yet {
+            assert!(!rollout.is_complete(3), "{rollout:?}");
+        }
+        // None wanted, none there.
+        let none = Rollout { replicas: 0, updated: 0, total: 0, available: 0, ..complete.clone() };
+        assert!(none.is_complete(3));
+        // More of the new than are wanted: scaled down meanwhile.
+        assert!(Rollout { replicas: 1, ..complete }.is_complete(3));
+    }
+
+    #[test]
+    fn a_deployment_tells_how_far_its_pods_are() {
+        let deployment: Deployment = serde_json::from_value(serde_json::json!({
+            "spec": {"replicas": 4, "paused": true, "selector": {}, "template": {}},
+            "status": {
+                "observedGeneration": 9, "updatedReplicas": 3, "replicas": 5, "availableReplicas": 2,
+                "conditions": [
+                    {"type": "Available", "status": "False", "reason": "ProgressDeadlineExceeded"},
+                    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+                ],
+            },
+        }))
+        .expect("a Deployment");
+        let expected = Rollout {
+            observed_generation: 9,
+            replicas: 4,
+            updated: 3,
+            total: 5,
+            available: 2,
+            paused: true,
+            deadline_exceeded: true,
+        };
+        assert_eq!(Rollout::read(&deployment), expected);
+        assert_eq!(expected.progress(), "3 of 4 pods are up to date, 2 available");
+
+        let mut fresh = deployment;
+        fresh.spec.replicas = None;
+        let status = fresh.status.as_mut().expect("a status");
+        status.conditions.as_mut().expect("conditions").pop();
+        let read = Rollout::read(&fresh);
+        assert_eq!((read.replicas, read.deadline_exceeded), (1, false));
+    }
+}

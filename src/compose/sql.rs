@@ -1,5 +1,7 @@
 //! How statements reach Timbr: its REST API, the key for it, and the roles that may be mapped.
 
+use std::collections::BTreeSet;
+
 use crate::api::{Code, Component, Problem, Resource, Sensitive, TimbrInstallationSpec, rules};
 
 use super::{InstallationJudgement, Snapshot, Value, installation::Target, plan::Asked, references::resolve};
@@ -80,7 +82,7 @@ pub(super) fn plan(
         format!("http://{service}.{namespace}.svc:{PORT}")
     });
     // What is no URL is told by the rule.
-    if rules::SQL_URL.holds(&url) && !is_allowed(&url, namespace, snapshot) {
+    if rules::SQL_URL.holds(&url) && !is_allowed(&url, namespace, &snapshot.settings.allowed_sql_hosts) {
         asked.problems.push(Problem::error(
             "spec.sql.url",
             Code::SqlHostNotAllowed,
@@ -99,10 +101,60 @@ pub(super) fn plan(
 }
 
 /// Whether a URL's host may receive the API key.
-fn is_allowed(url: &str, namespace: &str, snapshot: &Snapshot) -> bool {
+fn is_allowed(url: &str, namespace: &str, hosts: &BTreeSet<String>) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host.split_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
     let service = host.strip_suffix(".cluster.local").unwrap_or(&host);
     let is_service = service.strip_suffix(&format!(".{namespace}.svc")).is_some_and(|name| !name.contains('.'));
-    is_service || snapshot.settings.allowed_sql_hosts.contains(&host)
+    is_service || hosts.contains(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key goes to Services of the namespace, and to who is named by whoever runs the operator.
+    #[test]
+    fn where_the_key_may_go() {
+        let hosts = ["timbr.example.com".to_owned()].into();
+        let rows = [
+            ("http://timbr-api.ns.svc:9000", true),
+            ("https://timbr-api.ns.svc", true),
+            ("http://timbr-api.ns.svc.cluster.local:9000", true),
+            ("http://TIMBR-API.NS.SVC:9000", true),
+            ("https://timbr.example.com", true),
+            ("https://timbr.example.com:8443", true),
+            ("https://TIMBR.example.com", true),
+            ("http://timbr-api.other.svc:9000", false),
+            ("http://evil.timbr-api.ns.svc:9000", false),
+            ("http://timbr-api.ns", false),
+            ("http://timbr-api:9000", false),
+            ("https://evil.example.com", false),
+            ("https://a.timbr.example.com", false),
+            ("https://timbr.example.com.cluster.local", false),
+        ];
+        for (url, allowed) in rows {
+            assert_eq!(is_allowed(url, "ns", &hosts), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn nobody_becomes_administrator_unawares() {
+        let with = |roles: Option<&[&str]>| Sql {
+            access: SqlAccess::Manual,
+            allowed_roles: roles.map(|roles| roles.iter().map(|role| (*role).to_owned()).collect()),
+        };
+        let rows = [
+            (None, "viewer", true),
+            (None, "admin", false),
+            (None, "Admin", false),
+            (Some(&["admin"][..]), "admin", true),
+            (Some(&["admin"]), "Admin", false),
+            (Some(&["admin"]), "viewer", false),
+            (Some(&[]), "viewer", false),
+        ];
+        for (roles, role, allowed) in rows {
+            assert_eq!(with(roles).allows(role), allowed, "{roles:?} {role}");
+        }
+    }
 }

@@ -92,6 +92,14 @@ fn credentials_come_from_an_azure_sso_that_is_ready() {
     }
 }
 
+/// What others build on is judged first, however young it is.
+#[test]
+fn an_azure_sso_may_be_younger_than_who_builds_on_it() {
+    let mut world = world(vec![from("sso"), sso("sso", 9, "a")]);
+    settle(&mut world);
+    assert_eq!(verdict(world.status("groups"), "Ready"), "True/DeliveredUnverified");
+}
+
 /// One too many is asked nothing, and one that is wrong is not either: what it would want concerns nobody.
 #[test]
 fn what_has_no_place_or_is_wrong_has_no_wishes() {

@@ -19,6 +19,7 @@ mod last_good;
 mod order;
 mod past_the_schema;
 mod principal;
+mod providers;
 mod random;
 mod record;
 mod retain;

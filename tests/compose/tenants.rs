@@ -157,6 +157,38 @@ fn a_key_that_does_not_fit_is_delivered_to_nobody() {
     }
 }
 
+/// A variable may not be as long as a Secret may be; the key's text is in nobody's way, and not told.
+#[test]
+fn a_key_of_a_megabyte_is_refused() {
+    let spec = json!({"type": "Custom", "algorithms": ["RS256"], "keyRef": key("public"), "audience": "a", "issuer": "https://i.example"});
+    let mut world = with_keys(vec![authentication(spec)]);
+    let body = "A".repeat(1 << 20);
+    let long = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+    world.secrets.insert("keys".to_owned(), Lookup::Found(secret(&[("public", &long)])));
+    settle(&mut world);
+    assert_eq!(verdict(world.status("main"), "ReferencesResolved"), "False/SecretValueInvalid");
+    assert_eq!(
+        message(&world, "main", "ReferencesResolved"),
+        "spec.keyRef: Secret keys, key public: the value is longer than 64 KiB, too long for an environment variable"
+    );
+    assert_eq!(on_api(&world), []);
+}
+
+/// Those that cannot be read are told each by itself: nobody knows which tenant they are.
+#[test]
+fn unreadable_tenants_are_in_nobody_s_way() {
+    let mut world = with_keys(vec![
+        authentication(json!({"type": "Azure", "audience": "a"})),
+        tenant("one", 1, json!({"tenant": 1})),
+        tenant("two", 2, json!({"tenant": 2})),
+        tenant("good", 3, json!({"tenant": "good", "audience": "b"})),
+    ]);
+    settle(&mut world);
+    assert_eq!(codes(&world, "one"), ["DecodeFailed"]);
+    assert_eq!(codes(&world, "two"), ["DecodeFailed"]);
+    assert_eq!(verdict(world.status("good"), "Ready"), "True/DeliveredUnverified");
+}
+
 /// Algorithms of both sorts with one key: said, wherever the key is from.
 #[test]
 fn mixed_algorithms_are_warned_of() {

@@ -1,0 +1,98 @@
+//! ExternalTokenProviders, of which each pair of issuer and audience has one, and InboundAccessPolicies.
+
+use serde_json::{Value as Json, json};
+use timbr_identity::api::{Kind, Resource, Spec, Status, TrustedPair};
+
+use crate::{
+    fixtures::{condition, verdict},
+    kinds::{resource, settle, world},
+    world::World,
+};
+
+const ISSUER: &str = "https://login.example.com/tenant";
+
+fn provider(name: &str, second: i64, issuer: &str, audiences: Json) -> Resource<Spec> {
+    let spec = json!({"displayName": name, "audiences": audiences, "userClaim": "upn", "issuerUrl": issuer});
+    resource(Kind::ExternalTokenProvider, name, second, spec)
+}
+
+fn holds(world: &World, name: &str) -> Vec<String> {
+    let found = world.resources.iter().find(|there| there.meta.name == name).expect("the provider");
+    let Some(Status::ExternalTokenProvider(status)) = &found.status else { panic!("no status") };
+    status.holds.iter().map(|TrustedPair { issuer, audience }| format!("{issuer} {audience}")).collect()
+}
+
+fn accepted(world: &World, name: &str) -> String {
+    verdict(world.status(name), "Accepted")
+}
+
+#[test]
+fn the_older_has_a_pair() {
+    let with_slash = format!("{ISSUER}/");
+    let mut world = world(vec![
+        provider("younger", 2, &with_slash, json!(["a", "b"])),
+        provider("older", 1, ISSUER, json!(["a"])),
+        provider("other", 3, "https://other.example.com", json!(["a", "b"])),
+    ]);
+    settle(&mut world);
+    for (name, expected) in [("older", "True/TrustOnly"), ("other", "True/TrustOnly"), ("younger", "False/Collision")] {
+        assert_eq!(verdict(world.status(name), "Ready"), expected, "{name}");
+    }
+    let message = &condition(world.status("younger"), "Accepted").expect("it").message;
+    assert!(
+        message.starts_with("issuer and audience ") && message.contains("ExternalTokenProvider/older"),
+        "{message}"
+    );
+    assert_eq!(holds(&world, "older").len(), 1);
+    assert_eq!(holds(&world, "other").len(), 2);
+    // The half that nobody else has it holds all the same.
+    let rest = holds(&world, "younger");
+    assert!(rest.len() == 1 && rest[0].ends_with(" b"), "{rest:?}");
+    assert!(world.live("timbr-api").ownership.ours.is_empty(), "nothing is delivered");
+
+    world.resources.retain(|there| there.meta.name != "older");
+    settle(&mut world);
+    assert_eq!(accepted(&world, "younger"), "True/Accepted");
+    assert_eq!(holds(&world, "younger").len(), 2);
+}
+
+/// Trust does not pass to another because of its age: one restored from a backup, say.
+#[test]
+fn who_has_a_pair_keeps_it() {
+    let mut world = world(vec![provider("present", 5, ISSUER, json!(["a"]))]);
+    settle(&mut world);
+    world.resources.push(provider("restored", 1, ISSUER, json!(["a", "b"])));
+    settle(&mut world);
+    assert_eq!(accepted(&world, "present"), "True/Accepted");
+    assert_eq!(accepted(&world, "restored"), "False/Collision");
+    // It keeps what it has even when it wants more, and something that another has.
+    world.resources[0] = {
+        let wider = provider("present", 5, ISSUER, json!(["a", "b"]));
+        Resource { status: world.resources[0].status.clone(), ..wider }
+    };
+    settle(&mut world);
+    assert_eq!(holds(&world, "present").len() + holds(&world, "restored").len(), 2);
+    assert!(holds(&world, "present")[0].ends_with(" a"), "{:?}", holds(&world, "present"));
+    // Once it no longer wants it, the other has it.
+    world.resources[0] = {
+        let other = provider("present", 5, ISSUER, json!(["c"]));
+        Resource { status: world.resources[0].status.clone(), ..other }
+    };
+    settle(&mut world);
+    assert_eq!(accepted(&world, "restored"), "True/Accepted");
+    assert_eq!(holds(&world, "restored").len(), 2);
+    assert_eq!(holds(&world, "present").len(), 1);
+}
+
+#[test]
+fn there_may_be_many_policies() {
+    let policy = |name: &str| {
+        let spec = json!({"target": "Api", "inbound": {"rules": [{"application": "shop"}]}});
+        resource(Kind::InboundAccessPolicy, name, 0, spec)
+    };
+    let mut world = world(vec![policy("one"), policy("two")]);
+    settle(&mut world);
+    for name in ["one", "two"] {
+        assert_eq!(verdict(world.status(name), "Ready"), "True/Ready", "{name}");
+    }
+}
