@@ -27,6 +27,8 @@ const WAITS: [SignedDuration; 3] =
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// up to this.
 const MOST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// Why there is no answer, when it may have come to a predecessor.
+const NOBODY_HEARD: &str = "the operator ended before the answer came";
 /// Most orphaned mappings that are remembered.
 const MOST_ORPHANS: usize = 256;
 
@@ -264,12 +266,12 @@ impl Record<'_> {
         match self.look.answer(&id) {
             Some(Answer::Done) => sent(MappingState::Applied, None),
             Some(Answer::Refused(why)) => sent(MappingState::Failed, Some(refused(why, record.sends))),
-            Some(Answer::Lost(why)) => sent(MappingState::Unknown, Some(lost(why, record.sends))),
+            Some(Answer::Lost(why)) => sent(MappingState::Unknown, Some(lost(&foreign(why), record.sends))),
             Some(Answer::NotSent(why)) => MappingStatus {
                 sends: record.sends.and_then(|sends| sends.checked_sub(1)).filter(|sends| *sends > 0),
                 ..status(MappingState::Pending, Some(not_sent(why)))
             },
-            None => sent(MappingState::Unknown, Some(lost("the operator ended before the answer came", record.sends))),
+            None => sent(MappingState::Unknown, Some(lost(NOBODY_HEARD, record.sends))),
         }
     }
 
@@ -297,7 +299,7 @@ fn refused(why: &str, sends: Option<u32>) -> String {
 }
 
 fn lost(why: &str, sends: Option<u32>) -> String {
-    format!("no answer from Timbr ({}), so it may have arrived or not{}", foreign(why), what_next(sends))
+    format!("no answer from Timbr ({why}), so it may have arrived or not{}", what_next(sends))
 }
 
 fn what_next(sends: Option<u32>) -> String {
@@ -346,10 +348,10 @@ fn sync(
             (MappingState::Unknown, Some(Answer::NotSent(why))) => (MappingState::Pending, Some(not_sent(why))),
             (MappingState::Unknown, answer) => {
                 let why = match answer {
-                    Some(Answer::Lost(why)) => why.as_str(),
-                    _ => "the operator ended before the answer came",
+                    Some(Answer::Lost(why)) => foreign(why),
+                    _ => NOBODY_HEARD.to_owned(),
                 };
-                (MappingState::Unknown, Some(format!("no answer from Timbr ({})", foreign(why))))
+                (MappingState::Unknown, Some(format!("no answer from Timbr ({why})")))
             }
             (MappingState::Pending, _) => match mapped {
                 None => (MappingState::Failed, Some("the role is not mapped any more".to_owned())),

@@ -19,7 +19,7 @@ use crate::{
 
 /// What may happen.
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     /// Time passes.
     Wait(i64),
     /// The statement on its way: what Timbr does with it, and what is heard of it.
@@ -35,7 +35,7 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Heard {
+pub enum Heard {
     Done,
     Refused,
     Nothing,
@@ -64,18 +64,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-struct Run {
-    world: World,
+pub struct Run {
+    pub world: World,
     key: InstallationKey,
-    now: Timestamp,
+    pub now: Timestamp,
     mail: Mail,
-    on_its_way: Option<Statement>,
+    pub on_its_way: Option<Statement>,
     /// What Timbr has: role to statement.
     timbr: BTreeMap<String, String>,
     /// Sends of a statement since it was last asked for anew.
     sends: BTreeMap<String, u32>,
     synced: BTreeMap<(String, String), u32>,
-    wanted: [Option<&'static str>; 3],
+    pub wanted: [Option<&'static str>; 3],
+    /// When the last look wants to look again.
+    pub again: Option<Timestamp>,
     requests: u32,
     /// The request in which the statement on its way was sent.
     sent_in: u32,
@@ -84,7 +86,7 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut world = world(vec![]);
         world
             .installations
@@ -100,6 +102,7 @@ impl Run {
             sends: BTreeMap::new(),
             synced: BTreeMap::new(),
             wanted: [Some("one"), Some("one"), None],
+            again: None,
             requests: 0,
             sent_in: 0,
             was_rolled_out: false,
@@ -108,7 +111,7 @@ impl Run {
         run
     }
 
-    fn edit(&mut self) {
+    pub fn edit(&mut self) {
         let mappings: Vec<Json> = ROLES
             .iter()
             .zip(self.wanted)
@@ -121,13 +124,13 @@ impl Run {
         self.world.resources = vec![resource];
     }
 
-    fn rolled_out(&mut self, is_complete: bool) {
+    pub fn rolled_out(&mut self, is_complete: bool) {
         let live = self.world.live_mut(SERVER);
         live.rollout = complete(if is_complete { live.generation } else { live.generation - 1 });
         self.was_rolled_out |= is_complete;
     }
 
-    fn mappings(&self) -> Vec<MappingStatus> {
+    pub fn mappings(&self) -> Vec<MappingStatus> {
         match &self.world.resources[0].status {
             Some(Status::RoleGroupSync(status)) => status.mappings.clone(),
             _ => vec![],
@@ -135,13 +138,14 @@ impl Run {
     }
 
     /// A look of the operator, and what it does after it.
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         let plan = self.world.plan(&self.key);
         let outcomes = plan.deployments.iter().map(|plan| (plan.name.clone(), self.world.write(plan))).collect();
         let said = statuses(&plan, &outcomes, Memory::Partial, &self.mail, self.now);
         for change in &said.statuses {
             self.world.note(change);
         }
+        self.again = said.again;
         let Some(statement) = said.send else { return };
         assert!(self.on_its_way.is_none(), "two at once");
         assert!(self.was_rolled_out, "before the pods have their variables");
@@ -173,7 +177,7 @@ impl Run {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    pub fn step(&mut self, step: &Step) {
         match step {
             Step::Wait(seconds) => self.now += SignedDuration::from_secs(*seconds),
             Step::Answer { executed, heard } => {

@@ -1,0 +1,239 @@
+//! What is recorded of a statement, and what a person reads, at each point of its way.
+
+use timbr_identity::{
+    api::{MappingState, Problem, RoleGroupSyncStatus, Status},
+    compose::Lookup,
+};
+
+use crate::{
+    fixtures::secret,
+    statements::{Heard, Run, Step},
+};
+
+/// A run with one mapping or more, not looked at yet.
+fn run(wanted: [Option<&'static str>; 3]) -> Run {
+    let mut run = Run::new();
+    run.wanted = wanted;
+    run.edit();
+    run
+}
+
+/// One whose pods have the variables, and whose first statement is on its way.
+fn sent() -> Run {
+    let mut run = run([Some("one"), None, None]);
+    run.look();
+    run.rolled_out(true);
+    run.look();
+    run
+}
+
+fn answer(run: &mut Run, heard: Heard) {
+    run.step(&Step::Answer { executed: heard == Heard::Done, heard });
+    run.look();
+}
+
+fn status(run: &Run) -> &RoleGroupSyncStatus {
+    match &run.world.resources[0].status {
+        Some(Status::RoleGroupSync(status)) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first mapping: state, sends and message.
+fn first(run: &Run) -> (MappingState, Option<u32>, String) {
+    let mapping = status(run).mappings[0].clone();
+    (mapping.state, mapping.sends, mapping.message.unwrap_or_default())
+}
+
+fn told(run: &Run) -> Vec<(String, String, String)> {
+    let tell = |problem: &Problem| (problem.path.clone(), problem.code.clone(), problem.message.clone());
+    status(run).common.problems.iter().filter(|problem| problem.code.contains("apping")).map(tell).collect()
+}
+
+const AGAIN: &str = "; it is sent again after a while";
+const NOT_AGAIN: &str = "; sent 4 times, and not again by itself: set the annotation identity.timbr.ai/sync-requested-at to a new value to try anew";
+const REFUSED: &str = "Timbr refused: \"no such role\"; does the role exist, and may the API key's user edit roles?";
+const LOST: &str = "no answer from Timbr (\"no answer in time\"), so it may have arrived or not";
+const UNREACHED: &str = "not sent yet: Timbr's REST API could not be reached (\"connection refused\"); trying again";
+
+#[test]
+fn what_it_waits_for_is_said() {
+    let mut run = run([Some("one"), None, None]);
+    run.look();
+    let pods = "not sent yet: it waits until pods of timbr-server run with the variables";
+    assert_eq!(first(&run), (MappingState::Pending, None, pods.to_owned()));
+    run.world.secrets.insert("key".to_owned(), Lookup::Missing);
+    run.rolled_out(true);
+    run.look();
+    let key = "not sent yet: TimbrInstallation main is not accepted, or its API key is missing; its status says what to correct";
+    assert_eq!(first(&run), (MappingState::Pending, None, key.to_owned()));
+    assert!(run.on_its_way.is_none());
+    run.world.secrets.insert("key".to_owned(), Lookup::Found(secret(&[("key", "tk_1")])));
+    run.look();
+    let sent = (MappingState::Pending, Some(1), "sent; waiting for the answer".to_owned());
+    assert_eq!(first(&run), sent);
+    assert_eq!(run.on_its_way.as_ref().expect("it is sent").text, "ALTER ROLE `editor` SYNC name = 'one'");
+    assert_eq!(told(&run), []);
+    // However often one looks: it is on its way.
+    run.step(&Step::Wait(100));
+    run.look();
+    assert_eq!(first(&run), sent);
+}
+
+#[test]
+fn each_answer_has_its_record() {
+    let rows = [
+        (Heard::Done, MappingState::Applied, Some(1), String::new(), None),
+        (Heard::Refused, MappingState::Failed, Some(1), format!("{REFUSED}{AGAIN}"), Some("MappingFailed")),
+        (Heard::Nothing, MappingState::Unknown, Some(1), format!("{LOST}{AGAIN}"), Some("MappingUnknown")),
+        (Heard::Unreached, MappingState::Pending, None, UNREACHED.to_owned(), None),
+    ];
+    for (heard, state, sends, message, code) in rows {
+        let mut run = sent();
+        answer(&mut run, heard);
+        assert_eq!(first(&run), (state, sends, message.clone()), "{heard:?}");
+        let told_is =
+            code.map(|code| ("spec.mappings[0]".to_owned(), code.to_owned(), format!("role editor: {message}")));
+        assert_eq!(told(&run), Vec::from_iter(told_is), "{heard:?}");
+        assert_eq!(status(&run).mappings[0].statement_hash.is_some(), sends.is_some(), "{heard:?}");
+        // Nothing of it is sent at once, and looking again changes nothing.
+        assert!(run.on_its_way.is_none(), "{heard:?}");
+        run.step(&Step::Wait(1));
+        run.look();
+        assert_eq!(first(&run), (state, sends, message), "{heard:?}");
+    }
+}
+
+/// It is said when the next send is due, and then it is sent, in a state that is new.
+#[test]
+fn what_failed_is_sent_again() {
+    for (heard, wait, sends) in [(Heard::Refused, 60, 2), (Heard::Nothing, 60, 2), (Heard::Unreached, 10, 1)] {
+        let mut run = sent();
+        answer(&mut run, heard);
+        let answered = run.now;
+        let due = answered + jiff::SignedDuration::from_secs(wait);
+        assert_eq!(run.again, Some(due), "{heard:?}");
+        run.step(&Step::Wait(wait - 1));
+        run.look();
+        assert!(run.on_its_way.is_none(), "{heard:?}");
+        run.step(&Step::Wait(1));
+        run.look();
+        assert_eq!(first(&run), (MappingState::Pending, Some(sends), "sent; waiting for the answer".to_owned()));
+        assert!(run.on_its_way.is_some(), "{heard:?}");
+        let since = if heard == Heard::Unreached { crate::fixtures::at(1000) } else { due };
+        assert_eq!(status(&run).mappings[0].since, since, "{heard:?}");
+        // What could not be sent after a refusal is still the second send.
+        answer(&mut run, Heard::Unreached);
+        assert_eq!(first(&run), (MappingState::Pending, (sends > 1).then_some(sends - 1), UNREACHED.to_owned()));
+    }
+}
+
+#[test]
+fn after_the_last_send_a_person_is_asked() {
+    for (heard, state, cause) in
+        [(Heard::Refused, MappingState::Failed, REFUSED), (Heard::Nothing, MappingState::Unknown, LOST)]
+    {
+        let mut run = sent();
+        for sends in 1..=4 {
+            answer(&mut run, heard);
+            let next = if sends < 4 { AGAIN } else { NOT_AGAIN };
+            assert_eq!(first(&run), (state, Some(sends), format!("{cause}{next}")));
+            run.step(&Step::Wait(1800));
+            run.look();
+        }
+        assert!(run.on_its_way.is_none() && run.again.is_none());
+        // Asked anew, it begins anew.
+        run.step(&Step::Request);
+        run.look();
+        assert_eq!(first(&run).1, Some(1));
+        assert!(run.on_its_way.is_some());
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_heard_is_none() {
+    let mut run = sent();
+    run.step(&Step::Restart { executed: true });
+    run.look();
+    let why = "no answer from Timbr (the operator ended before the answer came), so it may have arrived or not";
+    assert_eq!(first(&run), (MappingState::Unknown, Some(1), format!("{why}{AGAIN}")));
+}
+
+/// One that cannot be sent is in no other's way.
+#[test]
+fn each_statement_waits_for_itself() {
+    let mut run = run([Some("one"), Some("two"), None]);
+    run.look();
+    run.rolled_out(true);
+    run.look();
+    answer(&mut run, Heard::Unreached);
+    let text = |run: &Run| run.on_its_way.as_ref().map(|statement| statement.text.clone());
+    assert_eq!(text(&run).as_deref(), Some("ALTER ROLE `viewer` SYNC name = 'two'"));
+    answer(&mut run, Heard::Done);
+    assert_eq!(text(&run), None);
+    run.step(&Step::Wait(20));
+    run.look();
+    answer(&mut run, Heard::Done);
+    let states =
+        |run: &Run| -> Vec<MappingState> { status(run).mappings.iter().map(|mapping| mapping.state).collect() };
+    assert_eq!(states(&run), [MappingState::Applied, MappingState::Applied]);
+
+    // So with synchronisations.
+    run.step(&Step::Request);
+    run.look();
+    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `editor`"));
+    answer(&mut run, Heard::Unreached);
+    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `viewer`"));
+}
+
+#[test]
+fn each_answer_to_a_synchronisation_has_its_record() {
+    let rows = [
+        (Some(Heard::Done), MappingState::Applied, None),
+        (Some(Heard::Refused), MappingState::Failed, Some("Timbr refused: \"no such role\"")),
+        (Some(Heard::Nothing), MappingState::Unknown, Some("no answer from Timbr (\"no answer in time\")")),
+        (Some(Heard::Unreached), MappingState::Pending, Some(UNREACHED)),
+        (None, MappingState::Unknown, Some("no answer from Timbr (the operator ended before the answer came)")),
+    ];
+    for (heard, state, message) in rows {
+        let mut run = sent();
+        answer(&mut run, Heard::Done);
+        run.step(&Step::Request);
+        run.look();
+        let result = |run: &Run| {
+            let sync = status(run).sync.clone().expect("a synchronisation");
+            assert_eq!(sync.requested_at, "1");
+            (sync.results[0].state, sync.results[0].message.clone())
+        };
+        let on_its_way = (MappingState::Unknown, Some("sent; waiting for the answer".to_owned()));
+        assert_eq!(result(&run), on_its_way);
+        run.look();
+        assert_eq!(result(&run), on_its_way);
+        match heard {
+            Some(heard) => answer(&mut run, heard),
+            None => {
+                run.step(&Step::Restart { executed: true });
+                run.look();
+            }
+        }
+        assert_eq!(result(&run), (state, message.map(str::to_owned)), "{heard:?}");
+        assert_eq!(run.again.is_some(), heard == Some(Heard::Unreached), "{heard:?}");
+    }
+}
+
+/// In Timbr stays what may have arrived there.
+#[test]
+fn what_may_be_in_timbr_is_an_orphan() {
+    for (heard, orphans) in [(Heard::Done, 1), (Heard::Nothing, 1), (Heard::Refused, 0), (Heard::Unreached, 0)] {
+        let mut run = sent();
+        answer(&mut run, heard);
+        run.step(&Step::Edit(0, None));
+        run.look();
+        assert_eq!(status(&run).orphaned_mappings.len(), orphans, "{heard:?}");
+        let sentence = "role editor is still mapped to group one in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support";
+        let expected: Vec<_> = (0..orphans)
+            .map(|_| ("spec.mappings".to_owned(), "MappingOrphaned".to_owned(), sentence.to_owned()))
+            .collect();
+        assert_eq!(told(&run), expected, "{heard:?}");
+    }
+}
