@@ -338,4 +338,44 @@ mod tests {
         assert_eq!(found(target(Component::Platform, Some("web")), &["web", "sidecar"]), Ok("web".into()));
         assert_eq!(found(target(Component::Platform, Some("gone")), &["web"]), candidates(&["web"]));
     }
+
+    #[test]
+    fn installations_have_names_for_people() {
+        let key = |name: Option<&str>| InstallationKey { namespace: "ns".to_owned(), name: name.map(str::to_owned) };
+        assert_eq!(key(Some("main")).to_string(), "ns/main");
+        assert_eq!(key(None).to_string(), "ns/default");
+    }
+
+    #[test]
+    fn without_a_deployment_at_hand_the_usual_container_is_presumed() {
+        let of = |container: Option<&str>| {
+            let target = Target {
+                component: Component::Server,
+                deployment: "web".to_owned(),
+                container: container.map(str::to_owned),
+            };
+            target.presumed_container()
+        };
+        assert_eq!(of(Some("mine")), "mine");
+        assert_eq!(of(None), "timbr-server");
+    }
+
+    #[test]
+    fn whoever_names_a_deployment_claims_it() {
+        let installation = |name: &str, web: &str| {
+            let fields = serde_json::json!({"spec": {"components": {"platform": {"deployment": web}}}});
+            let metadata = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                name: Some(name.to_owned()),
+                ..Default::default()
+            };
+            match crate::api::Object::read(Kind::TimbrInstallation, &metadata, &fields) {
+                crate::api::Object::Installation(installation) => installation,
+                crate::api::Object::Resource(_) => unreachable!(),
+            }
+        };
+        let all = [installation("a", "web"), installation("b", "web"), installation("c", "other")];
+        let names: Vec<_> = claimants("ns", "web", all.iter()).into_iter().filter_map(|key| key.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(claimants("ns", "nobody's", all.iter()).is_empty());
+    }
 }

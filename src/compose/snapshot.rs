@@ -114,3 +114,21 @@ pub struct Snapshot {
     /// Deployments that refused a trial of the plan (see [`super::Plan::trial`]), and why.
     pub refused: BTreeMap<String, Failure>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Typed again from the sources: what goes to these hosts is credentials.
+    #[test]
+    fn each_cloud_has_its_hosts() {
+        let rows = [
+            (Cloud::Public, "https://login.microsoftonline.com", ".vault.azure.net"),
+            (Cloud::UsGov, "https://login.microsoftonline.us", ".vault.usgovcloudapi.net"),
+            (Cloud::China, "https://login.partner.microsoftonline.cn", ".vault.azure.cn"),
+        ];
+        for (cloud, authority, vaults) in rows {
+            assert_eq!((cloud.authority(), cloud.vault_suffix()), (authority, vaults));
+        }
+    }
+}

@@ -64,6 +64,32 @@ fn groups_without_sign_on_are_warned_of() {
     assert_eq!(codes(&world, "groups"), ["InstallationNotFound"]);
 }
 
+/// Asked for every group more often than each five minutes, Entra may slow down.
+#[test]
+fn a_short_interval_is_warned_of() {
+    for (interval, warned) in [("60s", true), ("299s", true), ("300s", false), ("5m", false), ("1h", false)] {
+        let mut spec = principal("a");
+        spec["interval"] = json!(interval);
+        let mut world = world(vec![sso("sso", 0, "a"), resource(Kind::RoleGroupSync, "groups", 1, spec)]);
+        settle(&mut world);
+        let expected: &[&str] = if warned { &["IntervalShort"] } else { &[] };
+        assert_eq!(codes(&world, "groups"), expected, "{interval}");
+    }
+}
+
+#[test]
+fn a_role_that_is_mapped_twice_is_told() {
+    let mapping = |group: &str| json!({"role": "editor", "group": {"name": group}});
+    let mut world = world(vec![groups(1, "a", json!([mapping("one"), mapping("two")]))]);
+    settle(&mut world);
+    let problems: Vec<_> =
+        world.status("groups").problems.iter().map(|problem| (&*problem.path, &*problem.message)).collect();
+    assert_eq!(
+        problems,
+        [("spec.mappings[1]", "role editor is listed twice; a role has one group in Timbr, so keep one entry")]
+    );
+}
+
 /// The credentials of an AzureSso are taken from one that can be used, and from no other.
 #[test]
 fn credentials_come_from_an_azure_sso_that_is_ready() {

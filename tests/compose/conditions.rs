@@ -102,3 +102,34 @@ proptest! {
         }
     }
 }
+
+/// The schema's default says Ready is Unknown, since 1970: that is no transition of ours.
+#[test]
+fn a_time_from_the_schema_is_no_time() {
+    let sso = crate::fixtures::azure_sso("sso", Ok(crate::fixtures::azure_sso_spec()));
+    let mut world = World { resources: vec![sso], ..World::default() };
+    world.look(at(5));
+    for (since, expected) in [(0, 9), (1, 1)] {
+        let mut resource = world.resources[0].clone();
+        let common = resource.status.as_mut().expect("a status").common_mut();
+        let since = jiff::Timestamp::from_second(since).expect("a time");
+        common.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = since);
+        let world = World { resources: vec![resource], ..World::default() };
+        let expected = if expected == 9 { at(9) } else { since };
+        for status in said(&world, &BTreeMap::new(), 9) {
+            for condition in &status.status.common().conditions {
+                assert_eq!(condition.last_transition_time.0, expected, "{condition:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_ready_is_settled() {
+    let world = crate::kinds::world(vec![crate::kinds::vault(0, "a", "Remove")]);
+    let done = |observed| Outcome::Done { generation: 2, changed: true, rollout: complete(observed) };
+    for (observed, settled, reason) in [(2, true, "DeliveredUnverified"), (1, false, "RollingOut")] {
+        let status = said(&world, &[("timbr-server".to_owned(), done(observed))].into(), 0).remove(0);
+        assert_eq!((status.is_settled(), status.ready_reason()), (settled, reason));
+    }
+}

@@ -237,3 +237,58 @@ fn what_may_be_in_timbr_is_an_orphan() {
         assert_eq!(told(&run), expected, "{heard:?}");
     }
 }
+
+/// An installation that is not right sends nothing, though its key is there.
+#[test]
+fn an_installation_that_is_not_accepted_sends_nothing() {
+    let mut run = run([Some("one"), None, None]);
+    run.look();
+    run.rolled_out(true);
+    let sql = run.world.installations[0].spec.as_mut().expect("a spec").sql.as_mut().expect("sql");
+    sql.url = Some("http://timbr-api.elsewhere.svc:9000".to_owned());
+    run.look();
+    assert!(run.on_its_way.is_none());
+    assert!(first(&run).2.contains("TimbrInstallation main is not accepted"), "{:?}", first(&run));
+}
+
+/// Suspended or wrong, it sends nothing and forgets nothing.
+#[test]
+fn what_cannot_speak_for_itself_sends_and_forgets_nothing() {
+    type Spoil = fn(&mut Run);
+    let spoils: [Spoil; 2] = [
+        |run| run.world.resources[0].spec.as_mut().expect("a spec").set_suspend(),
+        |run| run.world.resources[0].spec = Err("spec.interval: expected a string".into()),
+    ];
+    for spoil in spoils {
+        let mut run = run([Some("one"), Some("two"), None]);
+        run.look();
+        run.rolled_out(true);
+        run.look();
+        run.step(&Step::Answer { executed: true, heard: Heard::Done });
+        spoil(&mut run);
+        let before = status(&run).mappings.clone();
+        for _ in 0..3 {
+            run.step(&Step::Wait(4000));
+            run.look();
+        }
+        assert!(run.on_its_way.is_none());
+        assert_eq!(status(&run).mappings, before);
+    }
+}
+
+/// Ready says what is left to do by hand.
+#[test]
+fn who_has_statements_to_run_is_told_so() {
+    let message = |run: &Run| crate::fixtures::condition(&status(run).common, "Ready").expect("it").message.clone();
+    let mut run = sent();
+    answer(&mut run, Heard::Done);
+    assert_eq!(message(&run), "delivered and rolled out; the credentials were not tried out");
+    run.world.installations[0].spec.as_mut().expect("a spec").sql = None;
+    run.step(&Step::Edit(1, Some("two")));
+    run.look();
+    assert!(
+        message(&run).ends_with("; run the statements in status.statements in Timbr's SQL Lab"),
+        "{}",
+        message(&run)
+    );
+}

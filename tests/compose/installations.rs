@@ -130,3 +130,59 @@ fn components_share_a_deployment_by_containers() {
         assert_eq!(status_of_installation(&world, "main"), expected, "{components}");
     }
 }
+
+/// Which container is meant is not guessed; what there is to choose from is said.
+#[test]
+fn a_container_that_cannot_be_told_is_asked_for() {
+    let rows = [
+        (
+            None,
+            "Deployment web has several containers (a, b) and none is called timbr-platform; name one in spec.components.platform.container of a TimbrInstallation",
+        ),
+        (
+            Some("c"),
+            "Deployment web has no container c (there are: a, b); correct spec.components.platform.container of the TimbrInstallation",
+        ),
+    ];
+    for (container, sentence) in rows {
+        let mut platform = json!({"deployment": "web"});
+        if let Some(container) = container {
+            platform["container"] = json!(container);
+        }
+        let mut world = with(vec![installation("main", 1, json!({"platform": platform}))], vec![sso("sso", "main")]);
+        let containers = ["a", "b"].map(|name| deployment(name, &[]).containers.remove(0));
+        world.live_mut("web").containers = containers.to_vec();
+        settle(&mut world);
+        let delivered = condition(world.status("sso"), "Delivered").expect("it");
+        assert_eq!((delivered.reason.as_str(), delivered.message.as_str()), ("ContainerNotFound", sentence));
+    }
+}
+
+/// How many of its resources are ready, and what becomes of a suspended one.
+#[test]
+fn an_installation_sums_up() {
+    let sum = |world: &World| {
+        let Some(timbr_identity::api::Status::TimbrInstallation(status)) = &world.installations[0].status else {
+            panic!("no status")
+        };
+        let of = status.resources.clone().expect("a count");
+        (of.total, of.ready, of.summary, verdict(&status.common, "Ready"))
+    };
+    let mut world = with(vec![installation("main", 1, json!({}))], vec![]);
+    kinds::settle(&mut world);
+    assert_eq!(sum(&world), (0, 0, "0/0".to_owned(), "True/Ready".to_owned()));
+    let mut suspended = with(vec![installation("main", 1, json!({}))], vec![]);
+    suspended.installations[0].spec.as_mut().expect("a spec").suspend = true;
+    kinds::settle(&mut suspended);
+    assert_eq!(sum(&suspended), (0, 0, "0/0".to_owned(), "False/Suspended".to_owned()));
+
+    let mut waiting = principal("nowhere");
+    waiting["vaultUrl"] = json!("https://contoso.vault.azure.net");
+    world.resources = vec![sso("sso", "main"), resource(Kind::KeyVaultBinding, "vault", 0, waiting)];
+    kinds::settle(&mut world);
+    assert_eq!(sum(&world), (2, 1, "1/2".to_owned(), "True/Ready".to_owned()));
+    // Suspended with something delivered, it is as ready as it will be.
+    world.installations[0].spec.as_mut().expect("a spec").suspend = true;
+    kinds::settle(&mut world);
+    assert_eq!(sum(&world).3, "True/Suspended");
+}

@@ -131,7 +131,7 @@ fn any_meta(kind: Kind, name: &'static str) -> impl Strategy<Value = Meta> {
 fn undecodable<T: Clone + std::fmt::Debug + 'static>(
     spec: BoxedStrategy<T>,
 ) -> impl Strategy<Value = Result<T, timbr_identity::api::Unreadable>> {
-    prop_oneof![12 => spec.prop_map(Ok), 1 => Just(Err("spec.x: expected a string".into()))]
+    prop_oneof![12 => spec.prop_map(Ok), 1 => Just(Err("spec.\u{202e}x\n: expected a string".into()))]
 }
 
 fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationSpec>> {
