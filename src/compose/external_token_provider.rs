@@ -1,10 +1,11 @@
 //! What an ExternalTokenProvider says. It delivers nothing: it is trust, for whoever checks tokens.
 
 use crate::api::{
-    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Problem, Status, TrustedPair, normal_issuer, rules,
+    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Problem, Resource, Spec, Status, TrustedPair,
+    normal_issuer, rules,
 };
 
-use super::{kinds::Place, plan::Asked};
+use super::{Case, kinds::Place, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
@@ -31,8 +32,24 @@ pub fn place(pair: &TrustedPair) -> Place {
     Place::Named(Kind::ExternalTokenProvider, format!("{} {}", pair.issuer, pair.audience))
 }
 
-/// What an accepted spec says.
-pub fn ask(spec: &ExternalTokenProviderSpec) -> Asked {
+/// The pairs that it has by its record and still wants. Of one that cannot be read nobody knows what it
+/// wants: all of them.
+pub fn held(resource: &Resource<Spec>) -> Vec<TrustedPair> {
+    let Some(Status::ExternalTokenProvider(status)) = &resource.status else { return vec![] };
+    match &resource.spec {
+        Ok(Spec::ExternalTokenProvider(spec)) => {
+            let wanted = pairs(spec);
+            status.holds.iter().filter(|pair| wanted.contains(pair)).cloned().collect()
+        }
+        _ => status.holds.clone(),
+    }
+}
+
+/// What a valid spec says. One that belongs nowhere says nothing new.
+pub fn ask(spec: &ExternalTokenProviderSpec, case: &Case<'_>) -> Asked {
+    if !case.at_home {
+        return Asked::default();
+    }
     let details = ExternalTokenProviderStatus { holds: pairs(spec), ..Default::default() };
     Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() }
 }

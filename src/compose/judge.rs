@@ -160,10 +160,15 @@ impl<'a> Judge<'a> {
         (judgement, claim)
     }
 
-    /// The kind's own part of status. What a provider holds it keeps, though it wants more by now.
+    /// The kind's own part of status. What a provider holds it keeps, though it wants more by now, or
+    /// cannot speak for itself.
     fn details(&self, resource: &Resource<Spec>, details: Option<Status>) -> Status {
+        let is_asked = details.is_some();
         let mut details = details.unwrap_or_else(|| Status::empty(resource.meta.kind));
         if let Status::ExternalTokenProvider(status) = &mut details {
+            if !is_asked {
+                status.holds = external_token_provider::held(resource);
+            }
             status.holds.retain(|pair| self.taken(&external_token_provider::place(pair), &resource.meta).is_none());
         }
         details

@@ -54,9 +54,7 @@ pub fn check_fit(
         ));
     }
     let Value::Sensitive(bytes) = value else { return true };
-    // Of algorithms that are not known nothing can be said.
-    let known = !algorithms.is_empty();
-    let cause = misfit(bytes.expose(), known && symmetric == 0, known && symmetric == algorithms.len());
+    let cause = misfit(bytes.expose(), algorithms);
     asked.unresolved.extend(cause.map(|cause| Unresolved {
         reason: Reason::SecretValueInvalid,
         path: path.to_owned(),
@@ -65,8 +63,12 @@ pub fn check_fit(
     cause.is_none()
 }
 
-/// Why a key does not fit the algorithms.
-fn misfit(key: &[u8], all_public: bool, all_secret: bool) -> Option<&'static str> {
+/// Why a key does not fit the algorithms that it is used with. Of a list of both sorts either key will
+/// do, and of algorithms that are not known nothing can be said.
+pub fn misfit(key: &[u8], algorithms: &[JwtAlgorithm]) -> Option<&'static str> {
+    let all =
+        |symmetric| !algorithms.is_empty() && algorithms.iter().all(|algorithm| algorithm.is_symmetric() == symmetric);
+    let (all_public, all_secret) = (all(false), all(true));
     let text = std::str::from_utf8(key).unwrap_or_default().trim();
     let is_pem = text.starts_with("-----BEGIN ");
     let is_public = ["PUBLIC KEY-----", "RSA PUBLIC KEY-----", "CERTIFICATE-----"]
@@ -79,7 +81,7 @@ fn misfit(key: &[u8], all_public: bool, all_secret: bool) -> Option<&'static str
         )
     } else if all_public && !is_public {
         Some(
-            "is no public key: RS256 and RSA-OAEP need one in PEM form, from -----BEGIN PUBLIC KEY----- to its END line; create the Secret with --from-file",
+            "is no public key: RS256 and RSA-OAEP need one in PEM form, from -----BEGIN PUBLIC KEY----- to its END line, as --from-file keeps it",
         )
     } else if all_secret && is_pem {
         Some(
@@ -92,25 +94,32 @@ fn misfit(key: &[u8], all_public: bool, all_secret: bool) -> Option<&'static str
 
 #[cfg(test)]
 mod tests {
+    use crate::api::JwtAlgorithm::{self, Aes, Hs256, Rs256, RsaOaep};
+
     use super::misfit;
 
     #[test]
     fn a_key_fits_its_algorithms() {
         const PUBLIC: &[u8] = b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
         const PRIVATE: &[u8] = b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-        let word = |key, all_public, all_secret| misfit(key, all_public, all_secret).map(|cause| &cause[..8]);
-        for (key, all_public, all_secret, wanted) in [
-            (PUBLIC, true, false, None),
-            (b"s3cr3t".as_slice(), false, true, None),
-            (PUBLIC, false, false, None),
-            (b"s3cr3t", false, false, None),
-            (b"s3cr3t", true, false, Some("is no pu")),
-            (b"-----BEGIN PUBLIC KEY-----", true, false, Some("is no pu")),
-            (PUBLIC, false, true, Some("is a pub")),
-            (PRIVATE, true, false, Some("is a pri")),
-            (PRIVATE, false, true, Some("is a pri")),
+        let word = |key, algorithms: &[_]| misfit(key, algorithms).map(|cause| &cause[..8]);
+        let [public, secret, both] =
+            [&[Rs256, RsaOaep][..], &[Hs256, Aes], &[Rs256, Hs256]].map(<[JwtAlgorithm]>::to_vec);
+        for (key, algorithms, wanted) in [
+            (PUBLIC, &public, None),
+            (b"s3cr3t".as_slice(), &secret, None),
+            (PUBLIC, &both, None),
+            (b"s3cr3t", &both, None),
+            (PUBLIC, &vec![], None),
+            (b"s3cr3t", &vec![], None),
+            (b"s3cr3t", &public, Some("is no pu")),
+            (b"-----BEGIN PUBLIC KEY-----", &public, Some("is no pu")),
+            (PUBLIC, &secret, Some("is a pub")),
+            (PRIVATE, &public, Some("is a pri")),
+            (PRIVATE, &secret, Some("is a pri")),
+            (PRIVATE, &vec![], Some("is a pri")),
         ] {
-            assert_eq!(word(key, all_public, all_secret), wanted, "{}", String::from_utf8_lossy(key));
+            assert_eq!(word(key, algorithms), wanted, "{}", String::from_utf8_lossy(key));
         }
     }
 }

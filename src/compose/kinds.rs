@@ -49,7 +49,7 @@ pub fn ask(spec: &Spec, case: &Case<'_>) -> Asked {
     match spec {
         Spec::AzureSso(spec) => azure_sso::ask(spec, case),
         Spec::DatabricksPassthrough(spec) => databricks_passthrough::ask(spec, case),
-        Spec::ExternalTokenProvider(spec) => external_token_provider::ask(spec),
+        Spec::ExternalTokenProvider(spec) => external_token_provider::ask(spec, case),
         Spec::InboundAccessPolicy(_) => inbound_access_policy::ask(),
         Spec::JwtAuthentication(spec) => jwt_authentication::ask(spec, case),
         Spec::JwtTenant(spec) => jwt_tenant::ask(spec, case),
@@ -67,13 +67,17 @@ pub enum Place {
     Named(Kind, String),
 }
 
-/// The places that a resource takes. One that cannot be read takes its kind's all the same.
+/// The places that a resource takes. One that cannot be read takes its kind's all the same, and what its
+/// record says that it has.
 pub fn places(resource: &Resource<Spec>) -> Vec<Place> {
     let kind = resource.meta.kind;
     match (&resource.spec, kind) {
         (Ok(Spec::JwtTenant(spec)), _) => vec![Place::Named(kind, jwt_tenant::variable_part(spec))],
         (Ok(Spec::ExternalTokenProvider(spec)), _) => {
             external_token_provider::pairs(spec).iter().map(external_token_provider::place).collect()
+        }
+        (Err(_), Kind::ExternalTokenProvider) => {
+            external_token_provider::held(resource).iter().map(external_token_provider::place).collect()
         }
         (_, Kind::JwtTenant | Kind::ExternalTokenProvider | Kind::InboundAccessPolicy) => vec![],
         _ => vec![Place::Kind(kind)],

@@ -53,6 +53,7 @@ pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer};
 pub use events::{Event, EventType, events};
 pub use hindrance::SetElsewhere;
 pub use installation::{InstallationKey, claimants, key_of, keys};
+pub use jwt::misfit;
 pub use live::{LiveContainer, LiveDeployment, LiveEnv, LiveValue, live_deployment};
 pub use mapping::{Answer, MOST_SENDS, Mail, Statement, mapping_statement};
 pub use needs::{Needs, needs, secret_refs, token_ref};

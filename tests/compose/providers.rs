@@ -84,6 +84,58 @@ fn who_has_a_pair_keeps_it() {
     assert_eq!(holds(&world, "present").len(), 1);
 }
 
+/// A slip in an edit hands trust to nobody else: what is held stays held, and nothing is added.
+#[test]
+fn one_that_cannot_speak_for_itself_keeps_its_pairs() {
+    let changed = |audiences: Json, change: fn(&mut Resource<Spec>)| {
+        let mut provider = provider("present", 5, ISSUER, audiences);
+        change(&mut provider);
+        provider
+    };
+    let rows: [(&str, Resource<Spec>, &[&str]); 5] = [
+        ("suspended", changed(json!(["a", "b"]), |it| it.spec.as_mut().expect("a spec").set_suspend()), &["a", "b"]),
+        ("unreadable", changed(json!(["a", "b"]), |it| it.spec = Err("spec: no".into())), &["a", "b"]),
+        ("invalid", invalid(json!(["a", "b"])), &["a", "b"]),
+        ("invalid, and it wants another", invalid(json!(["a", "c"])), &["a"]),
+        ("in no installation", stray(json!(["a", "c"])), &["a"]),
+    ];
+    for (row, now, held) in rows {
+        let mut world = world(vec![provider("present", 5, ISSUER, json!(["a", "b"]))]);
+        settle(&mut world);
+        let status = world.resources[0].status.clone();
+        world.resources = vec![Resource { status, ..now }];
+        settle(&mut world);
+        let audiences = |world: &World| -> Vec<String> {
+            holds(world, "present").iter().filter_map(|pair| Some(pair.rsplit_once(' ')?.1.to_owned())).collect()
+        };
+        assert_eq!(audiences(&world), held, "{row}");
+        // An older one comes back.
+        world.resources.push(provider("restored", 1, ISSUER, json!(["a"])));
+        settle(&mut world);
+        if row == "in no installation" {
+            // Whose it is cannot be told, so it is in nobody's way.
+            assert_eq!((accepted(&world, "restored").as_str(), audiences(&world).len()), ("True/Accepted", 0));
+        } else {
+            assert_eq!(accepted(&world, "restored"), "False/Collision", "{row}");
+            assert_eq!(audiences(&world), held, "{row}");
+        }
+    }
+}
+
+fn invalid(audiences: Json) -> Resource<Spec> {
+    let mut provider = provider("present", 5, ISSUER, audiences);
+    let Ok(Spec::ExternalTokenProvider(spec)) = &mut provider.spec else { panic!("no provider") };
+    spec.display_name = "bad\nname".to_owned();
+    provider
+}
+
+fn stray(audiences: Json) -> Resource<Spec> {
+    let mut provider = provider("present", 5, ISSUER, audiences);
+    let Ok(Spec::ExternalTokenProvider(spec)) = &mut provider.spec else { panic!("no provider") };
+    spec.installation_ref = Some(crate::fixtures::installation_ref("nowhere"));
+    provider
+}
+
 #[test]
 fn there_may_be_many_policies() {
     let policy = |name: &str| {

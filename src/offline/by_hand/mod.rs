@@ -15,7 +15,7 @@ mod variables;
 mod words;
 
 pub use lint::findings;
-pub use reading::{Fault, has_shared_key, is_public, read, tenant_in};
+pub use reading::{Fault, has_shared_key, read, read_list, tenant_in};
 pub use service::{Origin, Service, Source, Text, Value, Variable, beside_resources, services};
 pub use variables::{Documented, Form, Section, documented, in_other_case, tenant_of};
 pub use words::all_of;

@@ -10,10 +10,15 @@ use crate::{
 
 use super::{Form, Text, words};
 
+/// The algorithms of a list, of those that Timbr knows.
+pub fn read_list(algorithms: &str) -> Vec<JwtAlgorithm> {
+    let known = |name| JwtAlgorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name);
+    algorithms.split(',').filter_map(known).collect()
+}
+
 /// Whether a list of algorithms holds one whose key is a shared secret.
 pub fn has_shared_key(algorithms: &str) -> bool {
-    let shared = JwtAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.is_symmetric());
-    algorithms.split(',').any(|algorithm| shared.clone().any(|shared| shared.as_str() == algorithm))
+    read_list(algorithms).into_iter().any(JwtAlgorithm::is_symmetric)
 }
 
 /// A public key may be read by everybody; what else a key is, is a secret.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     api::{CUSTOM_CLAIMS, Component, rules},
-    offline::by_hand::{Section, has_shared_key, is_public, tenant_of},
+    compose::misfit,
+    offline::by_hand::{Section, Text, has_shared_key, read_list, tenant_of},
 };
 
 use super::{
@@ -22,8 +23,8 @@ const NAME: &str = "jwt";
 struct Defaults {
     algorithms: Vec<String>,
     is_custom: bool,
-    /// Whether the key is a public one, if its value is known.
-    has_public_key: Option<bool>,
+    /// The key, if its value is known.
+    key: Option<Text>,
 }
 
 /// The JwtAuthentication and its tenants, if tokens are set up.
@@ -92,16 +93,16 @@ fn authentication(draft: &mut Draft<'_, '_>) -> Result<(Map<String, Json>, Defau
     }
     set("userClaim", claim.into());
     set("tenantUsers", (draft.always(on("JWT_USE_TENANT_USER"), "False")? == "True").into());
-    let mut has_public_key = None;
+    let mut default_key = None;
     match key(draft, "JWT_DEFAULT_KEY", &algorithms, is_custom, NAME)? {
         Some(key) => {
             set("keyRef", key.reference);
-            has_public_key = key.is_public;
+            default_key = key.text;
         }
         None if is_custom => return Err("JWT_DEFAULT_KEY is not set, which JWT_TYPE custom needs".into()),
         None => {}
     }
-    Ok((spec, Defaults { algorithms: list, is_custom, has_public_key }))
+    Ok((spec, Defaults { algorithms: list, is_custom, key: default_key }))
 }
 
 fn list(algorithms: &str) -> Vec<String> {
@@ -111,17 +112,8 @@ fn list(algorithms: &str) -> Vec<String> {
 /// A key that fits the algorithms.
 struct Key {
     reference: Json,
-    /// Whether it is a public one, if its value is known.
-    is_public: Option<bool>,
-}
-
-/// Why a key does not fit algorithms. Of a list of both kinds either will do.
-fn misfit(is_public: bool, algorithms: &str) -> Option<String> {
-    let shared: BTreeSet<bool> = algorithms.split(',').map(has_shared_key).collect();
-    (shared.len() == 1 && shared.contains(&is_public)).then(|| match is_public {
-        true => format!("is a public key, and {algorithms} needs a secret"),
-        false => format!("is no public key in PEM form, which {algorithms} needs"),
-    })
+    /// Its value, if that is known.
+    text: Option<Text>,
 }
 
 fn key(
@@ -137,14 +129,14 @@ fn key(
         return Ok(None);
     }
     let Some(credential) = draft.credential(on(name))? else { return Ok(None) };
-    let is_public = match &credential {
-        Credential::Plain(key) => Some(is_public(key.as_str())),
+    let text = match &credential {
+        Credential::Plain(key) => Some(key.clone()),
         _ => None,
     };
-    if let Some(why) = is_public.and_then(|is_public| misfit(is_public, algorithms)) {
+    if let Some(why) = text.as_ref().and_then(|text| misfit(text.as_str().as_bytes(), &read_list(algorithms))) {
         return Err(draft.refuse(on(name), why));
     }
-    Ok(Some(Key { reference: draft.reference(holder, "key", &credential, name), is_public }))
+    Ok(Some(Key { reference: draft.reference(holder, "key", &credential, name), text }))
 }
 
 fn by_tenant<'n>(variables: &[(Component, &'n str)]) -> BTreeMap<&'n str, Vec<(Component, &'n str)>> {
@@ -192,7 +184,8 @@ fn tenant_spec(
     match key(draft, &variable("KEY"), &algorithms, defaults.is_custom, &name)? {
         Some(key) => _ = spec.insert("keyRef".to_owned(), key.reference),
         None => {
-            if let Some(why) = defaults.has_public_key.and_then(|is_public| misfit(is_public, &algorithms)) {
+            let key = defaults.key.as_ref();
+            if let Some(why) = key.and_then(|key| misfit(key.as_str().as_bytes(), &read_list(&algorithms))) {
                 let why =
                     format!("does not fit JWT_DEFAULT_KEY, which the tenant has without a key of its own: that {why}");
                 return Err(draft.refuse(on(&algorithm), why));
