@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Case, LiveDeployment, Lookup, Snapshot, Unresolved, Verdict,
+    Case, Lookup, Snapshot, Unresolved, Verdict,
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
     external_token_provider,
     installation::{Claims, Target, undecodable},
+    keep::could_be_kept,
     kinds::{self, Place, components_of},
     ownership::by_ref,
     plan::{Asked, Judgement, is_ours},
@@ -252,15 +253,18 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether the server carries a principal on a resource's account.
+    /// Whether the server carries a principal on a resource's account: the record alone is none, as
+    /// somebody may have taken the variables off.
     fn carries_principal(&self, holder: &str) -> bool {
         let live = self.snapshot.deployments.values().filter_map(Lookup::found);
-        live.filter_map(|live: &LiveDeployment| Attribution::read(live.delivered.as_deref())).any(|attribution| {
-            attribution
-                .places()
-                .filter(|(_, variable)| variable == TRIO[0])
-                .any(|place| attribution.holders(by_ref(&place)).any(|name| name == holder))
-        })
+        live.filter_map(|live| Some((live, Attribution::read(live.delivered.as_deref())?))).any(
+            |(live, attribution)| {
+                live.ownership.ours.iter().filter(|(_, variable)| variable == TRIO[0]).any(|place| {
+                    attribution.holders(by_ref(place)).any(|name| name == holder)
+                        && could_be_kept(live, place).is_some()
+                })
+            },
+        )
     }
 }
 

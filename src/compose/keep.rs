@@ -66,8 +66,7 @@ pub fn keep<'a>(
             }
             continue;
         }
-        let value = live.container(&place.0).and_then(|container| container.variables(&place.1).next());
-        let Some(value) = value.filter(|value| could_be_ours(&place.1, value)) else { continue };
+        let Some(value) = could_be_kept(live, place) else { continue };
         let mut stays = false;
         for silent in silent.iter().filter(held_by) {
             attribution.add(by_ref(place), &silent.holder);
@@ -204,6 +203,13 @@ fn held_back<'a>(
         })
         .collect();
     held.into_iter()
+}
+
+/// The live value of a variable, if it is one that we could write.
+pub fn could_be_kept<'a>(live: &'a LiveDeployment, (container, variable): &Place) -> Option<&'a LiveValue> {
+    let env = &live.container(container)?.env;
+    let value = &env.iter().find(|env| env.name == *variable)?.value;
+    could_be_ours(variable, value).then_some(value)
 }
 
 /// Whether a value is one that we could write: what somebody made of ours may not be, and is theirs.

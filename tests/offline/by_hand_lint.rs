@@ -221,6 +221,42 @@ fn values() {
     }
 }
 
+/// A key and the algorithms that it is used with; a tenant without a key of its own has the API's.
+#[test]
+fn a_key_fits_its_algorithms() {
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nhunter2-canary\n-----END PRIVATE KEY-----\n";
+    const KEY: &[&str] = &["error JWT_DEFAULT_KEY ValueInvalid"];
+    let rows: &[(&str, &str, Env<'_>, &[&str])] = &[
+        ("RS256", PUBLIC, &[], &[]),
+        ("HS256", CANARY, &[], &[]),
+        ("RS256,HS256", PUBLIC, &[], &[]),
+        ("HS256", PUBLIC, &[], KEY),
+        ("RS256", CANARY, &[], KEY),
+        ("RS256", PRIVATE, &[], KEY),
+        ("HS256", PRIVATE, &[], KEY),
+        ("RS256", PUBLIC, &[("JWT_CONTOSO_AUDIENCE", "x")], &[]),
+        ("RS256", PUBLIC, &[("JWT_CONTOSO_ALGORITHM", "HS256")], &["error JWT_CONTOSO_ALGORITHM ValueInvalid"]),
+        ("RS256", PUBLIC, &[("JWT_CONTOSO_ALGORITHM", "HS256"), ("JWT_CONTOSO_KEY", CANARY)], &[]),
+        ("RS256", PUBLIC, &[("JWT_CONTOSO_KEY", CANARY)], &["error JWT_CONTOSO_KEY ValueInvalid"]),
+        (
+            "RS256",
+            PUBLIC,
+            &[("JWT_CONTOSO_ALGORITHM", "HS256"), ("JWT_CONTOSO_KEY", PUBLIC)],
+            &["error JWT_CONTOSO_KEY ValueInvalid"],
+        ),
+    ];
+    for (algorithms, key, tenant, expected) in rows {
+        let custom: Env<'_> = &[
+            ("JWT_TYPE", "custom"),
+            ("JWT_USE_EMAIL_OR_USER", "email"),
+            ("JWT_DEFAULT_ALGORITHM", algorithms),
+            ("JWT_DEFAULT_KEY", key),
+        ];
+        check(&[("timbr-api", &with(&with(TOKENS, custom), tenant))], expected);
+    }
+}
+
 #[test]
 fn what_belongs_together() {
     let missing = |begun: &str| vec![format!("error {begun} VariableMissing")];

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    api::{CUSTOM_CLAIMS, Code, Component, Problem, Reason, rules},
+    api::{CUSTOM_CLAIMS, Code, Component, JwtAlgorithm, Problem, Reason, rules},
+    compose::misfit,
     offline::{Document, Finding},
 };
 
@@ -11,8 +12,8 @@ use super::{
     Documented, Fault, Form, Origin, Service, Source, Value, Variable,
     group::Group,
     in_other_case, needs, read,
-    reading::{has_shared_key, is_public},
-    tenant_in, words,
+    reading::{has_shared_key, is_public, read_list},
+    tenant_in, tenant_of, words,
 };
 
 /// A rule: what it finds on a service of a group.
@@ -26,6 +27,7 @@ const RULES: &[Rule] = &[
     secrets_in_plain_text,
     needs::problems,
     token_type,
+    key_fit,
     audience,
     issuer,
     scheme,
@@ -194,6 +196,46 @@ fn token_type(service: &Service, _: &Group<'_>) -> Vec<Problem> {
         }
     };
     of_service(service).filter_map(of_type).collect()
+}
+
+/// The algorithms that a key is used with, those of a tenant or else the API's.
+fn algorithms(service: &Service, tenant: Option<&str>) -> Vec<JwtAlgorithm> {
+    let of = |name: &str| service.meant(name).map(|meant| read_list(meant.as_str()));
+    let own = tenant.and_then(|tenant| of(&format!("JWT_{tenant}_ALGORITHM")));
+    own.or_else(|| of("JWT_DEFAULT_ALGORITHM")).unwrap_or_default()
+}
+
+/// Whether each key fits the algorithms that it is used with; a tenant without a key has the API's.
+fn key_fit(service: &Service, _: &Group<'_>) -> Vec<Problem> {
+    const KEY: &str = "JWT_DEFAULT_KEY";
+    if service.meant("JWT_TYPE").is_none_or(|type_| type_.as_str() != "custom") {
+        return vec![];
+    }
+    let misfit = |key: &Variable, tenant: Option<&str>| {
+        let text = key.text().filter(|text| !text.as_str().is_empty())?;
+        misfit(text.as_str().as_bytes(), &algorithms(service, tenant))
+    };
+    let problem = |variable: &Variable, message: String| {
+        Problem::error(service.value_path(variable), Code::ValueInvalid, message)
+    };
+    let of_key = |(variable, known): (&Variable, &Documented)| {
+        if known.form != Form::Key {
+            return None;
+        }
+        let why = misfit(variable, tenant_of(&variable.name))?;
+        Some(problem(variable, format!("{}: the value {why}", variable.name)))
+    };
+    let of_algorithms = |(variable, _): (&Variable, &Documented)| {
+        let tenant = tenant_of(&variable.name).filter(|_| variable.name.ends_with("_ALGORITHM"))?;
+        let has_key = service.has(&format!("JWT_{tenant}_KEY"));
+        let why = misfit(service.variable(KEY).filter(|_| !has_key)?, Some(tenant))?;
+        let name = &variable.name;
+        Some(problem(
+            variable,
+            format!("{name} does not fit {KEY}, which the tenant has without a key of its own: that {why}"),
+        ))
+    };
+    of_service(service).filter_map(of_key).chain(of_service(service).filter_map(of_algorithms)).collect()
 }
 
 fn is_on(service: &Service, name: &str) -> bool {
