@@ -7,11 +7,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 export TIMBR_IDENTITY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/timbr-identity
-# Dependencies are compiled once for all clones, into the cache; what is built of this clone stays in
-# its own target folder, so that two clones never run each other's binaries. (cargo before 1.91 knows
-# no such folder, ignores this, and compiles everything in the clone.)
+# Compiled code is kept in the cache too, and outlives a clone: a folder for each path. Clones never share
+# one, as what was compiled in another knows that one's path and may be of its sources. (cargo before 1.91
+# knows no such folder, ignores this, and compiles everything in the clone.)
 ifndef CARGO_TARGET_DIR
-export CARGO_BUILD_BUILD_DIR ?= $(TIMBR_IDENTITY_CACHE)/build
+export CARGO_BUILD_BUILD_DIR ?= $(TIMBR_IDENTITY_CACHE)/build/{workspace-path-hash}
 endif
 
 CARGO := cargo
@@ -33,6 +33,10 @@ test: control-plane fmt clippy docs rooms tests crds-check examples-check demo-c
 .PHONY: test-full
 test-full: ## Runs `test` and everything heavier; says loudly what it could not run
 	hack/test-full
+
+.PHONY: mutants
+mutants: ## Breaks the engine in every way that cargo-mutants knows; its tests have to notice (takes hours)
+	hack/mutants -j2
 
 .PHONY: demo
 demo: control-plane build ## Starts a cluster with the operator and single sign-on, to look at; Ctrl-C ends it
