@@ -132,6 +132,7 @@ impl<'a> Judge<'a> {
                 Ok(Spec::RoleGroupSync(spec)) => Some(spec.clone()),
                 _ => None,
             },
+            untrusted: matches!(&resource.spec, Ok(Spec::ExternalTokenProvider(spec)) if !spec.enabled),
             previous: resource.status.clone(),
             suspended,
             delivered: Verdict::pending(match blocked {

@@ -84,6 +84,8 @@ pub struct Judgement {
     pub meta: Meta,
     /// Of a RoleGroupSync: what it asks for, from which its statements are made.
     pub groups: Option<RoleGroupSyncSpec>,
+    /// Of an ExternalTokenProvider: whether it says that it is not to be trusted.
+    pub untrusted: bool,
     /// What was last said about it.
     pub previous: Option<Status>,
     /// Whether it, or its installation, is suspended.

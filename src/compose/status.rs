@@ -163,8 +163,8 @@ impl Teller<'_> {
         if kind.is_delivered() {
             steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
         }
-        let summary =
-            Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done: done(&details) };
+        let done = done(&details, judgement.untrusted);
+        let summary = Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done };
         let (ready, reconciling, stalled) = summarise(&steps, summary);
         let mut verdicts = steps;
         verdicts.extend([(ConditionType::Ready, ready), (ConditionType::Reconciling, reconciling)]);
@@ -236,8 +236,12 @@ fn not_checked(kind: Kind) -> &'static str {
 }
 
 /// Ready, when nothing is wrong and nothing is left to do.
-fn done(details: &Status) -> Verdict {
+fn done(details: &Status, untrusted: bool) -> Verdict {
     match details {
+        Status::ExternalTokenProvider(_) if untrusted => Verdict::yes(
+            Reason::TrustOnly,
+            "the provider is recorded as not trusted (enabled: false); there is nothing to deliver",
+        ),
         Status::ExternalTokenProvider(_) => Verdict::yes(
             Reason::TrustOnly,
             "the provider is recorded as trusted; there is nothing to deliver, and nothing in this version asks for it yet",

@@ -26,6 +26,23 @@ fn accepted(world: &World, name: &str) -> String {
     verdict(world.status(name), "Accepted")
 }
 
+/// Ready says whether the provider is trusted; either way it is all there is to do.
+#[test]
+fn ready_says_whether_it_is_trusted() {
+    let rows = [(true, "the provider is recorded as trusted;"), (false, "as not trusted (enabled: false);")];
+    for (enabled, words) in rows {
+        let mut provider = provider("it", 1, ISSUER, json!(["a"]));
+        let Ok(Spec::ExternalTokenProvider(spec)) = &mut provider.spec else { panic!("no provider") };
+        spec.enabled = enabled;
+        let mut world = world(vec![provider]);
+        settle(&mut world);
+        let ready = condition(world.status("it"), "Ready").expect("it");
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", "TrustOnly"), "{enabled}");
+        assert!(ready.message.contains(words), "{enabled}: {}", ready.message);
+        assert_eq!(holds(&world, "it").len(), 1, "{enabled}");
+    }
+}
+
 #[test]
 fn the_older_has_a_pair() {
     let with_slash = format!("{ISSUER}/");
