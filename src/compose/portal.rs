@@ -1,4 +1,4 @@
-//! What the seeds of an integration make a person click in Azure's portal: as data.
+//! What Timbr's documentation has a person click in Azure's portal, for each integration: as data.
 //! Ids of permissions: Microsoft, "Microsoft Graph permissions reference"; of AzureDatabricks: Timbr's
 //! documentation, "SSO for Databricks Datasources".
 

@@ -190,7 +190,7 @@ pub fn in_other_case(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The table of the documentation, which other tests hold against the seeds.
+    /// The variables that Timbr documents, as a table; other tests hold the examples against it.
     const SEEDS: &str = include_str!("../../../tests/seed-variables.tsv");
 
     #[test]
