@@ -22,3 +22,16 @@ az ad app permission admin-consent --id "$CLIENT_ID"
 #   az ad app credential reset --id "$CLIENT_ID" --append --query password --output tsv | tr -d '\r\n' |
 #   kubectl create secret generic 'analytics-entra' --namespace 'timbr' --from-file='client-secret=/dev/stdin' --dry-run=client --output yaml |
 #   kubectl apply --server-side --force-conflicts --filename -
+
+# RoleGroupSync timbr/analytics-groups
+#
+#   API permission Microsoft Graph User.Read.All (Application): df021288-bdef-4463-88db-98f22de89214
+#   API permission Microsoft Graph Group.Read.All (Application): 5b567255-7703-4780-807c-7be8301ae99b
+#   API permission Microsoft Graph GroupMember.Read.All (Application): 98830695-27a2-44f7-8c18-0c3ebc9698f6
+#   Admin consent (Link): https://login.microsoftonline.com/contoso.onmicrosoft.com/adminconsent?client_id=CLIENT-ID
+#
+# Write the Application (client) ID between the quotation marks. It is in Secret analytics-entra, key client-id, and is not told.
+CLIENT_ID=''
+: "${CLIENT_ID:?write the Application (client) ID into the line above}"
+az ad app permission add --id "$CLIENT_ID" --api 00000003-0000-0000-c000-000000000000 --api-permissions df021288-bdef-4463-88db-98f22de89214=Role 5b567255-7703-4780-807c-7be8301ae99b=Role 98830695-27a2-44f7-8c18-0c3ebc9698f6=Role
+az ad app permission admin-consent --id "$CLIENT_ID"
