@@ -19,6 +19,10 @@ FROM debian:${DEBIAN}-slim
 LABEL org.opencontainers.image.title="timbr-identity" \
       org.opencontainers.image.description="Kubernetes operator for Timbr's identity integrations" \
       org.opencontainers.image.licenses="Apache-2.0"
+# The authorities that https is checked with: Timbr's REST API may be behind it.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/target/release/timbr-identity /usr/local/bin/timbr-identity
 COPY LICENSE /usr/share/doc/timbr-identity/
 # A number, so that runAsNonRoot can be checked without a look into /etc/passwd.
