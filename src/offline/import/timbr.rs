@@ -15,7 +15,7 @@ use crate::{
 use super::Options;
 
 /// One Timbr.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Timbr<'a> {
     /// The namespace, where anybody names it.
     pub namespace: Option<String>,
