@@ -293,3 +293,17 @@ fn what_would_be_refused_is_left_out() {
     assert_eq!(odd.code, 3, "{}", odd.err);
     assert!(odd.err.contains("left out: spec.template.spec.containers[0].env: TimbrInstallation: cannot be made, as spec.components.platform"), "{}", odd.err);
 }
+
+/// A Secret of the input is somebody's: what is made does not replace it.
+#[test]
+fn a_secret_that_is_there_is_not_replaced() {
+    let import = |value: &str| {
+        let there = secret("sso-credentials", "client-secret", value.as_bytes());
+        run(&format!("import -f - {FLAGS}"), &stream(&[platform(), there]))
+    };
+    assert_eq!(import(CANARY).code, 0);
+    let refused = import("other");
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""));
+    let why = "AzureSso cannot be made, as Secret sso-credentials, which would have to be made, is in the input and holds something else; rename that one\n";
+    assert!(refused.err.contains(why), "{}", refused.err);
+}

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::{api::LABEL_CREDENTIAL, offline::by_hand::Text};
+use crate::{
+    api::{LABEL_CREDENTIAL, Sensitive},
+    offline::by_hand::Text,
+};
 
 use super::ledger::Ledger;
 
@@ -36,6 +39,11 @@ pub struct Made {
 }
 
 impl Made {
+    /// Whether a Secret holds the value already.
+    pub fn is_in(&self, data: &BTreeMap<String, Sensitive>) -> bool {
+        data.get(&self.key).is_some_and(|there| there.expose() == self.value.as_str().as_bytes())
+    }
+
     /// Whether both have the same place, and different values.
     pub fn replaces(&self, other: &Self) -> bool {
         (&self.secret, &self.key) == (&other.secret, &other.key) && self.value != other.value

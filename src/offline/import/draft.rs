@@ -204,6 +204,14 @@ impl<'t, 'a> Draft<'t, 'a> {
 
     /// Whether each value has a place of its own in the Secrets that have to be made.
     fn fits_secrets(&self, ledger: &Ledger) -> Result<(), Refusal> {
+        let is_there =
+            |made: &&Made| self.timbr.secrets.get(made.secret.as_str()).is_some_and(|there| !made.is_in(&there.data));
+        if let Some(Made { secret, .. }) = self.made.iter().find(is_there) {
+            return Err(format!(
+                "Secret {secret}, which would have to be made, is in the input and holds something else; rename that one"
+            )
+            .into());
+        }
         let is_taken = |made: &&Made| ledger.made.iter().any(|there| there.replaces(made));
         match self.made.iter().find(is_taken) {
             Some(Made { secret, key, .. }) => {
