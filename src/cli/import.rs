@@ -56,12 +56,8 @@ fn public_url(url: &str) -> Result<String, &'static str> {
 }
 
 fn host(host: &str) -> Result<String, &'static str> {
-    let is_host = !host.contains(':') && rules::PUBLIC_URL_HOST_ONLY.holds(&format!("https://{host}"));
-    if is_host {
-        Ok(host.to_owned())
-    } else {
-        Err("must be a host and nothing more, such as adb-1.2.azuredatabricks.net")
-    }
+    let rule = &rules::WORKSPACE_HOST;
+    if rule.holds(host) { Ok(host.to_owned()) } else { Err(rule.message) }
 }
 
 /// Why what was made cannot be handed over.
@@ -143,7 +139,7 @@ fn tell(args: &Args, import: &Import) {
     }
     if import.resources.is_empty() && import.lines.is_empty() {
         eprintln!(
-            "no Deployment or Docker Compose service in the input sets a variable of Timbr's identity integrations"
+            "no Deployment or Docker Compose service in the input sets a variable of Timbr's identity integrations that nobody else has"
         );
     }
     if args.secrets_out.is_some() || args.show_secrets {

@@ -16,6 +16,11 @@ use super::{
 /// Where Entra sends people back to, below the public address.
 const REDIRECT_PATH: &str = "/oauth-authorized/azure";
 
+/// Whether a role may do everything.
+pub fn is_administrator(role: &str) -> bool {
+    role.eq_ignore_ascii_case("admin")
+}
+
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -33,7 +38,7 @@ pub fn problems(spec: &AzureSsoSpec) -> Vec<Problem> {
     }
     if let Some(registration) = &spec.self_registration {
         problems.extend(rules::ROLE.check("spec.selfRegistration.role", &registration.role));
-        if registration.role.eq_ignore_ascii_case("admin") && !registration.allow_admin {
+        if is_administrator(&registration.role) && !registration.allow_admin {
             problems.push(Problem::error("spec.selfRegistration", Code::AdminRoleNotAllowed, ADMIN_ROLE_NOT_ALLOWED));
         }
     }

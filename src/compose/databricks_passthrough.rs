@@ -11,6 +11,11 @@ use super::{Case, Demand, Unresolved, Value, plan::Asked, portal};
 /// The scope that stands for "as this user, on Databricks": AzureDatabricks' application id.
 pub const DATABRICKS_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";
 
+/// Whether tokens count as fresh for less time than passes between two looks at them.
+pub const fn is_looked_at_late(expiration: u64, validation: u64) -> bool {
+    validation > expiration
+}
+
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &DatabricksPassthroughSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -26,7 +31,7 @@ pub fn ask(spec: &DatabricksPassthroughSpec, case: &Case<'_>) -> Asked {
     let minutes = |text: &str| seconds(text).unwrap_or_default() / 60;
     let (expiration, validation) = (minutes(&spec.refresh_token_expiration), minutes(&spec.refresh_token_validation));
     let mut asked = Asked::default();
-    if validation > expiration {
+    if is_looked_at_late(expiration, validation) {
         asked.problems.push(Problem::warning(
             "spec.refreshTokenValidation",
             Code::ValidationAboveExpiration,

@@ -45,13 +45,8 @@ pub fn check_fit(
     algorithms: &[JwtAlgorithm],
     asked: &mut Asked,
 ) -> bool {
-    let symmetric = algorithms.iter().filter(|algorithm| algorithm.is_symmetric()).count();
-    if symmetric > 0 && symmetric < algorithms.len() {
-        asked.problems.push(Problem::warning(
-            "spec.algorithms",
-            Code::AlgorithmsMixed,
-            "algorithms of public keys (RS256, RSA-OAEP) and of secrets (HS256, AES) share one key, which fits only one sort: a public key that also counts as a secret lets anybody sign; keep one sort",
-        ));
+    if let Some(why) = mixture(algorithms) {
+        asked.problems.push(Problem::warning("spec.algorithms", Code::AlgorithmsMixed, why));
     }
     let Value::Sensitive(bytes) = value else { return true };
     let cause = misfit(bytes.expose(), algorithms);
@@ -61,6 +56,14 @@ pub fn check_fit(
         message: format!("Secret {name}, key {key}: the value {cause}"),
     }));
     cause.is_none()
+}
+
+/// What is wrong with algorithms of both sorts beside each other.
+pub fn mixture(algorithms: &[JwtAlgorithm]) -> Option<&'static str> {
+    let symmetric = algorithms.iter().filter(|algorithm| algorithm.is_symmetric()).count();
+    (symmetric > 0 && symmetric < algorithms.len()).then_some(
+        "algorithms of public keys (RS256, RSA-OAEP) and of secrets (HS256, AES) share one key, which fits only one sort: a public key that also counts as a secret lets anybody sign; keep one sort",
+    )
 }
 
 /// Why a key does not fit the algorithms that it is used with. Of a list of both sorts either key will

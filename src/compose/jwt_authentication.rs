@@ -93,12 +93,16 @@ fn warn(spec: &JwtAuthenticationSpec, case: &Case<'_>, problems: &mut Vec<Proble
         ),
         Some(_) => {}
     }
-    let takes_upn = spec.type_ == JwtType::Azure && spec.user_claim.as_deref().is_none_or(|claim| claim == "upn");
-    if takes_upn && spec.issuer.as_ref().is_some_and(|issuer| issuer.trim_end_matches('/').ends_with("/v2.0")) {
-        warn(
-            "spec.userClaim",
-            Code::UpnInV2Token,
-            "tokens of a v2.0 issuer carry no upn unless it is added as an optional claim of the app registration; add it there, or name another claim, such as preferred_username",
-        );
+    if let Some(why) = lacks_upn(spec.type_, spec.user_claim.as_deref(), spec.issuer.as_deref()) {
+        warn("spec.userClaim", Code::UpnInV2Token, why);
     }
+}
+
+/// Why tokens lack the claim that names the user.
+pub fn lacks_upn(type_: JwtType, claim: Option<&str>, issuer: Option<&str>) -> Option<&'static str> {
+    let takes_upn = type_ == JwtType::Azure && claim.is_none_or(|claim| claim == "upn");
+    let is_v2 = issuer.is_some_and(|issuer| issuer.trim_end_matches('/').ends_with("/v2.0"));
+    (takes_upn && is_v2).then_some(
+        "tokens of a v2.0 issuer carry no upn unless it is added as an optional claim of the app registration; add it there, or name another claim, such as preferred_username",
+    )
 }

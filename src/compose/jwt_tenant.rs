@@ -18,6 +18,11 @@ pub fn variable_part(spec: &JwtTenantSpec) -> String {
     spec.tenant.to_ascii_uppercase()
 }
 
+/// Whether some shells drop variables with this in their names.
+pub fn is_dropped_by_shells(tenant: &str) -> bool {
+    tenant.contains('-')
+}
+
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &JwtTenantSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -32,7 +37,7 @@ pub fn problems(spec: &JwtTenantSpec) -> Vec<Problem> {
 pub fn ask(spec: &JwtTenantSpec, case: &Case<'_>) -> Asked {
     let mut asked = Asked::default();
     let name = variable_part(spec);
-    if name.contains('-') {
+    if is_dropped_by_shells(&name) {
         asked.problems.push(Problem::warning(
             "spec.tenant",
             Code::TenantHyphen,

@@ -20,13 +20,22 @@ pub fn problems(spec: &KeyVaultBindingSpec) -> Vec<Problem> {
     problems
 }
 
+fn host(url: &str) -> String {
+    url.trim_end_matches('/').trim_start_matches("https://").to_ascii_lowercase()
+}
+
+/// Whether a vault is where vaults of the cloud are: it receives a credential.
+pub fn is_in_cloud(url: &str, suffix: &str) -> bool {
+    host(url).ends_with(suffix)
+}
+
 /// What an accepted spec asks for.
 pub fn ask(spec: &KeyVaultBindingSpec, case: &Case<'_>) -> Asked {
     let mut asked = Asked::default();
     let suffix = &case.snapshot.settings.vault_suffix;
     let url = spec.vault_url.trim_end_matches('/');
-    let host = url.trim_start_matches("https://").to_ascii_lowercase();
-    if !host.ends_with(suffix.as_str()) {
+    let host = host(url);
+    if !is_in_cloud(url, suffix) {
         asked.problems.push(Problem::error(
             "spec.vaultUrl",
             Code::VaultNotInCloud,

@@ -11,6 +11,11 @@ use super::{Case, Demand, LiveValue, Value, credentials, plan::Asked, portal};
 /// Shorter than this, in seconds, and Entra is asked very often.
 const SHORT: u64 = 300;
 
+/// Whether Entra is asked very often at this interval, in seconds.
+pub const fn is_short(interval: u64) -> bool {
+    interval < SHORT
+}
+
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &RoleGroupSyncSpec) -> Vec<Problem> {
     let mut problems = credentials::problems(&spec.credentials);
@@ -58,7 +63,7 @@ pub fn ask(spec: &RoleGroupSyncSpec, case: &Case<'_>) -> Asked {
         name: name.into(),
         value,
     }));
-    if interval < SHORT {
+    if is_short(interval) {
         asked.problems.push(Problem::warning(
             "spec.interval",
             Code::IntervalShort,

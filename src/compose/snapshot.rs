@@ -55,6 +55,15 @@ impl Cloud {
         }
     }
 
+    /// What Azure's command line calls this cloud. Source: Microsoft, "Manage clouds with the Azure CLI".
+    pub const fn az_name(self) -> &'static str {
+        match self {
+            Cloud::Public => "AzureCloud",
+            Cloud::UsGov => "AzureUSGovernment",
+            Cloud::China => "AzureChinaCloud",
+        }
+    }
+
     /// How the hosts of this cloud's key vaults end.
     /// Source: Microsoft, "Azure Key Vault keys, secrets and certificates overview", DNS suffixes.
     pub const fn vault_suffix(self) -> &'static str {
@@ -123,12 +132,12 @@ mod tests {
     #[test]
     fn each_cloud_has_its_hosts() {
         let rows = [
-            (Cloud::Public, "https://login.microsoftonline.com", ".vault.azure.net"),
-            (Cloud::UsGov, "https://login.microsoftonline.us", ".vault.usgovcloudapi.net"),
-            (Cloud::China, "https://login.partner.microsoftonline.cn", ".vault.azure.cn"),
+            (Cloud::Public, "AzureCloud", "https://login.microsoftonline.com", ".vault.azure.net"),
+            (Cloud::UsGov, "AzureUSGovernment", "https://login.microsoftonline.us", ".vault.usgovcloudapi.net"),
+            (Cloud::China, "AzureChinaCloud", "https://login.partner.microsoftonline.cn", ".vault.azure.cn"),
         ];
-        for (cloud, authority, vaults) in rows {
-            assert_eq!((cloud.authority(), cloud.vault_suffix()), (authority, vaults));
+        for (cloud, name, authority, vaults) in rows {
+            assert_eq!((cloud.az_name(), cloud.authority(), cloud.vault_suffix()), (name, authority, vaults));
         }
     }
 }

@@ -55,7 +55,7 @@ impl Teller<'_> {
         let mut found: Vec<Problem> =
             unresolved.map(|unresolved| reason(&unresolved.path, unresolved.reason, &unresolved.message)).collect();
         found.extend(problems.iter().filter(|problem| is_news(ours, problem)).cloned());
-        found.retain(|problem| !is_faulty_reference(ours, problem) && !self.is_unreadable(problem));
+        found.retain(|problem| !is_faulty_reference(ours, problem) && !self.is_unreadable(ours, problem));
         found
     }
 
@@ -73,12 +73,12 @@ impl Teller<'_> {
 
     /// Whether a problem says that a Secret is not in the input which is, but could not be read: its
     /// own finding says so.
-    fn is_unreadable(&self, problem: &Problem) -> bool {
+    fn is_unreadable(&self, ours: &Ours, problem: &Problem) -> bool {
+        let pointer = format!("/{}/name", problem.path.replace('.', "/"));
+        let named = self.documents[ours.at].value.pointer(&pointer).and_then(serde_json::Value::as_str);
         problem.code == Code::NotInInput.as_str()
-            && self.objects.unreadable.iter().any(|(kind, (namespace, name))| {
-                *kind == "Secret"
-                    && *namespace == self.snapshot.key.namespace
-                    && problem.message.starts_with(&format!("<Secret {name}/"))
+            && named.is_some_and(|name| {
+                self.objects.unreadable.contains(&("Secret", (self.snapshot.key.namespace.clone(), name.to_owned())))
             })
     }
 

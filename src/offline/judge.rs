@@ -25,6 +25,8 @@ pub struct Judged<'a> {
     pub findings: Vec<Finding>,
     /// Its installations, sorted.
     pub installations: Vec<Installation>,
+    /// What decisions depend on besides.
+    settings: Settings,
     /// Parts of Timbr that were set up by hand.
     pub(super) services: Vec<Service>,
 }
@@ -49,7 +51,7 @@ impl Judged<'_> {
     /// Adds what is wrong with variables that are set by hand. It keeps no resource from being delivered,
     /// so it is for those only who ask.
     pub fn add_set_by_hand(&mut self) {
-        self.add(by_hand::findings(&self.services, self.documents));
+        self.add(by_hand::findings(&self.services, self.documents, &self.settings));
     }
 
     fn add(&mut self, findings: Vec<Finding>) {
@@ -75,7 +77,8 @@ pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Setti
         findings.extend(of_installation(installation, documents, &objects));
     }
     let services = by_hand::beside_resources(by_hand::services(documents, &objects, namespace), &installations);
-    let mut judged = Judged { documents, objects, findings: vec![], installations, services };
+    let mut judged =
+        Judged { documents, objects, findings: vec![], installations, settings: settings.clone(), services };
     judged.add(findings);
     judged
 }

@@ -20,7 +20,7 @@ pub use finding::Finding;
 pub use import::{Import, Line, Options as ImportOptions, SecretManifest, What, import};
 pub use input::{Document, ReadError, read};
 pub use judge::{Installation, Judged, judge};
-pub use portal::{Portal, portal_json, portal_script, portals};
+pub use portal::{Portal, Portals, portal_json, portal_script, portals};
 pub use render::{compose_file, diff, env, manifests};
 pub use schema::{Checked, Checker, checker};
 pub use validate::{json, summary, text};

@@ -249,6 +249,8 @@ fn printable(mut deployment: Json, show_secrets: bool) -> Json {
             let is_credential = entry.get("name").and_then(Json::as_str).is_some_and(names_a_credential);
             match entry.get_mut("value") {
                 Some(Json::String(value)) if is_credential && !is_switch(value) => *value = REDACTED.to_owned(),
+                // Without quotation marks, digits are a number, and a password all the same.
+                Some(value @ Json::Number(_)) if is_credential => *value = REDACTED.into(),
                 _ => {}
             }
         }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::run::{deployment, run, stream};
+use crate::{
+    bad_input::azure_sso,
+    run::{deployment, run, secret, stream},
+};
 
 const GUID: &str = "11111111-2222-3333-4444-555555555555";
 /// Must never be printed.
@@ -27,16 +30,26 @@ const TOKENS: Env<'_> = &[
     ("ENABLE_TOKEN", "true"),
     ("JWT_TYPE", "azure"),
     ("JWT_DEFAULT_AUDIENCE", "api://timbr"),
-    ("JWT_ISSUER", "https://login.microsoftonline.com/contoso.com/v2.0"),
+    ("JWT_ISSUER", "https://sts.windows.net/11111111-2222-3333-4444-555555555555/"),
 ];
+/// Tokens that are checked with a key of one's own.
+const CUSTOM: Env<'_> = &[
+    ("ENABLE_TOKEN", "true"),
+    ("JWT_TYPE", "custom"),
+    ("JWT_DEFAULT_AUDIENCE", "api://timbr"),
+    ("JWT_ISSUER", "https://tokens.example.com"),
+    ("JWT_USE_EMAIL_OR_USER", "email"),
+    ("JWT_DEFAULT_KEY", PUBLIC),
+];
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
 
 /// `base` with the values of `change` instead of or beside its own.
-fn with<'a>(base: Env<'a>, change: Env<'a>) -> Vec<(&'a str, &'a str)> {
+fn with<'a>(base: &[(&'a str, &'a str)], change: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let kept = base.iter().filter(|(name, _)| !change.iter().any(|(changed, _)| changed == name));
     kept.chain(change).copied().collect()
 }
 
-fn without<'a>(base: Env<'a>, name: &str) -> Vec<(&'a str, &'a str)> {
+fn without<'a>(base: &[(&'a str, &'a str)], name: &str) -> Vec<(&'a str, &'a str)> {
     base.iter().filter(|(there, _)| *there != name).copied().collect()
 }
 
@@ -56,8 +69,22 @@ fn as_compose(services: &[(&str, Env<'_>)]) -> Value {
     json!({"services": services})
 }
 
-/// `error|warning VARIABLE-OR-PATH Code`, sorted; the path's variable by its name.
+/// What is found but for secrets in clear text, of which these files are full.
 fn findings(objects: &[Value]) -> Vec<String> {
+    let mut lines = all_findings(objects);
+    lines.retain(|line| !line.ends_with("SecretInPlainText"));
+    lines
+}
+
+/// The variables that stand in clear text and should not.
+fn secrets_in_clear(objects: &[Value]) -> Vec<String> {
+    let lines = all_findings(objects);
+    let names = lines.iter().filter_map(|line| line.strip_prefix("warning ")?.strip_suffix(" SecretInPlainText"));
+    names.map(str::to_owned).collect()
+}
+
+/// `error|warning VARIABLE-OR-PATH Code`, sorted; the path's variable by its name.
+fn all_findings(objects: &[Value]) -> Vec<String> {
     let run = run("validate -f - -o json", &stream(objects));
     assert!(!run.out.contains(CANARY) && !run.err.contains(CANARY), "{}", run.out);
     let findings: Vec<Value> = serde_json::from_str(&run.out).unwrap();
@@ -67,7 +94,7 @@ fn findings(objects: &[Value]) -> Vec<String> {
         let at = objects.iter().find_map(|document| {
             // The entry that the path leads to.
             let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
-            let entry = pointer.trim_end_matches("/value");
+            let entry = pointer.trim_end_matches("/value").trim_end_matches("/valueFrom");
             let entry = document.pointer(entry)?;
             let is_here = match document["kind"].as_str() {
                 Some(_) => object.ends_with(document["metadata"]["name"].as_str()?),
@@ -84,7 +111,6 @@ fn findings(objects: &[Value]) -> Vec<String> {
             let severity = finding["severity"].as_str().unwrap().to_lowercase();
             format!("{severity} {} {}", named(finding), finding["code"].as_str().unwrap())
         })
-        .filter(|line| !line.ends_with("SecretInPlainText"))
         .collect();
     lines.sort();
     lines
@@ -130,7 +156,6 @@ fn what_is_right_is_not_complained_about() {
             ("JWT_DEFAULT_ALGORITHM", "RS256,RSA-OAEP"),
             ("JWT_USE_EMAIL_OR_USER", "upn"),
             ("JWT_USE_TENANT_USER", "True"),
-            ("JWT_CONTOSO_AUDIENCE", "api://contoso"),
             ("ENABLE_USER_TOKEN", "whatever"),
             ("TIMBR_LOG", "'x'"),
         ],
@@ -193,6 +218,12 @@ fn values() {
         ("AZURE_TENANT_ID", "organizations", &["error AZURE_TENANT_ID ValueInvalid"]),
         ("SYNC_GROUPS_INTERVAL", "24h", &["error SYNC_GROUPS_INTERVAL ValueInvalid"]),
         ("SYNC_GROUPS_INTERVAL", "24", &["warning SYNC_GROUPS_INTERVAL UnitSuspicious"]),
+        ("SYNC_GROUPS_INTERVAL", "299", &["warning SYNC_GROUPS_INTERVAL IntervalShort"]),
+        ("SYNC_GROUPS_INTERVAL", "300", &[]),
+        ("OAUTH_REFRESH_TOKEN_VALIDATION", "11", &["warning OAUTH_REFRESH_TOKEN_VALIDATION ValidationAboveExpiration"]),
+        ("OAUTH_REFRESH_TOKEN_VALIDATION", "10", &[]),
+        ("KV_VAULT", "https://contoso.vault.azure.cn/", &["error KV_VAULT VaultNotInCloud"]),
+        ("KV_VAULT", "https://contoso.Vault.Azure.NET/", &[]),
         ("OAUTH_REFRESH_TOKEN_EXPIRATION", "3600", &["warning OAUTH_REFRESH_TOKEN_EXPIRATION UnitSuspicious"]),
         ("OAUTH_REFRESH_TOKEN_VALIDATION", "1.5", &["error OAUTH_REFRESH_TOKEN_VALIDATION ValueInvalid"]),
         ("JWT_TYPE", "azure", &["warning JWT_TYPE VariableMisplaced"]),
@@ -205,7 +236,6 @@ fn values() {
         ("JWT_DEFAULT_ALGORITHM", "ES256", &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
         ("JWT_DEFAULT_ALGORITHM", "HS256", &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
         ("JWT_DEFAULT_ALGORITHM", "RS256, RSA-OAEP", &["warning JWT_DEFAULT_ALGORITHM SpellingWrong"]),
-        ("JWT_CONTOSO_ALGORITHM", "none", &["error JWT_CONTOSO_ALGORITHM AlgorithmInvalid"]),
         ("JWT_contoso_AUDIENCE", "x", &["error JWT_contoso_AUDIENCE VariableCase"]),
         ("JWT_ISSUER", "http://login.microsoftonline.com", &["error JWT_ISSUER ValueInvalid"]),
         ("JWT_ISSUER", "https://login.microsoftonline.com/?a", &["error JWT_ISSUER ValueInvalid"]),
@@ -224,18 +254,23 @@ fn values() {
 /// A key and the algorithms that it is used with; a tenant without a key of its own has the API's.
 #[test]
 fn a_key_fits_its_algorithms() {
-    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nhunter2-canary\n-----END PRIVATE KEY-----\n";
+    const QUOTED: &str = "'-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----'";
     const KEY: &[&str] = &["error JWT_DEFAULT_KEY ValueInvalid"];
     let rows: &[(&str, &str, Env<'_>, &[&str])] = &[
         ("RS256", PUBLIC, &[], &[]),
         ("HS256", CANARY, &[], &[]),
-        ("RS256,HS256", PUBLIC, &[], &[]),
+        ("RS256,HS256", PUBLIC, &[], &["warning JWT_DEFAULT_ALGORITHM AlgorithmsMixed"]),
         ("HS256", PUBLIC, &[], KEY),
         ("RS256", CANARY, &[], KEY),
         ("RS256", PRIVATE, &[], KEY),
         ("HS256", PRIVATE, &[], KEY),
-        ("RS256", PUBLIC, &[("JWT_CONTOSO_AUDIENCE", "x")], &[]),
+        // Without a list of its own Timbr takes RS256; of one that nobody can read nothing is said.
+        ("", CANARY, &[], &["error JWT_DEFAULT_KEY ValueInvalid", "warning JWT_DEFAULT_ALGORITHM ValueEmpty"]),
+        ("ES256", CANARY, &[], &["error JWT_DEFAULT_ALGORITHM AlgorithmInvalid"]),
+        // The key is meant without the marks.
+        ("RS256", QUOTED, &[], &["error JWT_DEFAULT_KEY ValueQuoted"]),
+        ("RS256", PUBLIC, &[("JWT_CONTOSO_KEY", PUBLIC)], &[]),
         ("RS256", PUBLIC, &[("JWT_CONTOSO_ALGORITHM", "HS256")], &["error JWT_CONTOSO_ALGORITHM ValueInvalid"]),
         ("RS256", PUBLIC, &[("JWT_CONTOSO_ALGORITHM", "HS256"), ("JWT_CONTOSO_KEY", CANARY)], &[]),
         ("RS256", PUBLIC, &[("JWT_CONTOSO_KEY", CANARY)], &["error JWT_CONTOSO_KEY ValueInvalid"]),
@@ -247,14 +282,106 @@ fn a_key_fits_its_algorithms() {
         ),
     ];
     for (algorithms, key, tenant, expected) in rows {
-        let custom: Env<'_> = &[
-            ("JWT_TYPE", "custom"),
-            ("JWT_USE_EMAIL_OR_USER", "email"),
-            ("JWT_DEFAULT_ALGORITHM", algorithms),
-            ("JWT_DEFAULT_KEY", key),
-        ];
-        check(&[("timbr-api", &with(&with(TOKENS, custom), tenant))], expected);
+        let default: Env<'_> = &[("JWT_DEFAULT_ALGORITHM", algorithms), ("JWT_DEFAULT_KEY", key)];
+        let (mut env, mut expected) = (with(&with(CUSTOM, default), tenant), expected.to_vec());
+        if !tenant.is_empty() {
+            env.push(("JWT_CONTOSO_AUDIENCE", "contoso"));
+            expected.push("warning JWT_ISSUER SingleIssuer");
+        }
+        check(&[("timbr-api", &env)], &expected);
     }
+    check(&[("timbr-api", &with(CUSTOM, &[("JWT_DEFAULT_KEY", CANARY)]))], KEY);
+}
+
+/// A key in a Secret of the input is looked at as one in the file.
+#[test]
+fn a_key_in_a_secret_fits_its_algorithms() {
+    let mut api = as_deployment("timbr-api", &without(CUSTOM, "JWT_DEFAULT_KEY"));
+    let env = api.pointer_mut("/spec/template/spec/containers/0/env").unwrap().as_array_mut().unwrap();
+    env.push(json!({"name": "JWT_DEFAULT_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key"}}}));
+    let keys = |value: &str| secret("keys", "key", value.as_bytes());
+    assert_eq!(findings(&[api.clone()]), [] as [&str; 0]);
+    assert_eq!(findings(&[api.clone(), keys(PUBLIC)]), [] as [&str; 0]);
+    assert_eq!(findings(&[api, keys(CANARY)]), ["error JWT_DEFAULT_KEY ValueInvalid"]);
+}
+
+/// What the engine says of a resource it says of the same set by hand.
+#[test]
+fn the_rules_of_the_engine_hold() {
+    const V2: (&str, &str) = ("JWT_ISSUER", "https://login.microsoftonline.com/contoso.com/v2.0");
+    let upn = ("JWT_USE_EMAIL_OR_USER", "upn");
+    let tenants = |names: &[&'static str]| {
+        names.iter().map(|name| (*name, if name.ends_with("ALGORITHM") { "RS256" } else { "x" })).collect::<Vec<_>>()
+    };
+    let table: Vec<Case<'_>> = vec![
+        ("timbr-api", with(TOKENS, &[V2, upn]), vec!["warning JWT_USE_EMAIL_OR_USER UpnInV2Token".to_owned()]),
+        ("timbr-api", with(TOKENS, &[V2]), vec!["warning JWT_ISSUER UpnInV2Token".to_owned()]),
+        ("timbr-api", with(TOKENS, &[V2, ("JWT_USE_EMAIL_OR_USER", "email")]), vec![]),
+        ("timbr-api", with(CUSTOM, &[V2]), vec![]),
+        (
+            "timbr-api",
+            with(TOKENS, &tenants(&["JWT_A_ALGORITHM", "JWT_B_ALGORITHM", "JWT_B_AUDIENCE"])),
+            vec![
+                "warning JWT_A_ALGORITHM AudienceNotValidated".to_owned(),
+                "warning JWT_ISSUER SingleIssuer".to_owned(),
+            ],
+        ),
+        (
+            "timbr-api",
+            with(TOKENS, &tenants(&["JWT_TENANT-5_ALGORITHM", "JWT_TENANT-5_AUDIENCE"])),
+            vec![
+                "warning JWT_ISSUER SingleIssuer".to_owned(),
+                "warning JWT_TENANT-5_ALGORITHM TenantHyphen".to_owned(),
+            ],
+        ),
+        (
+            "timbr-platform",
+            with(SIGN_ON, &[("AUTH_USER_REGISTRATION", "true"), ("AUTH_USER_REGISTRATION_ROLE", "Admin")]),
+            vec!["warning AUTH_USER_REGISTRATION_ROLE AdminRoleNotAllowed".to_owned()],
+        ),
+        (
+            "timbr-platform",
+            with(SIGN_ON, &[("AUTH_USER_REGISTRATION", "false"), ("AUTH_USER_REGISTRATION_ROLE", "admin")]),
+            vec![],
+        ),
+        // What is switched off is nobody's concern.
+        ("timbr-api", with(TOKENS, &[V2, upn, ("ENABLE_TOKEN", "false"), ("JWT_A_ALGORITHM", "RS256")]), vec![]),
+    ];
+    for (service, env, expected) in table {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[(service, &env)], &expected);
+    }
+    let vault = with(
+        PRINCIPAL,
+        &[
+            ("KV_VAULT_TYPE", "azure"),
+            ("KV_VAULT_AUTH_TYPE", "password"),
+            ("KV_VAULT", "https://contoso.vault.usgovcloudapi.net/"),
+        ],
+    );
+    let vault = stream(&[as_deployment("timbr-server", &vault)]);
+    let told = |flags: &str| run(&format!("validate -f - {flags}"), &vault).out.contains("[VaultNotInCloud]");
+    assert_eq!([told(""), told("--cloud usgov"), told("--vault-suffix .usgovcloudapi.net")], [true, false, false]);
+}
+
+/// Wherever a secret stands: also where nobody reads it, and where a resource delivers it too.
+#[test]
+fn secrets_in_clear_text() {
+    let table: &[(&str, Env<'_>, &[&str])] = &[
+        ("timbr-platform", &[("OAUTH_SECRET", CANARY)], &["OAUTH_SECRET"]),
+        ("timbr-platform", &[("AZURE_CLIENT_SECRET", CANARY)], &["AZURE_CLIENT_SECRET"]),
+        ("timbr-server", &[("OAUTH_SECRET", CANARY)], &["OAUTH_SECRET"]),
+        ("timbr-server", &[("JWT_CONTOSO_KEY", CANARY)], &["JWT_CONTOSO_KEY"]),
+        ("timbr-api", &[("JWT_DEFAULT_KEY", CANARY)], &["JWT_DEFAULT_KEY"]),
+        ("timbr-api", &[("JWT_DEFAULT_KEY", PUBLIC), ("JWT_CONTOSO_KEY", "")], &[]),
+        ("timbr-platform", &[("OAUTH_SECRET", ""), ("DB_PASSWORD", CANARY)], &[]),
+    ];
+    for (service, env, expected) in table {
+        assert_eq!(secrets_in_clear(&[as_deployment(service, env)]), *expected, "{env:?}");
+        assert_eq!(secrets_in_clear(&[as_compose(&[(service, env)])]), *expected, "{env:?}");
+    }
+    let set_twice = as_deployment("timbr-platform", &[("OAUTH_SECRET", CANARY)]);
+    assert_eq!(secrets_in_clear(&[azure_sso(), set_twice]), ["OAUTH_SECRET"]);
 }
 
 #[test]
@@ -363,14 +490,14 @@ fn only_of_docker() {
     assert_eq!(
         lines(json!({"AUTH_WITH_USERPASS": true, "OAUTH_AZURE_WITH_UPN_FIRST": null, "DEBUG": true})),
         [
-            "-:1: error: services.timbr-platform.environment.AUTH_WITH_USERPASS: AUTH_WITH_USERPASS must be a string, for docker-compose refuses anything else; write \"true\" [FieldType]",
+            "-:1: error: services.timbr-platform.environment.AUTH_WITH_USERPASS: AUTH_WITH_USERPASS is a boolean to YAML, which docker-compose 1 refuses and Docker Compose 2 hands on as true or false, so that False loses its capital; write \"true\" [FieldType]",
             "-:1: error: services.timbr-platform.environment.OAUTH_AZURE_WITH_UPN_FIRST: OAUTH_AZURE_WITH_UPN_FIRST begins single sign-on, which needs OAUTH_PROVIDER, OAUTH_CLIENT_ID, OAUTH_SECRET and OAUTH_BASE_URL here as well; set what is missing, or remove OAUTH_AZURE_WITH_UPN_FIRST [VariableMissing]",
         ]
     );
     assert_eq!(
         lines(json!([{"AUTH_WITH_USERPASS": "true"}])),
         [
-            "-:1: error: services.timbr-platform.environment[0]: AUTH_WITH_USERPASS must be a string, for docker-compose refuses anything else; write - AUTH_WITH_USERPASS=value in a list, or AUTH_WITH_USERPASS: \"value\" in a map [FieldType]"
+            "-:1: error: services.timbr-platform.environment[0]: AUTH_WITH_USERPASS must be a string, and Docker Compose refuses anything else; write - AUTH_WITH_USERPASS=value in a list, or AUTH_WITH_USERPASS: \"value\" in a map [FieldType]"
         ]
     );
     // Numbers are taken, and what comes from outside is not known.
@@ -396,13 +523,13 @@ fn by_other_names() {
     let mut sidecar = deployment("rest", &["proxy", "timbr-api"], json!([]));
     sidecar["spec"]["template"]["spec"]["containers"][1]["env"] = json!([{"name": "JWT_TYPE", "value": "x"}]);
     assert_eq!(findings(&[sidecar]), ["error JWT_TYPE ValueInvalid", "error JWT_TYPE VariableMissing"]);
-    let mut labelled = as_deployment("rest", &[("JWT_TYPE", "x")]);
+    let mut labelled = as_deployment("rest", &[("ENABLE_TOKEN", "x")]);
     assert_eq!(findings(&[labelled.clone()]), [] as [&str; 0]);
     let installation = json!({
         "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "TimbrInstallation", "metadata": {"name": "main"},
         "spec": {"components": {"api": {"deployment": "rest"}}},
     });
-    let both = ["error JWT_TYPE ValueInvalid", "error JWT_TYPE VariableMissing"];
+    let both = ["error ENABLE_TOKEN ValueInvalid", "error ENABLE_TOKEN VariableMissing"];
     assert_eq!(findings(&[installation, labelled.clone()]), both);
     labelled["metadata"]["labels"] = json!({"app.kubernetes.io/name": "timbr", "app.kubernetes.io/component": "api"});
     assert_eq!(findings(&[labelled]), both);

@@ -10,11 +10,10 @@ use std::{
 };
 
 use serde_json::json;
-use timbr_identity::api::Kind;
 
 use crate::{
     golden,
-    run::{Run, deployment, folder, run, run_in, stream},
+    run::{Run, deployment, folder, run, run_in, secret, stream},
 };
 
 /// The secret in every file of the corpus.
@@ -94,19 +93,15 @@ fn no_secret_is_printed() {
     }
 }
 
-/// Everything that is printed is taken by `validate`, but for kinds that it does not know.
+/// Everything that is printed is taken by `validate`, beside the Secrets of the input.
 #[test]
 fn what_is_made_is_valid() {
     for input in inputs() {
         let text = fs::read_to_string(&input).unwrap();
         let made = run(&format!("import -f - {FLAGS} --show-secrets"), &text);
-        let is_known = |document: &&str| {
-            let kind = document.lines().find_map(|line| line.strip_prefix("kind: ")).unwrap_or_default();
-            kind == "Secret" || Kind::ALL.iter().any(|known| known.name() == kind)
-        };
-        // A key in PEM form has lines that end so, too.
-        let known: Vec<&str> = made.out.split("\n---\n").filter(is_known).collect();
-        let run = run("validate -f -", &known.join("\n---\n"));
+        let documents = text.split("---\n").filter(|document| document.contains("kind: Secret\n"));
+        let all: Vec<&str> = documents.chain([made.out.as_str()]).collect();
+        let run = run("validate -f -", &all.join("\n---\n"));
         assert_eq!(run.code, 0, "{}: {}\n{}", input.display(), run.out, made.out);
     }
 }
@@ -213,7 +208,8 @@ fn wrong_usage() {
     };
     assert!(usage("--public-url http://a").contains("must begin with https://"));
     assert!(usage("--public-url https://a/b").contains("no path"));
-    assert!(usage("--workspace-host https://a").contains("must be a host and nothing more"));
+    assert!(usage("--workspace-host https://a").contains("must be the workspace's host and nothing more"));
+    assert!(usage("--workspace-host adb").contains("must be the workspace's host and nothing more"));
     assert!(usage("--force").contains("--secrets-out"));
     assert!(usage("-f nowhere.yaml").contains("nowhere.yaml: No such file"));
     let nothing = run("import -f -", "a: 1\n");
@@ -239,7 +235,7 @@ fn another_cloud_has_to_be_named() {
     let input = stream(&[server]);
     let public = run("import -f -", &input);
     assert_eq!((public.code, public.out.as_str()), (3, ""));
-    let why = "does not end in .vault.azure.net; repeat with the --cloud or the --vault-suffix that it is in\n";
+    let why = "KV_VAULT: would be refused as spec.vaultUrl of KeyVaultBinding: the host must end in .vault.azure.net, as key vaults of the operator's cloud do: the vault receives a credential; correct the address, or set the operator's --cloud or --vault-suffix\n";
     assert!(public.err.contains(why), "{}", public.err);
     for flags in ["--cloud usgov", "--vault-suffix .vault.usgovcloudapi.net"] {
         let made = run(&format!("import -f - {flags}"), &input);
@@ -248,4 +244,66 @@ fn another_cloud_has_to_be_named() {
         let valid = run(&format!("validate -f - {flags}"), &made.out);
         assert_eq!(valid.code, 0, "{}", valid.out);
     }
+}
+
+/// Where Secrets need a label to be referenced, those that are made have it.
+#[test]
+fn secrets_that_are_made_may_be_referenced() {
+    let made = run(&format!("import -f - {FLAGS} --show-secrets --require-secret-opt-in"), &stream(&[platform()]));
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(made.out.contains("  labels:\n    identity.timbr.ai/credential: \"true\"\n"), "{}", made.out);
+    assert_eq!(run("validate -f - --require-secret-opt-in", &made.out).code, 0);
+}
+
+/// What is made is judged beside the input: what would be refused is left out, and what builds on it.
+#[test]
+fn what_would_be_refused_is_left_out() {
+    let by_reference = |key: &str| {
+        let mut platform = platform();
+        platform["spec"]["template"]["spec"]["containers"][0]["env"][2] =
+            json!({"name": "OAUTH_SECRET", "valueFrom": {"secretKeyRef": {"name": "entra", "key": key}}});
+        platform
+    };
+    let entra = secret("entra", "client-secret", b"hunter2");
+    let whole = run(&format!("import -f - {FLAGS}"), &stream(&[by_reference("client-secret"), entra.clone()]));
+    assert_eq!(whole.code, 0, "{}", whole.err);
+    // Not in the input is not known, and not in the Secret is wrong.
+    assert_eq!(run(&format!("import -f - {FLAGS}"), &stream(&[by_reference("secret")])).code, 0);
+    let databricks =
+        deployment("timbr-server", &["timbr"], json!([{"name": "OAUTH_OFFLINE_ACCESS_SCOPE", "value": "true"}]));
+    let refused = run(&format!("import -f - {FLAGS}"), &stream(&[by_reference("secret"), entra, databricks]));
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""));
+    let lines: Vec<&str> = refused.err.lines().collect();
+    assert_eq!(lines.len(), 5 + 1, "{}", refused.err);
+    assert!(lines[2].ends_with("OAUTH_SECRET: would be refused as spec.clientSecretRef of AzureSso: Secret entra has no key secret; add the key to the Secret, or name another"), "{}", lines[2]);
+    assert!(
+        lines[5].ends_with("Databricks takes the token of single sign-on, and no AzureSso is made"),
+        "{}",
+        lines[5]
+    );
+
+    // A resource that is there already has the place.
+    let there = run(&format!("import -f - {FLAGS}"), &stream(&[platform(), crate::bad_input::azure_sso()]));
+    assert_eq!((there.code, there.out.as_str()), (3, ""), "{}", there.err);
+
+    // An installation that cannot be told apart.
+    let mut odd = platform();
+    odd["metadata"]["name"] = json!("Timbr_Platform");
+    let odd = run(&format!("import -f - {FLAGS}"), &stream(&[odd]));
+    assert_eq!(odd.code, 3, "{}", odd.err);
+    assert!(odd.err.contains("left out: spec.template.spec.containers[0].env: TimbrInstallation: cannot be made, as spec.components.platform"), "{}", odd.err);
+}
+
+/// A Secret of the input is somebody's: what is made does not replace it.
+#[test]
+fn a_secret_that_is_there_is_not_replaced() {
+    let import = |value: &str| {
+        let there = secret("sso-credentials", "client-secret", value.as_bytes());
+        run(&format!("import -f - {FLAGS}"), &stream(&[platform(), there]))
+    };
+    assert_eq!(import(CANARY).code, 0);
+    let refused = import("other");
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""));
+    let why = "AzureSso cannot be made, as Secret sso-credentials, which would have to be made, is in the input and holds something else; rename that one\n";
+    assert!(refused.err.contains(why), "{}", refused.err);
 }

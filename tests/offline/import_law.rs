@@ -1,14 +1,10 @@
 //! The law of `import`: what the operator would deliver for what was made is what was set by hand, with
 //! exactly the changes that were printed.
-//!
-//! Resources of kinds that the operator does not know (yet) are left out, and so are their variables: with
-//! each kind that enters [`Kind::ALL`] the law holds for more of them by itself.
 
 use std::collections::BTreeMap;
 
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
-use timbr_identity::api::Kind;
 
 use crate::run::{deployment, folder, run_in, secret};
 
@@ -16,32 +12,9 @@ const FLAGS: &str = "--public-url https://timbr.example.com --workspace-host adb
 
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
 
-/// Whose variables these are, by the beginnings of their names.
-const KINDS: &[(&[&str], &[&str])] = &[
-    (
-        &["AzureSso"],
-        &["OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_SECRET", "OAUTH_BASE_URL", "OAUTH_AZURE_WITH_UPN_FIRST", "AUTH_"],
-    ),
-    (&["DatabricksPassthrough"], &["OAUTH_OFFLINE_ACCESS_SCOPE", "OAUTH_SCOPES", "OAUTH_REFRESH_TOKEN_"]),
-    (&["RoleGroupSync"], &["SYNC_GROUPS_"]),
-    (&["KeyVaultBinding"], &["KV_VAULT"]),
-    (&["RoleGroupSync", "KeyVaultBinding"], &["AZURE_"]),
-    (&["JwtAuthentication", "JwtTenant"], &["ENABLE_TOKEN", "JWT_"]),
-];
-
 /// A service and a variable.
 type Place = (String, String);
 type Environment = BTreeMap<Place, String>;
-
-fn is_known(kind: &str) -> bool {
-    Kind::ALL.iter().any(|known| known.name() == kind)
-}
-
-/// Whether the kinds that write a variable are all known.
-fn is_judged(name: &str) -> bool {
-    let owners = KINDS.iter().filter(|(_, names)| names.iter().any(|prefix| name.starts_with(prefix)));
-    owners.flat_map(|(kinds, _)| *kinds).all(|kind| is_known(kind))
-}
 
 /// What may be set, and to what; `null` is absent.
 fn choices() -> Vec<(&'static str, &'static str, Vec<Value>)> {
@@ -113,7 +86,8 @@ fn choices() -> Vec<(&'static str, &'static str, Vec<Value>)> {
     ]
 }
 
-/// Keys as they must be for their algorithms: one that does not fit is refused when it is delivered.
+/// Plain keys as they must be for their algorithms: one that does not fit is left out, and all with it. Those
+/// in Secrets are as they are.
 fn with_fitting_keys(mut chosen: Vec<(&'static str, &'static str, Value)>) -> Vec<(&'static str, &'static str, Value)> {
     let of = |chosen: &[(&str, &str, Value)], name: &str| {
         chosen.iter().find(|(_, of, _)| *of == name).map(|(.., value)| value.clone()).unwrap_or_default()
@@ -127,14 +101,10 @@ fn with_fitting_keys(mut chosen: Vec<(&'static str, &'static str, Value)>) -> Ve
         let takes_secret = algorithm == "HS256";
         for (_, name, value) in &mut chosen {
             let is_secret = *value != PEM;
-            if *name == key && !value.is_null() && is_secret != takes_secret {
+            if *name == key && value.is_string() && is_secret != takes_secret {
                 *value = if takes_secret { json!("shared") } else { json!(PEM) };
             }
         }
-    }
-    // A tenant without a key has the default one, which `import` cannot see when it is in a Secret.
-    if of(&chosen, "JWT_TENANT_5_KEY").is_null() && of(&chosen, "JWT_DEFAULT_KEY").is_object() {
-        chosen.retain(|(_, name, value)| *name != "JWT_TENANT_5_ALGORITHM" || *value == default);
     }
     chosen
 }
@@ -170,9 +140,17 @@ fn as_deployments(chosen: &[(&str, &str, Value)]) -> String {
     };
     let deployments = services(chosen).map(|(service, env)| {
         let env: Vec<Value> = env.iter().map(entry).collect();
-        format!("---\n{}\n", deployment(service, &[service], env.into()))
+        deployment(service, &[service], env.into())
     });
-    deployments.collect()
+    deployments.chain([entra()]).map(|document| format!("---\n{document}\n")).collect()
+}
+
+/// The Secret that is referenced.
+fn entra() -> Value {
+    let mut entra = secret("entra", "x", b"x");
+    entra["stringData"] =
+        ENTRA.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<Map<_, _>>().into();
+    entra
 }
 
 /// A Docker Compose file, which knows no references to Secrets.
@@ -247,19 +225,14 @@ fn check(input: &str, chosen: &[(&str, &str, Value)]) -> usize {
     assert_eq!(made.code == 3, made.err.contains(": left out: "), "{}", made.err);
     let mut expected = original(chosen);
     apply(&made.err, &mut expected);
-    expected.retain(|(_, name), value| is_judged(name) && !(name == "AUTH_WITH_USERPASS" && value == "false"));
+    expected.retain(|(_, name), value| !(name == "AUTH_WITH_USERPASS" && value == "false"));
     // A value of several lines is printed on one.
     for value in expected.values_mut().filter(|value| value.contains('\n')) {
         *value = format!("{value:?}");
     }
 
-    let is_judged = |document: &&str| document.lines().any(|line| line.strip_prefix("kind: ").is_some_and(is_known));
-    let resources: Vec<&str> = made.out.split("---\n").filter(is_judged).collect();
-    let mut entra = secret("entra", "x", b"x");
-    entra["stringData"] =
-        ENTRA.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<Map<_, _>>().into();
-    std::fs::write(folder.join("resources.yaml"), resources.join("---\n")).unwrap();
-    std::fs::write(folder.join("entra.yaml"), entra.to_string()).unwrap();
+    std::fs::write(folder.join("resources.yaml"), &made.out).unwrap();
+    std::fs::write(folder.join("entra.yaml"), entra().to_string()).unwrap();
     let secrets = if folder.join("secrets.yaml").exists() { "-f secrets.yaml" } else { "" };
     let command = format!("render -o env --show-secrets -f resources.yaml -f entra.yaml {secrets}");
     let render = run_in(folder, &command, "");

@@ -6,7 +6,6 @@ use std::{
     process::Command,
 };
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,20 +28,23 @@ fn examples() -> Vec<String> {
     entries.map(|entry| entry.expect("a folder").file_name().into_string().expect("a name")).collect()
 }
 
-/// `tests/offline/portal` holds what is printed for each example; for the others there is nothing to set.
+/// `tests/offline/portal` holds what is printed for each example, and for one in another cloud; for the
+/// others there is nothing to set.
 #[test]
 fn each_example_comes_out_as_it_is_written() {
     let update = golden::update();
     let mut written = Vec::new();
-    for name in examples() {
-        let printed = of_example(&name, "");
-        assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{name}");
-        let expected = root("tests/offline/portal").join(format!("{name}.sh"));
+    let in_public = examples().into_iter().map(|name| (name.clone(), "", name));
+    let elsewhere = ("single-sign-on".to_owned(), "--cloud usgov", "single-sign-on-usgov".to_owned());
+    for (name, flags, file) in in_public.chain([elsewhere]) {
+        let printed = of_example(&name, flags);
+        assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{file}");
+        let expected = root("tests/offline/portal").join(format!("{file}.sh"));
         if update && !printed.out.is_empty() {
             fs::write(&expected, &printed.out).expect("the file can be written");
         }
-        assert_eq!(printed.out, fs::read_to_string(&expected).unwrap_or_default(), "{name}");
-        written.extend((!printed.out.is_empty()).then(|| format!("{name}.sh")));
+        assert_eq!(printed.out, fs::read_to_string(&expected).unwrap_or_default(), "{file}");
+        written.extend((!printed.out.is_empty()).then(|| format!("{file}.sh")));
     }
     written.sort();
     let files = fs::read_dir(root("tests/offline/portal")).expect("the folder");
@@ -149,41 +151,47 @@ fn without_its_azure_sso_the_app_registration_is_asked_for() {
     );
 }
 
-/// Text that tries to get out of a quotation, a comment or a line.
-fn hostile() -> impl Strategy<Value = String> {
-    let parts =
-        ["'", "\"", "\n", "\r", ";", "$(az pwned)", "`az pwned`", "\naz pwned #", "'\naz pwned '", " ", "a", "\\"];
-    proptest::collection::vec(proptest::sample::select(parts.to_vec()), 1..6).prop_map(|parts| parts.concat())
+/// What is not listed is taken off an app registration: of those that share one each command lists all.
+#[test]
+fn redirect_uris_of_one_app_registration_stay_together() {
+    let mut other = azure_sso();
+    other["metadata"]["namespace"] = json!("other");
+    other["spec"]["publicUrl"] = json!("https://other.example.com");
+    other["spec"]["clientId"] = json!(azure_sso()["spec"]["clientId"].as_str().expect("an id").to_uppercase());
+    let mut third = other.clone();
+    third["metadata"]["namespace"] = json!("third");
+    third["spec"]["publicUrl"] = json!("https://third.example.com");
+    third["spec"]["clientId"] = json!("99999999-2222-3333-4444-555555555555");
+    let printed = run("portal -f -", &stream(&[azure_sso(), other, third]));
+    let calls = calls("redirect-uris", &printed.out);
+    let uris: Vec<&[String]> = calls.iter().filter(|call| call[3] == "update").map(|call| call.split_at(9).1).collect();
+    let both = ["https://other.example.com/oauth-authorized/azure", "https://timbr.example.com/oauth-authorized/azure"];
+    assert_eq!(uris, [&both.map(str::to_owned)[..], &both.map(str::to_owned), &[both[0].replace("other", "third")]]);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Also of objects that no cluster would take: whatever is printed, a shell runs nothing of theirs.
-    #[test]
-    fn nothing_in_a_resource_makes_a_shell_run_anything(text in hostile(), field in 0usize..12) {
-        const FIELDS: [&str; 6] = [
-            "/metadata/name", "/metadata/namespace", "/spec/tenantId", "/spec/clientId", "/spec/clientSecretRef/name",
-            "/spec/clientSecretRef/key",
-        ];
-        let mut object = match field / 6 {
-            0 => azure_sso(),
-            _ => json!({
-                "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "KeyVaultBinding", "metadata": {"name": "vault"},
-                "spec": {
-                    "vaultUrl": "https://contoso.vault.azure.net/", "tenantId": "contoso.onmicrosoft.com",
-                    "clientId": "11111111-2222-3333-4444-555555555555",
-                    "clientSecretRef": {"name": "vault", "key": "secret"},
-                },
-            }),
-        };
-        object["metadata"]["namespace"] = json!("timbr");
-        *object.pointer_mut(FIELDS[field % 6]).expect("the field") = json!(text);
-        let printed = run("portal -f -", &stream(&[object]));
-        for call in calls("hostile", &printed.out) {
-            prop_assert!(call[0] == "az" && ["ad", "keyvault"].contains(&call[1].as_str()), "{:?}\n{}", call, printed.out);
-        }
-    }
+#[test]
+fn another_cloud_is_chosen_first() {
+    let first_lines = |flags: &str| {
+        let printed = run(&format!("portal -f - {flags}"), &stream(&[azure_sso()]));
+        printed.out.lines().take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(first_lines("")[0], "# AzureSso default/sso");
+    assert_eq!(
+        first_lines("--cloud china"),
+        [
+            "# These app registrations are in AzureChinaCloud: choose it first:",
+            "#   az cloud set --name AzureChinaCloud",
+            "#   az login --tenant 'contoso.onmicrosoft.com'",
+        ]
+    );
+    assert_eq!(
+        first_lines("--authority-url https://login.example.com")[..2],
+        [
+            "# People sign in at https://login.example.com: choose the cloud that this is in first (`az cloud list`):",
+            "#   az cloud set --name CLOUD",
+        ]
+    );
+    assert_eq!(run("portal -f - --cloud usgov", "a: 1\n").out, "");
 }
 
 #[test]

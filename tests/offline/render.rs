@@ -143,6 +143,21 @@ spec:
     assert_eq!(shown, secret("11111111-2222-3333-4444-555555555555", placeholder) + &expected("hunter3"));
 }
 
+/// Digits without quotation marks are a number in YAML; a cluster would refuse it, and nobody is to read it.
+#[test]
+fn a_password_of_digits_is_not_printed() {
+    for password in [json!(20261124), json!(2026.1124), json!(-20261124)] {
+        let env = json!([{"name": "DB_PASSWORD", "value": password}, {"name": "PORT", "value": 8088}]);
+        let input = stream(&[azure_sso(), entra(), deployment("timbr-platform", &["timbr-platform"], env)]);
+        for command in ["render -f -", "render -f - --diff", "validate -f -"] {
+            let run = run(command, &input);
+            assert!(!run.out.contains("1124") && !run.err.contains("1124"), "{command}: {}{}", run.out, run.err);
+        }
+        assert!(run("render -f -", &input).out.contains("name: DB_PASSWORD\n          value: <redacted>\n"));
+        assert!(run("render -f - --diff --show-secrets", &input).out.contains(&password.to_string()));
+    }
+}
+
 #[test]
 fn a_diff_of_what_is_in_the_input() {
     let mut platform =

@@ -2,22 +2,42 @@
 
 use crate::api::Component;
 
-/// Variables that nobody but Timbr has, by the component that reads them. Names such as
-/// `AZURE_CLIENT_ID` are everybody's, so they tell nothing.
+use super::{Section, documented};
+
+/// Variables that nobody but Timbr has, by the component that reads them.
 const TELLING: &[(&str, Component)] = &[
     ("OAUTH_AZURE_WITH_UPN_FIRST", Component::Platform),
     ("AUTH_WITH_USERPASS", Component::Platform),
     ("SYNC_GROUPS_INTERVAL", Component::Server),
     ("SYNC_GROUPS_AUTO_CREATE_USER", Component::Server),
+    ("KV_VAULT", Component::Server),
     ("KV_VAULT_TYPE", Component::Server),
     ("KV_VAULT_AUTH_TYPE", Component::Server),
     ("OAUTH_REFRESH_TOKEN_EXPIRATION", Component::Server),
     ("OAUTH_REFRESH_TOKEN_VALIDATION", Component::Server),
+    ("JWT_TYPE", Component::Api),
     ("JWT_DEFAULT_ALGORITHM", Component::Api),
     ("JWT_DEFAULT_AUDIENCE", Component::Api),
     ("JWT_USE_EMAIL_OR_USER", Component::Api),
     ("JWT_USE_TENANT_USER", Component::Api),
 ];
+
+/// Documented names that others have too: they tell nothing. So do those of tenants: `JWT_SECRET_KEY` need be
+/// none.
+const EVERYBODYS: &[&str] = &[
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_SECRET",
+    "OAUTH_CLIENT_ID",
+    "OAUTH_SECRET",
+    "OAUTH_SCOPES",
+    "JWT_ISSUER",
+];
+
+/// Whether something that sets a variable is likely to be a part of Timbr.
+pub fn is_likely(variable: &str) -> bool {
+    documented(variable).is_some_and(|known| known.section != Section::Tenants && !EVERYBODYS.contains(&known.name))
+}
 
 /// The component with this name, as a Deployment, a container or a service.
 pub fn by_name(name: &str) -> Option<Component> {
@@ -49,6 +69,8 @@ mod tests {
         assert_eq!(by_variables(["AZURE_CLIENT_ID", "SYNC_GROUPS_INTERVAL"]), Some(Component::Server));
         assert_eq!(by_variables(["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "OAUTH_SECRET", "JWT_ISSUER"]), None);
         assert_eq!(by_variables(["JWT_USE_TENANT_USER", "KV_VAULT_TYPE"]), None);
+        assert!(TELLING.iter().all(|(name, _)| is_likely(name)) && is_likely("OAUTH_PROVIDER"));
+        assert!(!["OAUTH_SECRET", "JWT_SECRET_KEY", "LOG"].into_iter().any(is_likely));
         assert_eq!(by_name("timbr"), Some(Component::Server));
         assert_eq!(by_name("timbr-platform-2"), None);
     }

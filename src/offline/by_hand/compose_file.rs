@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Service, Source, Text, Value, Variable, component, service::Origin};
+use crate::api::Component;
+
+use super::{Elsewhere, Service, Source, Stranger, Text, Value, Variable, component, service::Origin, words};
 
 /// Whether a document is a Docker Compose file: `services`, and none of what makes a Kubernetes object.
 pub fn is(document: &Json) -> bool {
@@ -16,37 +18,63 @@ pub fn is(document: &Json) -> bool {
 
 /// The parts of Timbr in a Docker Compose file.
 pub fn services(at: usize, document: &Json, namespace: &str) -> Vec<Service> {
-    let services = document.get("services").and_then(Json::as_object);
-    services
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, service)| {
-            let service = service.as_object()?;
-            let path = format!("services.{name}.environment");
-            let variables = variables(&path, service.get("environment"));
-            let container_name = service.get("container_name").and_then(Json::as_str);
-            let component = component::by_name(name)
-                .or_else(|| component::by_name(container_name?))
-                .or_else(|| component::by_variables(variables.iter().map(|variable| variable.name.as_str())))?;
-            Some(Service {
-                at,
-                component,
-                title: format!("Compose service {name}"),
-                name: name.clone(),
-                namespace: namespace.to_owned(),
-                names_namespace: false,
-                path,
-                origin: Origin::Compose,
-                variables,
-                ours: BTreeSet::new(),
-                is_open: is_open(service),
-            })
+    let part = |(name, service): (&String, &Map<String, Json>)| {
+        let path = path(name);
+        let variables = variables(&path, service.get("environment"));
+        Some(Service {
+            at,
+            component: component(name, service, &variables)?,
+            title: format!("Compose service {name}"),
+            name: name.clone(),
+            namespace: namespace.to_owned(),
+            names_namespace: false,
+            path,
+            origin: Origin::Compose,
+            variables,
+            ours: BTreeSet::new(),
+            set_twice: vec![],
+            elsewhere: elsewhere(name, service),
         })
-        .collect()
+    };
+    all(document).filter_map(part).collect()
 }
 
-fn is_open(service: &Map<String, Json>) -> bool {
-    service.contains_key("env_file") || service.contains_key("extends")
+/// Services that are no part of Timbr, and set its variables.
+pub fn strangers(at: usize, document: &Json) -> Vec<Stranger> {
+    let stranger = |(name, service): (&String, &Map<String, Json>)| {
+        let variables = variables(&path(name), service.get("environment"));
+        if component(name, service, &variables).is_some() {
+            return None;
+        }
+        let names =
+            words::any_of(&[Component::Platform, Component::Server, Component::Api].map(Component::usual_deployment));
+        let why = format!(
+            "service {name} is not recognised as a part of Timbr; call it, or its container_name, {names} if it is one"
+        );
+        Stranger::new(at, why, variables)
+    };
+    all(document).filter_map(stranger).collect()
+}
+
+fn all(document: &Json) -> impl Iterator<Item = (&String, &Map<String, Json>)> {
+    let services = document.get("services").and_then(Json::as_object).into_iter().flatten();
+    services.filter_map(|(name, service)| Some((name, service.as_object()?)))
+}
+
+fn path(name: &str) -> String {
+    format!("services.{name}.environment")
+}
+
+fn component(name: &str, service: &Map<String, Json>, variables: &[Variable]) -> Option<Component> {
+    let container_name = service.get("container_name").and_then(Json::as_str);
+    component::by_name(name)
+        .or_else(|| component::by_name(container_name?))
+        .or_else(|| component::by_variables(variables.iter().map(|variable| variable.name.as_str())))
+}
+
+fn elsewhere(name: &str, service: &Map<String, Json>) -> Vec<Elsewhere> {
+    let there = ["env_file", "extends"].into_iter().filter(|what| service.contains_key(*what));
+    there.map(|what| Elsewhere { what, path: format!("services.{name}.{what}") }).collect()
 }
 
 fn variables(path: &str, environment: Option<&Json>) -> Vec<Variable> {

@@ -7,58 +7,109 @@ use crate::{
     offline::objects::Objects,
 };
 
-use super::{Service, Source, Text, Value, Variable, component, service::Origin};
+use super::{Elsewhere, Service, Source, Stranger, Text, Value, Variable, component, service::Origin};
 
 /// The label by which a pod asks Azure's webhook for an identity.
 const WORKLOAD_IDENTITY: &str = "/spec/template/metadata/labels/azure.workload.identity~1use";
 
+/// A Deployment that counts.
+struct Opened<'a> {
+    document: &'a Json,
+    /// Namespace and name.
+    place: (String, String),
+    /// Whether it names its namespace itself.
+    names_namespace: bool,
+    containers: Vec<Container<'a>>,
+    parts: Vec<(Component, Container<'a>)>,
+}
+
+impl<'a> Opened<'a> {
+    fn new(at: usize, document: &'a Json, objects: &Objects, namespace: &str) -> Option<Self> {
+        if (text(document, "/apiVersion"), text(document, "/kind")) != (Some("apps/v1"), Some("Deployment")) {
+            return None;
+        }
+        let own_namespace = text(document, "/metadata/namespace");
+        let name = text(document, "/metadata/name").unwrap_or_default();
+        let place = (own_namespace.unwrap_or(namespace).to_owned(), name.to_owned());
+        // Of two Deployments with one name the last counts, as when they are applied.
+        if objects.deployments.get(&place).is_some_and(|found| found.at != at) {
+            return None;
+        }
+        let containers = containers(document);
+        let parts = parts(document, &place, &containers, objects);
+        Some(Self { document, place, names_namespace: own_namespace.is_some(), containers, parts })
+    }
+
+    fn title(&self) -> String {
+        let (namespace, name) = &self.place;
+        format!("Deployment {namespace}/{name}")
+    }
+
+    fn variables(&self, container: &Container<'_>, objects: &Objects) -> Vec<Variable> {
+        let mut variables = variables(&format!("{}.env", container.path()), container.value);
+        for variable in &mut variables {
+            if let Value::SecretRef { name, key, found } = &mut variable.value {
+                let secret = objects.secrets.get(&(self.place.0.clone(), name.clone()));
+                *found = secret.and_then(|secret| secret.data.get(key)).cloned();
+            }
+        }
+        variables
+    }
+}
+
+fn text<'a>(document: &'a Json, pointer: &str) -> Option<&'a str> {
+    document.pointer(pointer).and_then(Json::as_str).filter(|text| !text.is_empty())
+}
+
 /// The parts of Timbr in a Deployment.
 pub fn services(at: usize, document: &Json, objects: &Objects, namespace: &str) -> Vec<Service> {
-    let text = |pointer: &str| document.pointer(pointer).and_then(Json::as_str).filter(|text| !text.is_empty());
-    if (text("/apiVersion"), text("/kind")) != (Some("apps/v1"), Some("Deployment")) {
-        return vec![];
-    }
-    let own_namespace = text("/metadata/namespace");
-    let place = (own_namespace.unwrap_or(namespace).to_owned(), text("/metadata/name").unwrap_or_default().to_owned());
-    let found = objects.deployments.get(&place);
-    // Of two Deployments with one name the last counts, as when they are applied.
-    if found.is_some_and(|found| found.at != at) {
-        return vec![];
-    }
-    let containers = containers(document);
-    let workload_identity = text(WORKLOAD_IDENTITY) == Some("true");
-    let parts = parts(document, &place, &containers, objects);
-    parts
-        .into_iter()
-        .map(|(component, container)| {
-            let is_ours = |variable: &Variable| {
-                found.is_some_and(|found| {
-                    found.live.ownership.ours.contains(&(container.name.to_owned(), variable.name.clone()))
-                })
-            };
-            let path = format!("spec.template.spec.containers[{}].env", container.index);
-            let (ours, by_hand): (Vec<Variable>, Vec<Variable>) =
-                variables(&path, container.value).into_iter().partition(is_ours);
-            let (namespace, name) = &place;
-            Service {
-                at,
-                component,
-                title: format!("Deployment {namespace}/{name}"),
-                name: name.clone(),
-                namespace: namespace.clone(),
-                names_namespace: own_namespace.is_some(),
-                path,
-                origin: Origin::Kubernetes {
-                    container: container.name.to_owned(),
-                    alone: containers.len() == 1,
-                    workload_identity,
-                },
-                variables: by_hand,
-                ours: ours.into_iter().map(|variable| variable.name).collect(),
-                is_open: container.value.get("envFrom").and_then(Json::as_array).is_some_and(|from| !from.is_empty()),
-            }
-        })
-        .collect()
+    let Some(opened) = Opened::new(at, document, objects, namespace) else { return vec![] };
+    let found = objects.deployments.get(&opened.place);
+    let workload_identity = text(opened.document, WORKLOAD_IDENTITY) == Some("true");
+    let service = |(component, container): &(Component, Container<'_>)| {
+        let is_ours = |variable: &Variable| {
+            found.is_some_and(|found| {
+                found.live.ownership.ours.contains(&(container.name.to_owned(), variable.name.clone()))
+            })
+        };
+        let (ours, by_hand): (Vec<Variable>, Vec<Variable>) =
+            opened.variables(container, objects).into_iter().partition(is_ours);
+        let (namespace, name) = &opened.place;
+        Service {
+            at,
+            component: *component,
+            title: opened.title(),
+            name: name.clone(),
+            namespace: namespace.clone(),
+            names_namespace: opened.names_namespace,
+            path: format!("{}.env", container.path()),
+            origin: Origin::Kubernetes {
+                container: container.name.to_owned(),
+                alone: opened.containers.len() == 1,
+                workload_identity,
+            },
+            variables: by_hand,
+            ours: ours.into_iter().map(|variable| variable.name).collect(),
+            set_twice: vec![],
+            elsewhere: container.elsewhere(),
+        }
+    };
+    opened.parts.iter().map(service).collect()
+}
+
+/// Containers that are no part of Timbr, and set its variables.
+pub fn strangers(at: usize, document: &Json, objects: &Objects, namespace: &str) -> Vec<Stranger> {
+    let Some(opened) = Opened::new(at, document, objects, namespace) else { return vec![] };
+    let is_part = |container: &Container<'_>| opened.parts.iter().any(|(_, part)| part.index == container.index);
+    let stranger = |container: &Container<'_>| {
+        let why = format!(
+            "container {} of {} is not recognised as a part of Timbr; name it in a TimbrInstallation if it is one, and import the two together",
+            container.name,
+            opened.title()
+        );
+        Stranger::new(at, why, opened.variables(container, objects))
+    };
+    opened.containers.iter().filter(|container| !is_part(container)).filter_map(stranger).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -66,6 +117,18 @@ struct Container<'a> {
     index: usize,
     name: &'a str,
     value: &'a Json,
+}
+
+impl Container<'_> {
+    fn path(&self) -> String {
+        format!("spec.template.spec.containers[{}]", self.index)
+    }
+
+    fn elsewhere(&self) -> Vec<Elsewhere> {
+        let is_there = self.value.get("envFrom").and_then(Json::as_array).is_some_and(|from| !from.is_empty());
+        let envs = is_there.then(|| Elsewhere { what: "envFrom", path: format!("{}.envFrom", self.path()) });
+        envs.into_iter().collect()
+    }
 }
 
 fn containers(deployment: &Json) -> Vec<Container<'_>> {
@@ -167,7 +230,7 @@ fn value(entry: &Json) -> Value {
     if let Some(from) = entry.get("valueFrom").filter(|from| !from.is_null()) {
         let text = |pointer: &str| from.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
         return match (text("/secretKeyRef/name"), text("/secretKeyRef/key")) {
-            (Some(name), Some(key)) => Value::SecretRef { name, key },
+            (Some(name), Some(key)) => Value::SecretRef { name, key, found: None },
             _ if from.get("configMapKeyRef").is_some() => Value::Other(Source::ConfigMap),
             _ => Value::Other(Source::Field),
         };

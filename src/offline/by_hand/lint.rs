@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    api::{CUSTOM_CLAIMS, Code, Component, JwtAlgorithm, Problem, Reason, rules},
-    compose::misfit,
+    api::{Code, Component, Problem, Reason, rules},
+    compose::{Settings, is_administrator, is_in_cloud, is_looked_at_late},
     offline::{Document, Finding},
 };
 
 use super::{
-    Documented, Fault, Form, Origin, Service, Source, Value, Variable,
-    group::Group,
-    in_other_case, needs, read,
-    reading::{has_shared_key, is_public, read_list},
-    tenant_in, tenant_of, words,
+    Documented, Fault, Form, Origin, Service, Source, Value, Variable, documented, group::Group, in_other_case, needs,
+    read, reading::is_public, tenant_in, tokens, words,
 };
 
 /// A rule: what it finds on a service of a group.
@@ -26,10 +23,10 @@ const RULES: &[Rule] = &[
     duplicates,
     secrets_in_plain_text,
     needs::problems,
-    token_type,
-    key_fit,
-    audience,
-    issuer,
+    |service, _| tokens::problems(service),
+    registration,
+    times,
+    vault,
     scheme,
     principal,
     role_mapping,
@@ -37,9 +34,9 @@ const RULES: &[Rule] = &[
 ];
 
 /// What every rule finds.
-pub fn findings(services: &[Service], documents: &[Document]) -> Vec<Finding> {
+pub fn findings(services: &[Service], documents: &[Document], settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for group in Group::all(services) {
+    for group in Group::all(services, settings) {
         for service in group.services() {
             for problem in RULES.iter().flat_map(|rule| rule(service, &group)) {
                 findings.push(Finding::new(service.at, &documents[service.at], service.title.clone(), &problem));
@@ -49,18 +46,9 @@ pub fn findings(services: &[Service], documents: &[Document]) -> Vec<Finding> {
     findings
 }
 
-/// The documented variables that the service itself reads.
-fn of_service(service: &Service) -> impl Iterator<Item = (&Variable, &'static Documented)> {
-    service
-        .variables
-        .iter()
-        .filter_map(|variable| Some((variable, variable.documented()?)))
-        .filter(|(_, known)| known.components.contains(&service.component))
-}
-
 /// Every value by itself.
 fn values(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    of_service(service).flat_map(|(variable, known)| value(service, variable, known)).collect()
+    service.documented().flat_map(|(variable, known)| value(service, variable, known)).collect()
 }
 
 fn value(service: &Service, variable: &Variable, known: &Documented) -> Vec<Problem> {
@@ -93,26 +81,27 @@ fn of_fault(name: &str, path: &str, Fault { code, severity, message }: Fault) ->
 fn not_text(service: &Service, variable: &Variable) -> Option<Problem> {
     service.is_compose().then(|| {
         let meant = variable.meant().filter(|_| variable.documented().is_some_and(|known| !known.form.is_sensitive()));
-        let fix = match (meant, &variable.value) {
-            (Some(meant), _) => format!("write \"{}\"", meant.as_str()),
-            (None, Value::Other(_)) => {
-                format!("write - {0}=value in a list, or {0}: \"value\" in a map", variable.name)
+        let name = &variable.name;
+        let message = match (meant, &variable.value) {
+            (_, Value::Other(_)) => format!(
+                "{name} must be a string, and Docker Compose refuses anything else; write - {name}=value in a list, or {name}: \"value\" in a map"
+            ),
+            (meant, _) => {
+                let fix = meant.map_or("put it in quotes".to_owned(), |meant| format!("write \"{}\"", meant.as_str()));
+                format!(
+                    "{name} is a boolean to YAML, which docker-compose 1 refuses and Docker Compose 2 hands on as true or false, so that False loses its capital; {fix}"
+                )
             }
-            (None, _) => "put it in quotes".to_owned(),
         };
-        let message = format!("{} must be a string, for docker-compose refuses anything else; {fix}", variable.name);
         Problem::error(&variable.path, Code::FieldType, message)
     })
 }
 
-/// Variables of another component. (`AZURE_*` are everybody's; Timbr's Helm chart sets them on the
-/// platform, for other purposes.)
+/// Variables of another component.
 fn misplaced(service: &Service, _: &Group<'_>) -> Vec<Problem> {
     let elsewhere = service.variables.iter().filter_map(|variable| Some((variable, variable.documented()?)));
     elsewhere
-        .filter(|(variable, known)| {
-            !known.components.contains(&service.component) && !variable.name.starts_with("AZURE_")
-        })
+        .filter(|(_, known)| !known.components.contains(&service.component) && !known.is_everybodys())
         .map(|(variable, known)| {
             let right: Vec<&str> = known.components.iter().map(|component| component.usual_deployment()).collect();
             let message = format!(
@@ -152,8 +141,10 @@ fn duplicates(service: &Service, _: &Group<'_>) -> Vec<Problem> {
         .collect()
 }
 
+/// Also where nobody reads them, and where a resource delivers them too: a secret is a secret.
 fn secrets_in_plain_text(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    of_service(service)
+    let all = service.variables.iter().chain(&service.set_twice);
+    all.filter_map(|variable| Some((variable, variable.documented()?)))
         .filter(|(variable, known)| {
             variable.text().is_some_and(|text| match known.form {
                 Form::Secret => !text.as_str().is_empty(),
@@ -173,94 +164,56 @@ fn secrets_in_plain_text(service: &Service, _: &Group<'_>) -> Vec<Problem> {
         .collect()
 }
 
-/// What each type of tokens takes.
-fn token_type(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    let type_ = service.meant("JWT_TYPE");
-    let problem = |variable: &Variable, code, message: &str| {
-        Problem::error(service.value_path(variable), code, format!("{} {message}", variable.name))
+/// Who registers by signing in should not be an administrator.
+fn registration(service: &Service, _: &Group<'_>) -> Vec<Problem> {
+    const NAME: &str = "AUTH_USER_REGISTRATION_ROLE";
+    let role = service.variable(NAME).filter(|_| service.is_on("AUTH_USER_REGISTRATION"));
+    let role = role.filter(|role| role.meant().is_some_and(|meant| is_administrator(meant.as_str())));
+    role.map(|role| {
+        let message = format!(
+            "{NAME} makes everybody in the directory who signs in an administrator; give another role, such as viewer"
+        );
+        Problem::warning(service.value_path(role), Code::AdminRoleNotAllowed, message)
+    })
+    .into_iter()
+    .collect()
+}
+
+/// How long tokens of Databricks count as fresh, and how often they are looked at.
+fn times(service: &Service, _: &Group<'_>) -> Vec<Problem> {
+    const EXPIRATION: &str = "OAUTH_REFRESH_TOKEN_EXPIRATION";
+    const VALIDATION: &str = "OAUTH_REFRESH_TOKEN_VALIDATION";
+    let minutes = |name: &str| {
+        let default = documented(name).and_then(|known| known.default).filter(|_| service.lacks(name));
+        service.meant(name).map_or_else(|| default?.parse().ok(), |meant| meant.as_str().parse::<u64>().ok())
     };
-    let of_type = |(variable, known): (&Variable, &Documented)| {
-        let meant = variable.meant()?;
-        match (type_.as_ref()?.as_str(), known.form) {
-            ("azure", Form::Algorithms) if has_shared_key(meant.as_str()) => Some(problem(
-                variable,
-                Code::AlgorithmInvalid,
-                "holds HS256 or AES, which need a secret key, while JWT_TYPE azure checks tokens with Microsoft's public keys; write RS256",
-            )),
-            ("custom", Form::Claim) if !CUSTOM_CLAIMS.contains(&meant.as_str()) => Some(problem(
-                variable,
-                Code::ValueInvalid,
-                "must be email or username: with JWT_TYPE custom Timbr's documentation knows no other claim",
-            )),
-            _ => None,
-        }
-    };
-    of_service(service).filter_map(of_type).collect()
+    let (Some(expiration), Some(validation)) = (minutes(EXPIRATION), minutes(VALIDATION)) else { return vec![] };
+    let late = service.variable(VALIDATION).filter(|_| is_looked_at_late(expiration, validation));
+    late.map(|late| {
+        let message = format!(
+            "{VALIDATION} counts more minutes than {EXPIRATION}: tokens are looked at when they have long ceased to count as fresh, so queries may fail in between; make it that many minutes or less"
+        );
+        Problem::warning(service.value_path(late), Code::ValidationAboveExpiration, message)
+    })
+    .into_iter()
+    .collect()
 }
 
-/// The algorithms that a key is used with, those of a tenant or else the API's.
-fn algorithms(service: &Service, tenant: Option<&str>) -> Vec<JwtAlgorithm> {
-    let of = |name: &str| service.meant(name).map(|meant| read_list(meant.as_str()));
-    let own = tenant.and_then(|tenant| of(&format!("JWT_{tenant}_ALGORITHM")));
-    own.or_else(|| of("JWT_DEFAULT_ALGORITHM")).unwrap_or_default()
-}
-
-/// Whether each key fits the algorithms that it is used with; a tenant without a key has the API's.
-fn key_fit(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    const KEY: &str = "JWT_DEFAULT_KEY";
-    if service.meant("JWT_TYPE").is_none_or(|type_| type_.as_str() != "custom") {
-        return vec![];
-    }
-    let misfit = |key: &Variable, tenant: Option<&str>| {
-        let text = key.text().filter(|text| !text.as_str().is_empty())?;
-        misfit(text.as_str().as_bytes(), &algorithms(service, tenant))
-    };
-    let problem = |variable: &Variable, message: String| {
-        Problem::error(service.value_path(variable), Code::ValueInvalid, message)
-    };
-    let of_key = |(variable, known): (&Variable, &Documented)| {
-        if known.form != Form::Key {
-            return None;
-        }
-        let why = misfit(variable, tenant_of(&variable.name))?;
-        Some(problem(variable, format!("{}: the value {why}", variable.name)))
-    };
-    let of_algorithms = |(variable, _): (&Variable, &Documented)| {
-        let tenant = tenant_of(&variable.name).filter(|_| variable.name.ends_with("_ALGORITHM"))?;
-        let has_key = service.has(&format!("JWT_{tenant}_KEY"));
-        let why = misfit(service.variable(KEY).filter(|_| !has_key)?, Some(tenant))?;
-        let name = &variable.name;
-        Some(problem(
-            variable,
-            format!("{name} does not fit {KEY}, which the tenant has without a key of its own: that {why}"),
-        ))
-    };
-    of_service(service).filter_map(of_key).chain(of_service(service).filter_map(of_algorithms)).collect()
-}
-
-fn is_on(service: &Service, name: &str) -> bool {
-    service.meant(name).is_some_and(|meant| meant.as_str() == "true")
-}
-
-/// Whether a service lacks a variable, or has nothing in it.
-fn lacks(service: &Service, name: &str) -> bool {
-    let is_empty = |variable: &Variable| variable.text().is_some_and(|text| text.as_str().is_empty());
-    !service.is_open && !service.ours.contains(name) && service.variable(name).is_none_or(is_empty)
-}
-
-fn audience(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    const MESSAGE: &str = "JWT_DEFAULT_AUDIENCE is not set, so Timbr accepts tokens that were issued for any other application; set it to the audience of the tokens that are meant for Timbr, commonly the client id";
-    unless_set(service, "JWT_DEFAULT_AUDIENCE", Code::AudienceNotValidated, MESSAGE)
-}
-
-fn issuer(service: &Service, _: &Group<'_>) -> Vec<Problem> {
-    const MESSAGE: &str = "JWT_ISSUER is not set, so Timbr does not check who issued a token; set it to the tokens' iss, in the same letters";
-    unless_set(service, "JWT_ISSUER", Code::IssuerNotValidated, MESSAGE)
-}
-
-fn unless_set(service: &Service, name: &str, code: Code, message: &str) -> Vec<Problem> {
-    let is_unset = service.component == Component::Api && is_on(service, "ENABLE_TOKEN") && lacks(service, name);
-    is_unset.then(|| Problem::warning(&service.path, code, message)).into_iter().collect()
+/// A vault receives a credential.
+fn vault(service: &Service, group: &Group<'_>) -> Vec<Problem> {
+    const NAME: &str = "KV_VAULT";
+    let suffix = &group.settings.vault_suffix;
+    let vault = service.variable(NAME).filter(|_| service.component == Component::Server);
+    let elsewhere = vault.filter(|vault| vault.meant().is_some_and(|url| !is_in_cloud(url.as_str(), suffix)));
+    elsewhere
+        .map(|vault| {
+            let message = format!(
+                "{NAME} must end in {suffix}, as key vaults of this cloud do: the vault receives a credential; correct the address, or repeat with the --cloud or the --vault-suffix that it is in"
+            );
+            Problem::error(service.value_path(vault), Code::VaultNotInCloud, message)
+        })
+        .into_iter()
+        .collect()
 }
 
 /// The classic failure of single sign-on behind an ingress.
@@ -273,7 +226,7 @@ fn scheme(service: &Service, _: &Group<'_>) -> Vec<Problem> {
     let is_http = service.meant(NAME).is_some_and(|scheme| scheme.as_str() == "http");
     let (path, state) = match service.variable(NAME) {
         Some(variable) if is_http => (service.value_path(variable), "is http"),
-        _ if lacks(service, NAME) => (service.path.clone(), "is not set, which is http to Timbr"),
+        _ if service.lacks(NAME) => (service.path.clone(), "is not set, which is http to Timbr"),
         _ => return vec![],
     };
     let entry = match service.is_compose() {

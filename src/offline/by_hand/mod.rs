@@ -11,11 +11,14 @@ mod lint;
 mod needs;
 mod reading;
 mod service;
+mod stranger;
+mod tokens;
 mod variables;
 mod words;
 
 pub use lint::findings;
-pub use reading::{Fault, has_shared_key, read, read_list, tenant_in};
-pub use service::{Origin, Service, Source, Text, Value, Variable, beside_resources, services};
+pub use reading::{Fault, read, tenant_in};
+pub use service::{Elsewhere, Origin, Service, Source, Text, Value, Variable, beside_resources, services, strangers};
+pub use stranger::Stranger;
 pub use variables::{Documented, Form, Section, documented, in_other_case, tenant_of};
 pub use words::all_of;

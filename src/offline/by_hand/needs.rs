@@ -135,7 +135,7 @@ fn problem(need: &Need, service: &Service, group: &Group<'_>) -> Option<Problem>
         return None;
     }
     let of = if need.of == need.on { service } else { group.only(need.of)? };
-    if of.is_open {
+    if of.is_open() {
         return None;
     }
     let missing: Vec<&str> = need.needs.iter().copied().filter(|name| !of.has(name)).collect();
@@ -163,7 +163,7 @@ fn key_of_custom_tokens(service: &Service) -> Option<Problem> {
         service.variable("JWT_TYPE").filter(|type_| type_.meant().is_some_and(|type_| type_.as_str() == "custom"))?;
     let names = service.variables.iter().map(|variable| &variable.name).chain(&service.ours);
     let has_key = names.into_iter().any(|name| name.starts_with("JWT_") && name.ends_with("_KEY"));
-    (!has_key && !service.is_open).then(|| {
+    (!has_key && !service.is_open()).then(|| {
         let message = "JWT_TYPE custom needs JWT_DEFAULT_KEY, with which tokens are checked (a PEM public key or a secret), or a key per tenant; set it";
         Problem::error(&type_.path, Code::VariableMissing, message)
     })

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::{
     api::{Code, FieldRule, JwtAlgorithm, Severity, rules},
-    compose::DATABRICKS_SCOPE,
+    compose::{DATABRICKS_SCOPE, is_short},
 };
 
 use super::{Form, Text, words};
@@ -122,6 +122,10 @@ fn of_form(form: Form, text: &str, faults: &mut Vec<Fault>) -> Result<String, Fa
             let seconds = number(text, "seconds")?;
             faults.extend((seconds < 60).then(|| {
                 Fault::warning(Code::UnitSuspicious, "counts seconds and is below 60; were minutes or hours meant?")
+            }));
+            faults.extend((seconds >= 60 && is_short(seconds)).then(|| {
+                let message = "counts seconds: Timbr asks Entra for every group each time, and Entra may slow it down; 300 or more is usual";
+                Fault::warning(Code::IntervalShort, message)
             }));
             Ok(seconds.to_string())
         }

@@ -7,7 +7,7 @@ use crate::{
     offline::{Document, Installation, objects::Objects},
 };
 
-use super::{Documented, compose_file, deployment, documented, read};
+use super::{Documented, Stranger, compose_file, deployment, documented, read};
 
 /// A container of a Deployment, or a service of a Docker Compose file, that is a part of Timbr.
 #[derive(Debug)]
@@ -32,8 +32,19 @@ pub struct Service {
     pub variables: Vec<Variable>,
     /// Variables that a resource looks after: not set by hand, but there.
     pub ours: BTreeSet<String>,
-    /// Whether it may have variables that are not listed here (`envFrom`, `env_file`, `extends`).
-    pub is_open: bool,
+    /// Variables that are set by hand although a resource looks after them.
+    pub set_twice: Vec<Variable>,
+    /// Where it may have variables from that are not listed here.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// Something that sets variables which are not in the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// `envFrom`, `env_file` or `extends`.
+    pub what: &'static str,
+    /// Where it stands.
+    pub path: String,
 }
 
 /// In which form a service stands.
@@ -76,6 +87,8 @@ pub enum Value {
         name: String,
         /// The key.
         key: String,
+        /// What is there, if the Secret is in the input.
+        found: Option<Sensitive>,
     },
     /// From somewhere else; the value is not known.
     Other(Source),
@@ -142,7 +155,15 @@ impl Variable {
         read(self.documented()?.form, self.text()?.as_str()).meant
     }
 
-    /// The value, where it is known.
+    /// A key, as it is meant; one in a Secret as it is there.
+    pub fn key(&self) -> Option<Sensitive> {
+        match &self.value {
+            Value::SecretRef { found, .. } => found.clone(),
+            _ => self.meant().map(|Text(key)| key),
+        }
+    }
+
+    /// The value, where the document holds it.
     pub fn text(&self) -> Option<&Text> {
         match &self.value {
             Value::Plain(text) | Value::NotText(text) => Some(text),
@@ -167,8 +188,30 @@ impl Service {
         self.variable(name)?.meant()
     }
 
-    /// Leaves to resources what they deliver: of a variable that is set by hand too, `AlreadySetByHand`
-    /// says all there is to say.
+    /// The documented variables that the service itself reads.
+    pub fn documented(&self) -> impl Iterator<Item = (&Variable, &'static Documented)> {
+        let documented = self.variables.iter().filter_map(|variable| Some((variable, variable.documented()?)));
+        documented.filter(|(_, known)| known.components.contains(&self.component))
+    }
+
+    /// Whether a switch is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.meant(name).is_some_and(|meant| meant.as_str() == "true")
+    }
+
+    /// Whether it may have variables that are not listed here.
+    pub fn is_open(&self) -> bool {
+        !self.elsewhere.is_empty()
+    }
+
+    /// Whether it lacks a variable, or has nothing in it.
+    pub fn lacks(&self, name: &str) -> bool {
+        let is_empty = |variable: &Variable| variable.text().is_some_and(|text| text.as_str().is_empty());
+        !self.is_open() && !self.ours.contains(name) && self.variable(name).is_none_or(is_empty)
+    }
+
+    /// Leaves to resources what they deliver: of the value of a variable that is set by hand too,
+    /// `AlreadySetByHand` says all there is to say.
     fn leave_to_resources(&mut self, installation: &Installation) {
         let Origin::Kubernetes { container, .. } = &self.origin else { return };
         if installation.snapshot.key.namespace != self.namespace {
@@ -180,7 +223,11 @@ impl Service {
         let set_twice = installation.plan.resources.iter().flat_map(|judgement| &judgement.set_elsewhere);
         let set_twice = set_twice.filter(|set| set.deployment == self.name && set.container == *container);
         self.ours.extend(planned.chain(set_twice.map(|set| set.variable.to_string())));
-        self.variables.retain(|variable| !self.ours.contains(&variable.name));
+        let is_ours = |variable: &Variable| self.ours.contains(&variable.name);
+        let (set_twice, variables): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.variables).into_iter().partition(is_ours);
+        self.variables = variables;
+        self.set_twice.extend(set_twice);
     }
 
     /// Where the value of a variable is.
@@ -208,6 +255,15 @@ pub fn beside_resources(mut services: Vec<Service>, installations: &[Installatio
         }
     }
     services
+}
+
+/// What sets Timbr's variables in an input and is no part of Timbr that can be recognised.
+pub fn strangers(documents: &[Document], objects: &Objects, namespace: &str) -> Vec<Stranger> {
+    let of_document = |(at, document): (usize, &Document)| match compose_file::is(&document.value) {
+        true => compose_file::strangers(at, &document.value),
+        false => deployment::strangers(at, &document.value, objects, namespace),
+    };
+    documents.iter().enumerate().flat_map(of_document).collect()
 }
 
 /// The parts of Timbr in an input; documents without a namespace count as in `namespace`.

@@ -86,6 +86,14 @@ pub struct Documented {
     pub default: Option<&'static str>,
 }
 
+impl Documented {
+    /// Whether others than Timbr have it too, for purposes of their own: Timbr's Helm chart sets `AZURE_*` on
+    /// the platform.
+    pub fn is_everybodys(&self) -> bool {
+        self.section == Section::Principal
+    }
+}
+
 const PLATFORM: &[Component] = &[Component::Platform];
 const SERVER: &[Component] = &[Component::Server];
 const API: &[Component] = &[Component::Api];

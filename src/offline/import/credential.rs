@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::offline::by_hand::Text;
+use crate::{
+    api::{LABEL_CREDENTIAL, Sensitive},
+    offline::by_hand::Text,
+};
 
 use super::ledger::Ledger;
 
@@ -35,6 +38,18 @@ pub struct Made {
     pub value: Text,
 }
 
+impl Made {
+    /// Whether a Secret holds the value already.
+    pub fn is_in(&self, data: &BTreeMap<String, Sensitive>) -> bool {
+        data.get(&self.key).is_some_and(|there| there.expose() == self.value.as_str().as_bytes())
+    }
+
+    /// Whether both have the same place, and different values.
+    pub fn replaces(&self, other: &Self) -> bool {
+        (&self.secret, &self.key) == (&other.secret, &other.key) && self.value != other.value
+    }
+}
+
 /// A Secret that has to be made.
 #[derive(Debug)]
 pub struct SecretManifest {
@@ -42,6 +57,8 @@ pub struct SecretManifest {
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
+    /// Whether it needs the label without which nobody may reference it.
+    opted_in: bool,
     /// Its keys, with the variable that each comes from, and the values.
     data: BTreeMap<String, (String, Text)>,
 }
@@ -63,17 +80,21 @@ impl SecretManifest {
         if let Some(namespace) = &self.namespace {
             manifest["metadata"]["namespace"] = namespace.as_str().into();
         }
+        if self.opted_in {
+            manifest["metadata"]["labels"] = json!({LABEL_CREDENTIAL: "true"});
+        }
         manifest
     }
 }
 
 /// The Secrets for what a ledger collected.
-pub fn secret_manifests(namespace: Option<&str>, ledger: &Ledger) -> Vec<SecretManifest> {
+pub fn secret_manifests(namespace: Option<&str>, ledger: &Ledger, opted_in: bool) -> Vec<SecretManifest> {
     let mut secrets: BTreeMap<&str, SecretManifest> = BTreeMap::new();
     for Made { secret, key, variable, value } in &ledger.made {
         let manifest = secrets.entry(secret).or_insert_with(|| SecretManifest {
             namespace: namespace.map(str::to_owned),
             name: secret.clone(),
+            opted_in,
             data: BTreeMap::new(),
         });
         manifest.data.insert(key.clone(), (variable.clone(), value.clone()));

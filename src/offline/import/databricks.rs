@@ -17,6 +17,8 @@ use super::{
     timbr::Timbr,
 };
 
+const NAME: &str = "databricks";
+
 const SECTION: &[Section] = &[Section::Databricks];
 
 /// The DatabricksPassthrough, if it is set up.
@@ -30,8 +32,7 @@ pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Ve
         true => spec(&mut draft, options),
         false => Err("Databricks takes the token of single sign-on, and no AzureSso is made".into()),
     };
-    let spec = draft.finish(spec, &timbr.of_sections(SECTION), ledger);
-    spec.map(|spec| timbr.resource("DatabricksPassthrough", "databricks", spec)).into_iter().collect()
+    draft.finish(NAME, spec, &timbr.of_sections(SECTION), ledger).into_iter().collect()
 }
 
 fn spec(draft: &mut Draft<'_, '_>, options: &Options<'_>) -> Result<Map<String, Json>, Refusal> {
@@ -60,13 +61,8 @@ fn spec(draft: &mut Draft<'_, '_>, options: &Options<'_>) -> Result<Map<String, 
     Ok(spec)
 }
 
+/// A duration in minutes; whether it is within bounds is for those to say who judge the resource.
 fn minutes(draft: &mut Draft<'_, '_>, asked: Asked<'_>, default: &str) -> Result<String, Refusal> {
-    let limits = MINUTES.min / MINUTES.unit..=MINUTES.max / MINUTES.unit;
-    match draft.always(asked, default)?.parse() {
-        Ok(minutes) if limits.contains(&minutes) => Ok(duration::of_seconds(minutes * MINUTES.unit)),
-        _ => {
-            let (least, most) = (limits.start(), limits.end());
-            Err(draft.refuse(asked, format!("counts minutes, and DatabricksPassthrough takes {least} to {most}")))
-        }
-    }
+    let minutes = draft.always(asked, default)?;
+    duration::of(&minutes, MINUTES.unit).ok_or_else(|| draft.refuse(asked, "counts more minutes than can be expressed"))
 }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use serde_json::{Map, Value as Json, json};
+
 use crate::{
     api::{Component, rules},
     offline::by_hand::{Section, Text, Value, Variable, documented, read},
@@ -9,6 +11,7 @@ use crate::{
 
 use super::{
     credential::{Credential, Made},
+    faults::Fault,
     ledger::{Added, Ledger, Outcome, Place},
     timbr::Timbr,
 };
@@ -84,7 +87,19 @@ impl<'t, 'a> Draft<'t, 'a> {
     /// # Errors
     /// As [`Self::text`], and when it is absent.
     pub fn required(&mut self, asked: Asked<'_>) -> Result<String, Refusal> {
-        self.text(asked)?.ok_or_else(|| absent(asked))
+        self.text(asked)?.ok_or_else(|| self.absent(asked))
+    }
+
+    fn absent(&self, (component, name): Asked<'_>) -> Refusal {
+        match self.elsewhere(component) {
+            Some(what) => format!("{name} is set by {what}, if at all, which cannot be seen here").into(),
+            None => format!("{name} is not set").into(),
+        }
+    }
+
+    /// What may set variables of a component that are not in the document.
+    fn elsewhere(&self, component: Component) -> Option<&'static str> {
+        self.timbr.services.get(&component)?.elsewhere.first().map(|elsewhere| elsewhere.what)
     }
 
     /// The value of a variable that the resource always writes: if it is absent, `value` is added.
@@ -95,16 +110,28 @@ impl<'t, 'a> Draft<'t, 'a> {
         match self.text(asked)? {
             Some(text) => Ok(text),
             None => {
-                self.add(asked, value);
+                self.add(asked, value)?;
                 Ok(value.to_owned())
             }
         }
     }
 
     /// Tells that the resource writes a variable that was not there.
-    pub fn add(&mut self, (component, name): Asked<'_>, value: &str) {
+    ///
+    /// # Errors
+    /// When nobody can tell whether it was there: what the resource writes would come first.
+    pub fn add(&mut self, (component, name): Asked<'_>, value: &str) -> Result<(), Refusal> {
+        if let Some(what) = self.elsewhere(component) {
+            return Err(format!("{what} may set {name}, which the resource would set otherwise").into());
+        }
         let is_default = documented(name).is_some_and(|known| known.default == Some(value));
         self.added.push(Added { component, name: name.to_owned(), value: value.to_owned(), is_default });
+        Ok(())
+    }
+
+    /// Whether a variable that is not in the document may be set all the same.
+    pub fn is_unseen(&self, (component, _): Asked<'_>) -> bool {
+        self.elsewhere(component).is_some()
     }
 
     /// A value that may come from a Secret.
@@ -114,7 +141,7 @@ impl<'t, 'a> Draft<'t, 'a> {
     pub fn credential(&mut self, asked: Asked<'_>) -> Result<Option<Credential>, Refusal> {
         let Some(variable) = self.timbr.variable(asked.0, asked.1) else { return Ok(None) };
         match &variable.value {
-            Value::SecretRef { name, key } if rules::SECRET_NAME.holds(name) && rules::SECRET_KEY.holds(key) => {
+            Value::SecretRef { name, key, .. } if rules::SECRET_NAME.holds(name) && rules::SECRET_KEY.holds(key) => {
                 self.settle(asked, Outcome::Referenced);
                 Ok(Some(Credential::Referenced { name: name.clone(), key: key.clone() }))
             }
@@ -128,17 +155,17 @@ impl<'t, 'a> Draft<'t, 'a> {
     /// # Errors
     /// As [`Self::credential`], and when it is absent.
     pub fn required_credential(&mut self, asked: Asked<'_>) -> Result<Credential, Refusal> {
-        self.credential(asked)?.ok_or_else(|| absent(asked))
+        self.credential(asked)?.ok_or_else(|| self.absent(asked))
     }
 
     /// The reference under which a resource finds a credential: a plain one goes into the Secret of the
     /// resource `of`.
-    pub fn reference(&mut self, of: &str, key: &str, credential: &Credential, variable: &str) -> serde_json::Value {
+    pub fn reference(&mut self, of: &str, key: &str, credential: &Credential, variable: &str) -> Json {
         match credential {
-            Credential::Referenced { name, key } => serde_json::json!({"name": name, "key": key}),
+            Credential::Referenced { name, key } => json!({"name": name, "key": key}),
             Credential::Plain(text) => {
                 let secret = format!("{of}-credentials");
-                let reference = serde_json::json!({"name": secret, "key": key});
+                let reference = json!({"name": secret, "key": key});
                 self.made.push(Made {
                     secret,
                     key: key.to_owned(),
@@ -175,16 +202,55 @@ impl<'t, 'a> Draft<'t, 'a> {
         self.notes.push((component, text.into()));
     }
 
-    /// Ends the draft of a resource to which the variables at `places` belong: what it takes is entered if
-    /// the resource is `made`, else what is left out.
-    pub fn finish<T>(self, made: Result<T, Refusal>, places: &[(Component, &str)], ledger: &mut Ledger) -> Option<T> {
-        match made {
-            Ok(made) => {
+    /// Whether each value has a place of its own in the Secrets that have to be made.
+    fn fits_secrets(&self, ledger: &Ledger) -> Result<(), Refusal> {
+        let is_there =
+            |made: &&Made| self.timbr.secrets.get(made.secret.as_str()).is_some_and(|there| !made.is_in(&there.data));
+        if let Some(Made { secret, .. }) = self.made.iter().find(is_there) {
+            return Err(format!(
+                "Secret {secret}, which would have to be made, is in the input and holds something else; rename that one"
+            )
+            .into());
+        }
+        let is_taken = |made: &&Made| ledger.made.iter().any(|there| there.replaces(made));
+        match self.made.iter().find(is_taken) {
+            Some(Made { secret, key, .. }) => {
+                Err(format!("Secret {secret} would have to hold two different values under the key {key}").into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the variable that is behind a fault, or else all for the fault's reason.
+    fn at_fault(&mut self, fault: &Fault, places: &[(Component, &str)]) -> Refusal {
+        let behind = fault.variable(self.kind);
+        let is_behind = |name: &str| behind.is_some() && documented(name).map(|known| known.name) == behind;
+        match places.iter().find(|(_, name)| is_behind(name)) {
+            Some(place) => self.refuse(*place, fault.of_variable(self.kind)),
+            None => fault.of_resource().into(),
+        }
+    }
+
+    /// Ends the draft of the resource `name`, to which the variables at `places` belong: what it takes is
+    /// entered if there is a spec that nobody refuses, else what is left out.
+    pub fn finish(
+        mut self,
+        name: &str,
+        spec: Result<Map<String, Json>, Refusal>,
+        places: &[(Component, &str)],
+        ledger: &mut Ledger,
+    ) -> Option<Json> {
+        let spec = spec.and_then(|spec| match ledger.refused.get(&(self.kind.to_owned(), name.to_owned())) {
+            Some(fault) => Err(self.at_fault(fault, places)),
+            None => self.fits_secrets(ledger).map(|()| spec),
+        });
+        match spec {
+            Ok(spec) => {
                 ledger.outcomes.extend(self.outcomes);
                 ledger.added.extend(self.added);
                 ledger.notes.extend(self.notes);
                 ledger.made.extend(self.made);
-                Some(made)
+                Some(self.timbr.resource(self.kind, name, spec))
             }
             Err(Refusal(why)) => {
                 let own = |place: &Place| match self.outcomes.get(place) {
@@ -205,10 +271,6 @@ impl<'t, 'a> Draft<'t, 'a> {
             }
         }
     }
-}
-
-fn absent((_, name): Asked<'_>) -> Refusal {
-    format!("{name} is not set").into()
 }
 
 fn is_empty(variable: &Variable) -> bool {
@@ -232,4 +294,33 @@ fn meant(variable: &Variable) -> Result<Text, String> {
 /// Whether anything of a section is set.
 pub fn is_begun(timbr: &Timbr<'_>, sections: &[Section]) -> bool {
     !timbr.of_sections(sections).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_replaces_another_in_a_secret() {
+        let timbr = Timbr::default();
+        let mut ledger = Ledger::default();
+        let mut make = |name: &str, value: &str| {
+            let mut draft = Draft::new(&timbr, "JwtTenant");
+            draft.reference("jwt", "key", &Credential::Plain(Text::from(value)), "JWT_DEFAULT_KEY");
+            draft.finish(name, Ok(Map::new()), &[], &mut ledger).is_some()
+        };
+        assert_eq!([make("a", "s3cr3t"), make("b", "other"), make("c", "s3cr3t")], [true, false, true]);
+        assert!(ledger.made.iter().all(|made| made.value == Text::from("s3cr3t")));
+    }
+
+    #[test]
+    fn what_would_be_refused_is_not_made() {
+        let timbr = Timbr::default();
+        let mut ledger = Ledger::default();
+        ledger.refused.insert(("AzureSso".to_owned(), "sso".to_owned()), Fault::default());
+        for (name, is_made) in [("sso", false), ("other", true)] {
+            let made = Draft::new(&timbr, "AzureSso").finish(name, Ok(Map::new()), &[], &mut ledger);
+            assert_eq!(made.is_some(), is_made, "{name}");
+        }
+    }
 }

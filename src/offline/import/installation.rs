@@ -7,10 +7,13 @@ use crate::{
     offline::by_hand::{Origin, Service},
 };
 
-use super::timbr::Timbr;
+use super::{ledger::Ledger, timbr::Timbr};
+
+const KIND: &str = "TimbrInstallation";
+const NAME: &str = "timbr";
 
 /// The TimbrInstallation, if one is needed.
-pub fn make(timbr: &Timbr<'_>) -> Vec<Json> {
+pub fn make(timbr: &Timbr<'_>, ledger: &mut Ledger) -> Vec<Json> {
     if timbr.has_installation {
         return vec![];
     }
@@ -19,9 +22,13 @@ pub fn make(timbr: &Timbr<'_>) -> Vec<Json> {
     if components.is_empty() {
         return vec![];
     }
+    if let Some(fault) = ledger.refused.get(&(KIND.to_owned(), NAME.to_owned())) {
+        ledger.left.push((KIND, format!("cannot be made, as {}", fault.of_resource())));
+        return vec![];
+    }
     let mut spec = Map::new();
     spec.insert("components".to_owned(), components.into());
-    vec![timbr.resource("TimbrInstallation", "timbr", spec)]
+    vec![timbr.resource(KIND, NAME, spec)]
 }
 
 /// Where a component runs, if that has to be said. A Docker Compose file knows no Deployments.

@@ -6,11 +6,15 @@ use crate::{
     api::{Component, message},
     offline::{
         Document,
-        by_hand::{Section, Service, Text, Value, Variable, all_of, in_other_case},
+        by_hand::{Elsewhere, Section, Service, Text, Value, Variable, all_of, in_other_case},
     },
 };
 
-use super::{credential::Made, timbr::Timbr};
+use super::{
+    credential::Made,
+    faults::{self, Fault},
+    timbr::Timbr,
+};
 
 /// A variable of a component.
 pub type Place = (Component, String);
@@ -52,6 +56,10 @@ pub struct Ledger {
     pub notes: Vec<(Component, String)>,
     /// The values for Secrets that have to be made.
     pub made: Vec<Made>,
+    /// What cannot be made although no variable is at fault: its kind, and why.
+    pub left: Vec<(&'static str, String)>,
+    /// Resources that would be refused, and why: they are not made.
+    pub refused: BTreeMap<faults::Made, Fault>,
 }
 
 /// A line about a variable.
@@ -97,6 +105,13 @@ pub enum What {
     Note(String),
 }
 
+impl Line {
+    /// A line about something in a document.
+    pub fn new(document: &Document, path: impl Into<String>, what: What) -> Self {
+        Self { file: document.file.clone(), document: document.number, path: path.into(), what }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, document, path, what } = self;
@@ -118,10 +133,7 @@ impl Ledger {
         let mut services: Vec<&Service> = timbr.services.values().copied().collect();
         services.extend(&timbr.surplus);
         services.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
-        let line = |service: &Service, path: &str, what| {
-            let Document { file, number, .. } = &documents[service.at];
-            Line { file: file.clone(), document: *number, path: path.to_owned(), what }
-        };
+        let line = |service: &Service, path: &str, what| Line::new(&documents[service.at], path, what);
         let mut lines = Vec::new();
         for service in &services {
             let is_surplus = timbr.surplus.iter().any(|surplus| std::ptr::eq(*surplus, *service));
@@ -129,7 +141,12 @@ impl Ledger {
                 let what = if is_surplus { surplus(service, variable, timbr) } else { self.what(service, variable) };
                 lines.extend(what.map(|what| line(service, &service.value_path(variable), what)));
             }
+            lines.extend(service.elsewhere.iter().map(|elsewhere| line(service, &elsewhere.path, unseen(elsewhere))));
         }
+        lines.extend(self.left.iter().filter_map(|(kind, why)| {
+            let what = What::Left { name: (*kind).to_owned(), why: why.clone() };
+            services.first().map(|service| line(service, &service.path, what))
+        }));
         // What is added may be for a component that is not in the input.
         let of = |component: Component| timbr.services.get(&component).copied().or(services.first().copied());
         for Added { component, name, value, is_default } in &self.added {
@@ -152,8 +169,7 @@ impl Ledger {
             return left(format!("is not in upper case, so Timbr does not read it; write {upper} if it is meant"));
         };
         if !known.components.contains(&service.component) {
-            // Everybody's; Timbr's Helm chart sets them on the platform.
-            if variable.name.starts_with("AZURE_") {
+            if known.is_everybodys() {
                 return None;
             }
             let right: Vec<&str> = known.components.iter().map(|component| component.usual_deployment()).collect();
@@ -175,6 +191,12 @@ impl Ledger {
             None => left("no resource that can be made here has a place for it".to_owned()),
         }
     }
+}
+
+/// Variables that are not in the document.
+fn unseen(Elsewhere { what, .. }: &Elsewhere) -> What {
+    let why = "may set variables that cannot be seen here, and none of them is expressed; write those of Timbr's identity integrations beside the others";
+    What::Left { name: (*what).to_owned(), why: why.to_owned() }
 }
 
 fn surplus(service: &Service, variable: &Variable, timbr: &Timbr<'_>) -> Option<What> {

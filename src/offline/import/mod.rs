@@ -2,13 +2,15 @@
 //!
 //! Services ([`by_hand`](super::by_hand)) of one namespace are one Timbr; each kind of resource has a
 //! [`Draft`](draft::Draft) that takes the variables it knows. A resource is made whole or not at all: half
-//! of one may be worse than none, as tokens without their audience show. What becomes of each variable is
-//! told.
+//! of one may be worse than none, as tokens without their audience show. What is made is judged as any other
+//! input ([`faults`](faults::faults)), and what would be refused is not made. What becomes of each variable
+//! is told.
 
 mod credential;
 mod databricks;
 mod draft;
 mod duration;
+mod faults;
 mod installation;
 mod ledger;
 mod principal;
@@ -20,7 +22,11 @@ use serde_json::Value as Json;
 
 use crate::compose::Settings;
 
-use super::{Document, by_hand::services, objects::Reader};
+use super::{
+    Document,
+    by_hand::{Stranger, Variable, services, strangers},
+    objects::Reader,
+};
 
 pub use credential::{SecretManifest, secret_manifests};
 pub use ledger::{Line, What};
@@ -66,17 +72,40 @@ pub fn import(documents: &[Document], options: &Options<'_>) -> Import {
     let services = services(documents, &objects, namespace);
     let mut import = Import { resources: vec![], secrets: vec![], lines: vec![] };
     for timbr in Timbr::all(&services, &objects, options) {
-        let mut ledger = Ledger::default();
-        let resources = [
-            installation::make(&timbr),
-            sign_on::make(&timbr, options, &mut ledger),
-            databricks::make(&timbr, options, &mut ledger),
-            principal::make(&timbr, options.settings, &mut ledger),
-            tokens::make(&timbr, &mut ledger),
-        ];
-        import.resources.extend(resources.into_iter().flatten());
-        import.secrets.extend(secret_manifests(timbr.namespace.as_deref(), &ledger));
+        let (resources, secrets, ledger) = make(&timbr, documents, options);
+        import.resources.extend(resources);
+        import.secrets.extend(secrets);
         import.lines.extend(ledger.lines(&timbr, documents));
     }
+    for Stranger { at, why, variables } in strangers(documents, &objects, namespace) {
+        let line = |variable: Variable| {
+            Line::new(&documents[at], variable.path, What::Left { name: variable.name, why: why.clone() })
+        };
+        import.lines.extend(variables.into_iter().map(line));
+    }
     import
+}
+
+/// The resources for one Timbr, each of which would be accepted, and the Secrets for them.
+fn make(timbr: &Timbr<'_>, documents: &[Document], options: &Options<'_>) -> (Vec<Json>, Vec<SecretManifest>, Ledger) {
+    let mut ledger = Ledger::default();
+    loop {
+        let resources = [
+            installation::make(timbr, &mut ledger),
+            sign_on::make(timbr, options, &mut ledger),
+            databricks::make(timbr, options, &mut ledger),
+            principal::make(timbr, &mut ledger),
+            tokens::make(timbr, &mut ledger),
+        ];
+        let resources: Vec<Json> = resources.into_iter().flatten().collect();
+        let secrets = secret_manifests(timbr.namespace.as_deref(), &ledger, options.settings.require_secret_opt_in);
+        let faults = faults::faults(&resources, &secrets, documents, options);
+        if faults.is_empty() {
+            return (resources, secrets, ledger);
+        }
+        // What is refused is not made again, so there is an end.
+        let mut refused = ledger.refused;
+        refused.extend(faults);
+        ledger = Ledger { refused, ..Ledger::default() };
+    }
 }

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    api::{Component, SYNC_INTERVAL},
-    compose::Settings,
+    api::Component,
     offline::by_hand::{Section, tenant_in},
 };
 
@@ -21,7 +20,7 @@ const GROUP_SYNC: &str = "group-sync";
 const KEY_VAULT: &str = "key-vault";
 
 /// The resources that use the service principal.
-pub fn make(timbr: &Timbr<'_>, settings: &Settings, ledger: &mut Ledger) -> Vec<Json> {
+pub fn make(timbr: &Timbr<'_>, ledger: &mut Ledger) -> Vec<Json> {
     let mut resources = Vec::new();
     let kinds = [
         (Section::GroupSync, "RoleGroupSync", GROUP_SYNC, group_sync as Fields),
@@ -36,12 +35,13 @@ pub fn make(timbr: &Timbr<'_>, settings: &Settings, ledger: &mut Ledger) -> Vec<
         let is_signed_on = sign_on::is_made(ledger);
         let mut draft = Draft::new(timbr, kind);
         let mut spec = Map::new();
-        let made = fields(&mut draft, settings, &mut spec)
-            .and_then(|()| principal(&mut draft, timbr, is_signed_on, holder.unwrap_or(name), &mut spec));
-        let made = draft.finish(made, &timbr.of_sections(&[section, Section::Principal]), ledger);
-        if made.is_some() {
+        let made = fields(&mut draft, &mut spec)
+            .and_then(|()| principal(&mut draft, timbr, is_signed_on, holder.unwrap_or(name), &mut spec))
+            .map(|()| spec);
+        let places = timbr.of_sections(&[section, Section::Principal]);
+        if let Some(resource) = draft.finish(name, made, &places, ledger) {
             holder.get_or_insert(name);
-            resources.push(timbr.resource(kind, name, spec));
+            resources.push(resource);
         }
     }
     if resources.is_empty() && !is_begun(timbr, &[Section::GroupSync, Section::KeyVault]) {
@@ -54,19 +54,18 @@ pub fn make(timbr: &Timbr<'_>, settings: &Settings, ledger: &mut Ledger) -> Vec<
 }
 
 /// What a kind takes besides the principal.
-type Fields = fn(&mut Draft<'_, '_>, &Settings, &mut Map<String, Json>) -> Result<(), Refusal>;
+type Fields = fn(&mut Draft<'_, '_>, &mut Map<String, Json>) -> Result<(), Refusal>;
 
 fn on(name: &str) -> Asked<'_> {
     (Component::Server, name)
 }
 
-fn group_sync(draft: &mut Draft<'_, '_>, _: &Settings, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
-    let interval = on("SYNC_GROUPS_INTERVAL");
-    let seconds = match draft.always(interval, "86400")?.parse() {
-        Ok(seconds) if (SYNC_INTERVAL.min..=SYNC_INTERVAL.max).contains(&seconds) => seconds,
-        _ => return Err(draft.refuse(interval, "counts seconds, and RoleGroupSync takes a minute to 30 days")),
-    };
-    spec.insert("interval".to_owned(), duration::of_seconds(seconds).into());
+fn group_sync(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
+    let asked = on("SYNC_GROUPS_INTERVAL");
+    let seconds = draft.always(asked, "86400")?;
+    let interval =
+        duration::of(&seconds, 1).ok_or_else(|| draft.refuse(asked, "counts more seconds than can be expressed"))?;
+    spec.insert("interval".to_owned(), interval.into());
     let creates = draft.always(on("SYNC_GROUPS_AUTO_CREATE_USER"), "false")? == "true";
     spec.insert("autoCreateUsers".to_owned(), creates.into());
     draft.note(
@@ -76,16 +75,10 @@ fn group_sync(draft: &mut Draft<'_, '_>, _: &Settings, spec: &mut Map<String, Js
     Ok(())
 }
 
-fn key_vault(draft: &mut Draft<'_, '_>, settings: &Settings, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
+fn key_vault(draft: &mut Draft<'_, '_>, spec: &mut Map<String, Json>) -> Result<(), Refusal> {
     draft.always(on("KV_VAULT_TYPE"), "azure")?;
     draft.always(on("KV_VAULT_AUTH_TYPE"), "password")?;
-    let url = draft.required(on("KV_VAULT"))?;
-    let suffix = &settings.vault_suffix;
-    if !url.trim_end_matches('/').ends_with(suffix) {
-        let why = format!("does not end in {suffix}; repeat with the --cloud or the --vault-suffix that it is in");
-        return Err(draft.refuse(on("KV_VAULT"), why));
-    }
-    spec.insert("vaultUrl".to_owned(), url.into());
+    spec.insert("vaultUrl".to_owned(), draft.required(on("KV_VAULT"))?.into());
     Ok(())
 }
 

@@ -27,8 +27,7 @@ pub fn make(timbr: &Timbr<'_>, options: &Options<'_>, ledger: &mut Ledger) -> Ve
     }
     let mut draft = Draft::new(timbr, "AzureSso");
     let spec = spec(&mut draft, options);
-    let spec = draft.finish(spec, &timbr.of_sections(SECTION), ledger);
-    spec.map(|spec| timbr.resource("AzureSso", NAME, spec)).into_iter().collect()
+    draft.finish(NAME, spec, &timbr.of_sections(SECTION), ledger).into_iter().collect()
 }
 
 /// Whether an AzureSso was made.
@@ -89,8 +88,14 @@ fn self_registration(draft: &mut Draft<'_, '_>) -> Result<Option<Json>, Refusal>
     match draft.text(switch)?.as_deref() {
         Some("true") => {}
         is_off => {
-            if is_off.is_some() {
-                draft.drop(switch, "false is Timbr's default, and AzureSso does not write it");
+            match is_off {
+                Some(_) => draft.drop(switch, "false is Timbr's default, and AzureSso does not write it"),
+                // Without the switch there is nothing to say of the role, which stays as it is.
+                None if draft.is_unseen(switch) => {
+                    draft.leave(role, "is of effect with AUTH_USER_REGISTRATION, which cannot be seen here");
+                    return Ok(None);
+                }
+                None => {}
             }
             draft.drop(role, "has no effect unless AUTH_USER_REGISTRATION is true");
             return Ok(None);

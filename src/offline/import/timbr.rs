@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     api::{API_VERSION, Component, Kind},
+    compose::LiveSecret,
     offline::{
         by_hand::{Section, Service, Variable},
         objects::Objects,
@@ -15,7 +16,7 @@ use crate::{
 use super::Options;
 
 /// One Timbr.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Timbr<'a> {
     /// The namespace, where anybody names it.
     pub namespace: Option<String>,
@@ -23,6 +24,8 @@ pub struct Timbr<'a> {
     pub services: BTreeMap<Component, &'a Service>,
     /// Services of components that it has already.
     pub surplus: Vec<&'a Service>,
+    /// The Secrets of its namespace that are in the input.
+    pub secrets: BTreeMap<&'a str, &'a LiveSecret>,
     /// Whether the input has a TimbrInstallation for it.
     pub has_installation: bool,
     /// Whether the input has an AzureSso for it.
@@ -31,17 +34,22 @@ pub struct Timbr<'a> {
 
 impl<'a> Timbr<'a> {
     /// Every Timbr among services.
-    pub fn all(services: &'a [Service], objects: &Objects, options: &Options<'_>) -> Vec<Self> {
+    pub fn all(services: &'a [Service], objects: &'a Objects, options: &Options<'_>) -> Vec<Self> {
         let mut found: BTreeMap<&str, Self> = BTreeMap::new();
         let has = |kind: Kind, namespace: &str| {
             let mut metas = objects.ours.iter().map(|ours| ours.object.meta());
             metas.any(|meta| meta.kind == kind && meta.namespace == namespace)
+        };
+        let secrets = |namespace: &str| {
+            let here = objects.secrets.iter().filter(|((of, _), _)| of == namespace);
+            here.map(|((_, name), secret)| (name.as_str(), secret)).collect()
         };
         for service in services {
             let timbr = found.entry(&service.namespace).or_insert_with(|| Self {
                 namespace: options.namespace.map(str::to_owned),
                 services: BTreeMap::new(),
                 surplus: vec![],
+                secrets: secrets(&service.namespace),
                 has_installation: has(Kind::TimbrInstallation, &service.namespace),
                 has_sign_on: has(Kind::AzureSso, &service.namespace),
             });

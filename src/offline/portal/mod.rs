@@ -2,6 +2,7 @@
 //! same as `az` commands. The whole is a POSIX shell script, and nothing in a resource can make it run
 //! anything else.
 
+mod cloud;
 mod commands;
 mod shell;
 
@@ -34,38 +35,62 @@ pub struct Portal {
 }
 
 /// What there is to set for the resources of an input.
-pub fn portals(judged: &Judged<'_>) -> Vec<Portal> {
-    judged.installations.iter().flat_map(of_installation).collect()
+#[derive(Clone, Debug)]
+pub struct Portals {
+    /// What comes first, where the resources are in another cloud than `az` is in by itself.
+    cloud: Vec<String>,
+    /// For each resource.
+    pub resources: Vec<Portal>,
 }
 
-fn of_installation(Installation { snapshot, plan }: &Installation) -> Vec<Portal> {
-    let spec = |judgement: &Judgement| {
-        let resource = snapshot.resources.iter().find(|resource| resource.meta == judgement.meta)?;
-        resource.spec.as_ref().ok()
+/// What there is to set for the resources of an input.
+pub fn portals(judged: &Judged<'_>) -> Portals {
+    let installations: Vec<Vec<Readable<'_>>> = judged.installations.iter().map(readable).collect();
+    let input: Vec<Readable<'_>> = installations.iter().flatten().copied().collect();
+    let of_installation = |installation: &Vec<Readable<'_>>| {
+        installation.iter().filter_map(|resource| portal(resource, installation, &input)).collect::<Vec<_>>()
     };
-    let readable: Vec<Readable<'_>> =
-        plan.resources.iter().filter_map(|judgement| Some(Readable { judgement, spec: spec(judgement)? })).collect();
-    readable.iter().filter_map(|resource| portal(resource, &readable)).collect()
+    let resources: Vec<Portal> = installations.iter().flat_map(of_installation).collect();
+    // The settings are the same for all.
+    let settings = judged.installations.first().map(|first| &first.snapshot.settings);
+    let cloud = settings.filter(|_| !resources.is_empty());
+    let cloud =
+        cloud.map(|settings| cloud::choice(&settings.authority_url, input.iter().map(|resource| resource.spec)));
+    Portals { cloud: cloud.unwrap_or_default(), resources }
 }
 
 /// A resource whose spec can be read.
+#[derive(Clone, Copy)]
 struct Readable<'a> {
     judgement: &'a Judgement,
     spec: &'a Spec,
 }
 
-/// As JSON.
+fn readable(Installation { snapshot, plan }: &Installation) -> Vec<Readable<'_>> {
+    let spec = |judgement: &Judgement| {
+        let resource = snapshot.resources.iter().find(|resource| resource.meta == judgement.meta)?;
+        resource.spec.as_ref().ok()
+    };
+    plan.resources.iter().filter_map(|judgement| Some(Readable { judgement, spec: spec(judgement)? })).collect()
+}
+
+/// As JSON: the list of the resources.
 ///
 /// # Errors
 /// Never, in practice: it is strings.
-pub fn portal_json(portals: &[Portal]) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(portals).map(|text| text + "\n")
+pub fn portal_json(portals: &Portals) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&portals.resources).map(|text| text + "\n")
 }
 
 /// As a script that a person reads before running it.
-pub fn portal_script(portals: &[Portal]) -> String {
-    let scripts: Vec<String> = portals.iter().map(script).collect();
+pub fn portal_script(portals: &Portals) -> String {
+    let cloud = (!portals.cloud.is_empty()).then(|| joined(&portals.cloud));
+    let scripts: Vec<String> = cloud.into_iter().chain(portals.resources.iter().map(script)).collect();
     scripts.join("\n")
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn script(Portal { kind, namespace, name, portal, datasource, commands }: &Portal) -> String {
@@ -75,10 +100,10 @@ fn script(Portal { kind, namespace, name, portal, datasource, commands }: &Porta
     lines.extend(datasource.iter().flat_map(form).map(|line| comment(&line)));
     lines.push(comment(""));
     lines.extend(commands.iter().cloned());
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    joined(&lines)
 }
 
-fn portal(resource: &Readable<'_>, all: &[Readable<'_>]) -> Option<Portal> {
+fn portal(resource: &Readable<'_>, installation: &[Readable<'_>], input: &[Readable<'_>]) -> Option<Portal> {
     let judgement = resource.judgement;
     let (portal, datasource) = match &judgement.details {
         Status::AzureSso(status) => (&status.portal, None),
@@ -96,7 +121,7 @@ fn portal(resource: &Readable<'_>, all: &[Readable<'_>]) -> Option<Portal> {
         name: judgement.meta.name.clone(),
         portal: portal.clone(),
         datasource,
-        commands: commands::commands(resource, all),
+        commands: commands::commands(resource, installation, input),
     })
 }
 

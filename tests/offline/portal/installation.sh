@@ -20,8 +20,10 @@ az ad app permission add --id "$CLIENT_ID" --api 00000003-0000-0000-c000-0000000
 az ad app permission admin-consent --id "$CLIENT_ID"
 # A new client secret, straight into the Secret (the old one stays valid until it is deleted):
 #   az ad app credential reset --id "$CLIENT_ID" --append --query password --output tsv | tr -d '\r\n' |
-#   kubectl create secret generic 'analytics-entra' --namespace 'timbr' --from-file='client-secret=/dev/stdin' --dry-run=client --output yaml |
-#   kubectl apply --server-side --force-conflicts --filename -
+#   base64 | tr -d '\n' | sed 's/.*/{"data":{"client-secret":"&"}}/' |
+#   kubectl patch secret 'analytics-entra' --namespace 'timbr' --type merge --patch-file /dev/stdin
+# Is there no such Secret yet? Then, instead of the last two lines:
+#   kubectl create secret generic 'analytics-entra' --namespace 'timbr' --from-file='client-secret=/dev/stdin'
 
 # RoleGroupSync timbr/analytics-groups
 #
