@@ -31,12 +31,16 @@ const MOST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 const NOBODY_HEARD: &str = "the operator ended before the answer came";
 /// Most orphaned mappings that are remembered.
 const MOST_ORPHANS: usize = 256;
+/// Most answers that are remembered of an installation; the oldest are forgotten first.
+const MOST_ANSWERS: usize = 2048;
 
 /// One statement to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Which send of which statement it is: the answer comes under this name.
     pub id: String,
+    /// `Kind/name` of the resource whose status records it: it is not sent before that is written.
+    pub owner: String,
     /// The SQL.
     pub text: String,
     /// Where it goes.
@@ -54,6 +58,8 @@ pub enum Answer {
     Lost(String),
     /// Timbr could not be reached, so it was not sent; says why.
     NotSent(String),
+    /// It was not sent, as its record could not be written, or may not have been.
+    Withheld,
 }
 
 /// What is known of statements that were sent.
@@ -68,6 +74,37 @@ pub struct Mail {
 }
 
 impl Mail {
+    /// Notes that a statement is about to be recorded. Until it is on its way it is withheld, whatever
+    /// came of an earlier one of that name: a role may get the group again that it had before.
+    pub fn announce(&mut self, id: &str, now: Timestamp) {
+        self.insert(id.to_owned(), Answer::Withheld, now);
+    }
+
+    /// Notes that a statement is on its way.
+    pub fn sent(&mut self, id: &str) {
+        self.answers.remove(id);
+        self.on_its_way = Some(id.to_owned());
+    }
+
+    /// Keeps the answer to the one that was on its way.
+    pub fn keep(&mut self, id: String, answer: Answer, now: Timestamp) {
+        self.on_its_way = None;
+        self.unreached = match &answer {
+            Answer::NotSent(_) => self.unreached.saturating_add(1),
+            _ => 0,
+        };
+        self.insert(id, answer, now);
+    }
+
+    fn insert(&mut self, id: String, answer: Answer, now: Timestamp) {
+        self.answers.insert(id, (answer, now));
+        if self.answers.len() > MOST_ANSWERS
+            && let Some(oldest) = self.answers.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| id.clone())
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+
     /// How long to wait after Timbr could not be reached.
     fn patience(&self) -> SignedDuration {
         let doubled = 2i32.saturating_pow(self.unreached.saturating_sub(1));
@@ -263,14 +300,16 @@ impl Record<'_> {
             sends: record.sends,
             ..status(state, message)
         };
+        let unsent = |message| MappingStatus {
+            sends: record.sends.and_then(|sends| sends.checked_sub(1)).filter(|sends| *sends > 0),
+            ..status(MappingState::Pending, message)
+        };
         match self.look.answer(&id) {
             Some(Answer::Done) => sent(MappingState::Applied, None),
             Some(Answer::Refused(why)) => sent(MappingState::Failed, Some(refused(why, record.sends))),
             Some(Answer::Lost(why)) => sent(MappingState::Unknown, Some(lost(&foreign(why), record.sends))),
-            Some(Answer::NotSent(why)) => MappingStatus {
-                sends: record.sends.and_then(|sends| sends.checked_sub(1)).filter(|sends| *sends > 0),
-                ..status(MappingState::Pending, Some(not_sent(why)))
-            },
+            Some(Answer::NotSent(why)) => unsent(Some(not_sent(why))),
+            Some(Answer::Withheld) => unsent(self.waits_for()),
             None => sent(MappingState::Unknown, Some(lost(NOBODY_HEARD, record.sends))),
         }
     }
@@ -346,6 +385,7 @@ fn sync(
                 (MappingState::Failed, Some(format!("Timbr refused: {}", foreign(why))))
             }
             (MappingState::Unknown, Some(Answer::NotSent(why))) => (MappingState::Pending, Some(not_sent(why))),
+            (MappingState::Unknown, Some(Answer::Withheld)) => (MappingState::Pending, None),
             (MappingState::Unknown, answer) => {
                 let why = match answer {
                     Some(Answer::Lost(why)) => foreign(why),
@@ -425,7 +465,7 @@ impl Progress {
                 (sync_id(look, &result.role), sync_statement(&result.role))
             }
         };
-        self.send = Some(Statement { id, text, target: target.clone() });
+        self.send = Some(Statement { id, owner: look.holder.to_owned(), text, target: target.clone() });
     }
 
     /// The statements for a person to run.

@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value as Json, json};
 use timbr_identity::{
-    api::{MappingState, MappingStatus, Status},
-    compose::{Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, Statement, statuses},
+    api::{Kind, MappingState, MappingStatus, RoleMapping, Status},
+    compose::{
+        Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, ResourceStatus, Statement, mapping_statement,
+        statuses,
+    },
 };
 
 use crate::{
@@ -32,6 +35,8 @@ pub enum Step {
     Request,
     /// The pods are replaced, or not yet.
     RollOut(bool),
+    /// The next record cannot be written; or it is, and nobody hears of it.
+    Unrecorded { written: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +65,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..ROLES.len(), prop::option::of(select(vec!["one", "two"]))).prop_map(|(role, group)| Step::Edit(role, group)),
         1 => Just(Step::Request),
         1 => any::<bool>().prop_map(Step::RollOut),
+        2 => any::<bool>().prop_map(|written| Step::Unrecorded { written }),
     ];
     prop::collection::vec(step, 0..60)
 }
@@ -83,6 +89,8 @@ pub struct Run {
     sent_in: u32,
     /// Pods have run with the variables: what others do to the Deployment later changes nothing.
     was_rolled_out: bool,
+    /// What becomes of the next record, when it is not simply written.
+    unrecorded: Option<bool>,
 }
 
 impl Run {
@@ -106,6 +114,7 @@ impl Run {
             requests: 0,
             sent_in: 0,
             was_rolled_out: false,
+            unrecorded: None,
         };
         run.edit();
         run
@@ -142,11 +151,18 @@ impl Run {
         let plan = self.world.plan(&self.key);
         let outcomes = plan.deployments.iter().map(|plan| (plan.name.clone(), self.world.write(plan))).collect();
         let said = statuses(&plan, &outcomes, Memory::Partial, &self.mail, self.now);
-        for change in &said.statuses {
+        if let Some(statement) = &said.send {
+            assert_eq!(statement.owner, "RoleGroupSync/groups");
+            self.mail.announce(&statement.id, self.now);
+        }
+        let unrecorded = self.unrecorded.take();
+        let is_lost = |change: &&ResourceStatus| change.meta.kind == Kind::RoleGroupSync && unrecorded == Some(false);
+        for change in said.statuses.iter().filter(|change| !is_lost(change)) {
             self.world.note(change);
         }
         self.again = said.again;
-        let Some(statement) = said.send else { return };
+        self.is_true();
+        let Some(statement) = said.send.filter(|_| unrecorded.is_none()) else { return };
         assert!(self.on_its_way.is_none(), "two at once");
         assert!(self.was_rolled_out, "before the pods have their variables");
         assert_eq!(statement.target.url, "http://timbr-api.timbr.svc:9000");
@@ -165,9 +181,16 @@ impl Run {
             assert!(*sends <= MOST_SENDS, "{} is sent {sends} times", statement.text);
         }
         self.sent_in = self.requests;
-        self.mail.answers.remove(&statement.id);
-        self.mail.on_its_way = Some(statement.id.clone());
+        self.mail.sent(&statement.id);
         self.on_its_way = Some(statement);
+    }
+
+    /// What is recorded as applied is in Timbr.
+    fn is_true(&self) {
+        for mapping in self.mappings().into_iter().filter(|mapping| mapping.state == MappingState::Applied) {
+            let text = mapping_statement(&RoleMapping { role: mapping.role.clone(), group: mapping.group });
+            assert_eq!(self.timbr.get(&mapping.role), Some(&text), "recorded, and not in Timbr");
+        }
     }
 
     fn execute(&mut self, text: &str) {
@@ -200,9 +223,7 @@ impl Run {
                     Heard::Nothing => Answer::Lost("no answer in time".to_owned()),
                     Heard::Unreached => Answer::NotSent("connection refused".to_owned()),
                 };
-                self.mail.unreached = if *heard == Heard::Unreached { self.mail.unreached + 1 } else { 0 };
-                self.mail.on_its_way = None;
-                self.mail.answers.insert(statement.id, (answer, self.now));
+                self.mail.keep(statement.id, answer, self.now);
             }
             Step::Restart { executed } => {
                 if let Some(statement) = self.on_its_way.take()
@@ -227,11 +248,13 @@ impl Run {
                 self.edit();
             }
             Step::RollOut(complete) => self.rolled_out(*complete),
+            Step::Unrecorded { written } => self.unrecorded = Some(*written),
         }
     }
 
     /// Everything goes well from now on.
     fn finish(&mut self) {
+        self.unrecorded = None;
         self.step(&Step::Request);
         for _ in 0..40 {
             self.rolled_out(true);
@@ -272,6 +295,50 @@ fn whatever_happens_timbr_ends_up_with_what_the_spec_says() {
             Ok(())
         })
         .unwrap();
+}
+
+/// A role gets a group again that it had before: the answer of then is none to a statement that was recorded
+/// and never sent. Nothing is used up by one.
+#[test]
+fn an_old_answer_counts_for_no_new_send() {
+    for written in [false, true] {
+        let mut run = Run::new();
+        run.wanted = [Some("one"), None, None];
+        run.edit();
+        run.look();
+        run.rolled_out(true);
+        for group in ["one", "two"] {
+            run.step(&Step::Edit(0, Some(group)));
+            run.look();
+            run.step(&Step::Answer { executed: true, heard: Heard::Done });
+            run.look();
+        }
+        let first = |run: &Run| (run.mappings()[0].state, run.mappings()[0].sends);
+        run.step(&Step::Edit(0, Some("one")));
+        for _ in 0..9 {
+            run.step(&Step::Unrecorded { written });
+            run.look();
+            assert!(run.on_its_way.is_none());
+        }
+        run.look();
+        assert_eq!(first(&run), (MappingState::Pending, Some(1)), "written: {written}");
+        let text = run.on_its_way.as_ref().map(|statement| statement.text.as_str());
+        assert_eq!(text, Some("ALTER ROLE `editor` SYNC name = 'one'"), "written: {written}");
+        run.step(&Step::Answer { executed: true, heard: Heard::Done });
+        run.look();
+        assert_eq!(first(&run), (MappingState::Applied, Some(1)), "written: {written}");
+
+        // So with a synchronisation.
+        run.step(&Step::Request);
+        for _ in 0..3 {
+            run.step(&Step::Unrecorded { written });
+            run.look();
+            assert!(run.on_its_way.is_none());
+        }
+        run.look();
+        assert_eq!(run.on_its_way.as_ref().map(|statement| statement.text.as_str()), Some("SYNC ROLE `editor`"));
+        assert_eq!(run.synced.len(), 1, "written: {written}");
+    }
 }
 
 /// The waits between sends: 1, 5 and 30 minutes, and then none.
@@ -353,10 +420,7 @@ fn only_string(statement: &str) -> Option<&str> {
 }
 
 fn fuzz(count: u64) {
-    use timbr_identity::{
-        api::{Group, RoleMapping, rules},
-        compose::mapping_statement,
-    };
+    use timbr_identity::api::{Group, rules};
     const PIECES: [&str; 40] = [
         "'",
         "''",
