@@ -181,10 +181,12 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         progress.mappings.push(status);
     }
     progress.sync = sync(spec, recorded, asked_anew, &progress.mappings, look);
-    for (i, result) in progress.sync.iter().flat_map(|sync| sync.results.iter().enumerate()) {
-        let is_applied = |there: &MappingStatus| there.role == result.role && there.state == MappingState::Applied;
-        if result.state == MappingState::Pending && progress.mappings.iter().any(is_applied) {
-            queue.push((look.not_before(&sync_id(look, &result.role)), Candidate::Sync(i)));
+    if let Some(sync) = &progress.sync {
+        for (i, result) in sync.results.iter().enumerate() {
+            let is_applied = |there: &MappingStatus| there.role == result.role && there.state == MappingState::Applied;
+            if result.state == MappingState::Pending && progress.mappings.iter().any(is_applied) {
+                queue.push((look.not_before(&sync_id(look, &sync.requested_at, &result.role)), Candidate::Sync(i)));
+            }
         }
     }
     progress.choose(queue, spec, look, now);
@@ -212,8 +214,9 @@ fn id(look: &Look<'_>, status: &MappingStatus, more: u32) -> String {
     format!("{} {} {}", look.holder, hash(&statement), status.sends.unwrap_or_default() + more)
 }
 
-fn sync_id(look: &Look<'_>, role: &str) -> String {
-    format!("{} {} {}", look.holder, look.requested.unwrap_or_default(), hash(&sync_statement(role)))
+/// What was asked for then keeps its name, whatever the annotation says by now.
+fn sync_id(look: &Look<'_>, requested_at: &str, role: &str) -> String {
+    format!("{} {requested_at} {}", look.holder, hash(&sync_statement(role)))
 }
 
 impl Look<'_> {
@@ -351,6 +354,13 @@ fn what_next(sends: Option<u32>) -> String {
     }
 }
 
+fn withdrawn() -> String {
+    format!(
+        "not sent: the annotation {} was taken off meanwhile; set it to a new value to ask again",
+        crate::api::ANNOTATION_SYNC
+    )
+}
+
 /// The synchronisation that was asked for.
 fn sync(
     spec: &RoleGroupSyncSpec,
@@ -370,11 +380,9 @@ fn sync(
         },
         _ => recorded?.clone(),
     };
-    if look.requested != Some(sync.requested_at.as_str()) {
-        return Some(sync);
-    }
+    let is_withdrawn = look.requested.is_none();
     for result in &mut sync.results {
-        let id = sync_id(look, &result.role);
+        let id = sync_id(look, &sync.requested_at, &result.role);
         let is_manual = matches!(look.sql.access, SqlAccess::Manual);
         let mapping = mappings.iter().find(|mapping| mapping.role == result.role);
         let mapped = mapping.map(|mapping| if is_manual { MappingState::Manual } else { mapping.state });
@@ -383,6 +391,9 @@ fn sync(
             (MappingState::Unknown, Some(Answer::Done)) => (MappingState::Applied, None),
             (MappingState::Unknown, Some(Answer::Refused(why))) => {
                 (MappingState::Failed, Some(format!("Timbr refused: {}", foreign(why))))
+            }
+            (MappingState::Unknown, Some(Answer::NotSent(_) | Answer::Withheld)) if is_withdrawn => {
+                (MappingState::Failed, Some(withdrawn()))
             }
             (MappingState::Unknown, Some(Answer::NotSent(why))) => (MappingState::Pending, Some(not_sent(why))),
             (MappingState::Unknown, Some(Answer::Withheld)) => (MappingState::Pending, None),
@@ -393,6 +404,7 @@ fn sync(
                 };
                 (MappingState::Unknown, Some(format!("no answer from Timbr ({why})")))
             }
+            (MappingState::Pending, _) if is_withdrawn => (MappingState::Failed, Some(withdrawn())),
             (MappingState::Pending, _) => match mapped {
                 None => (MappingState::Failed, Some("the role is not mapped any more".to_owned())),
                 Some(MappingState::Manual) => {
@@ -459,10 +471,11 @@ impl Progress {
                 (id(look, status, 0), text)
             }
             Candidate::Sync(i) => {
-                let Some(result) = self.sync.as_mut().and_then(|sync| sync.results.get_mut(i)) else { return };
+                let Some(SyncStatus { requested_at, results }) = &mut self.sync else { return };
+                let Some(result) = results.get_mut(i) else { return };
                 result.state = MappingState::Unknown;
                 result.message = Some("sent; waiting for the answer".to_owned());
-                (sync_id(look, &result.role), sync_statement(&result.role))
+                (sync_id(look, requested_at, &result.role), sync_statement(&result.role))
             }
         };
         self.send = Some(Statement { id, owner: look.holder.to_owned(), text, target: target.clone() });

@@ -221,6 +221,48 @@ fn each_answer_to_a_synchronisation_has_its_record() {
     }
 }
 
+/// A synchronisation that nobody asks for any more comes to an end: what is on its way is answered, and nothing
+/// more is sent.
+#[test]
+fn a_request_that_is_taken_back_is_closed() {
+    let rows = [
+        (Heard::Done, MappingState::Applied),
+        (Heard::Refused, MappingState::Failed),
+        (Heard::Nothing, MappingState::Unknown),
+        (Heard::Unreached, MappingState::Failed),
+    ];
+    for (heard, state) in rows {
+        let mut run = run([Some("one"), Some("two"), None]);
+        run.look();
+        run.rolled_out(true);
+        run.look();
+        answer(&mut run, Heard::Done);
+        answer(&mut run, Heard::Done);
+        run.step(&Step::Request);
+        run.look();
+        run.step(&Step::Withdraw);
+        run.look();
+        assert_eq!(run.sync_states(), [MappingState::Unknown, MappingState::Failed], "{heard:?}");
+        let results = status(&run).sync.as_ref().map(|sync| sync.results.clone()).unwrap_or_default();
+        let taken_off = "not sent: the annotation identity.timbr.ai/sync-requested-at was taken off meanwhile; set it to a new value to ask again";
+        assert_eq!(results[1].message.as_deref(), Some(taken_off));
+        answer(&mut run, heard);
+        assert_eq!(run.sync_states(), [state, MappingState::Failed], "{heard:?}");
+        for _ in 0..3 {
+            run.step(&Step::Wait(4000));
+            run.look();
+            assert!(run.on_its_way.is_none(), "{heard:?}");
+        }
+        assert_eq!(run.again, None, "{heard:?}");
+        // A new value asks again.
+        run.step(&Step::Request);
+        run.look();
+        answer(&mut run, Heard::Done);
+        answer(&mut run, Heard::Done);
+        assert_eq!(run.sync_states(), [MappingState::Applied; 2], "{heard:?}");
+    }
+}
+
 /// In Timbr stays what may have arrived there.
 #[test]
 fn what_may_be_in_timbr_is_an_orphan() {

@@ -33,6 +33,8 @@ pub enum Step {
     Edit(usize, Option<&'static str>),
     /// A person asks for a synchronisation.
     Request,
+    /// The person takes the annotation off.
+    Withdraw,
     /// The pods are replaced, or not yet.
     RollOut(bool),
     /// The next record cannot be written; or it is, and nobody hears of it.
@@ -63,7 +65,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => heard.prop_map(|(executed, heard)| Step::Answer { executed, heard }),
         1 => any::<bool>().prop_map(|executed| Step::Restart { executed }),
         2 => (0..ROLES.len(), prop::option::of(select(vec!["one", "two"]))).prop_map(|(role, group)| Step::Edit(role, group)),
-        1 => Just(Step::Request),
+        2 => Just(Step::Request),
+        1 => Just(Step::Withdraw),
         1 => any::<bool>().prop_map(Step::RollOut),
         2 => any::<bool>().prop_map(|written| Step::Unrecorded { written }),
     ];
@@ -85,6 +88,8 @@ pub struct Run {
     /// When the last look wants to look again.
     pub again: Option<Timestamp>,
     requests: u32,
+    /// The last request was taken back.
+    withdrawn: bool,
     /// The request in which the statement on its way was sent.
     sent_in: u32,
     /// Pods have run with the variables: what others do to the Deployment later changes nothing.
@@ -112,6 +117,7 @@ impl Run {
             wanted: [Some("one"), Some("one"), None],
             again: None,
             requests: 0,
+            withdrawn: false,
             sent_in: 0,
             was_rolled_out: false,
             unrecorded: None,
@@ -129,7 +135,7 @@ impl Run {
         let status = self.world.resources.first().and_then(|resource| resource.status.clone());
         let mut resource = groups(0, "a", mappings.into());
         resource.status = status;
-        resource.meta.sync_requested_at = (self.requests > 0).then(|| self.requests.to_string());
+        resource.meta.sync_requested_at = (self.requests > 0 && !self.withdrawn).then(|| self.requests.to_string());
         self.world.resources = vec![resource];
     }
 
@@ -144,6 +150,11 @@ impl Run {
             Some(Status::RoleGroupSync(status)) => status.mappings.clone(),
             _ => vec![],
         }
+    }
+
+    pub fn sync_states(&self) -> Vec<MappingState> {
+        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        status.sync.iter().flat_map(|sync| &sync.results).map(|result| result.state).collect()
     }
 
     /// A look of the operator, and what it does after it.
@@ -168,6 +179,7 @@ impl Run {
         assert_eq!(statement.target.url, "http://timbr-api.timbr.svc:9000");
         assert!(!statement.text.contains(';'));
         if let Some(role) = statement.text.strip_prefix("SYNC ROLE ") {
+            assert!(!self.withdrawn, "nobody asks for it any more");
             let count = self.synced.entry((self.requests.to_string(), role.to_owned())).or_default();
             *count += 1;
         } else {
@@ -244,7 +256,12 @@ impl Run {
             }
             Step::Request => {
                 self.requests += 1;
+                self.withdrawn = false;
                 self.sends.clear();
+                self.edit();
+            }
+            Step::Withdraw => {
+                self.withdrawn = true;
                 self.edit();
             }
             Step::RollOut(complete) => self.rolled_out(*complete),
@@ -292,6 +309,11 @@ fn whatever_happens_timbr_ends_up_with_what_the_spec_says() {
                 run.mappings()
             );
             prop_assert!(run.synced.values().all(|count| *count <= 1), "{:?}", run.synced);
+            prop_assert!(
+                run.sync_states().iter().all(|state| *state == MappingState::Applied),
+                "{:?}",
+                run.sync_states()
+            );
             Ok(())
         })
         .unwrap();
