@@ -71,6 +71,8 @@ pub struct Mail {
     pub answers: BTreeMap<String, (Answer, Timestamp)>,
     /// How often in a row Timbr could not be reached.
     pub unreached: u32,
+    /// When that was last.
+    pub unreached_at: Option<Timestamp>,
 }
 
 impl Mail {
@@ -89,9 +91,9 @@ impl Mail {
     /// Keeps the answer to the one that was on its way.
     pub fn keep(&mut self, id: String, answer: Answer, now: Timestamp) {
         self.on_its_way = None;
-        self.unreached = match &answer {
-            Answer::NotSent(_) => self.unreached.saturating_add(1),
-            _ => 0,
+        (self.unreached, self.unreached_at) = match &answer {
+            Answer::NotSent(_) => (self.unreached.saturating_add(1), Some(now)),
+            _ => (0, None),
         };
         self.insert(id, answer, now);
     }
@@ -109,6 +111,11 @@ impl Mail {
     fn patience(&self) -> SignedDuration {
         let doubled = 2i32.saturating_pow(self.unreached.saturating_sub(1));
         PATIENCE.checked_mul(doubled).unwrap_or(MOST_PATIENCE).min(MOST_PATIENCE)
+    }
+
+    /// Before this nothing is tried: where one statement found no Timbr, no other does.
+    fn not_before(&self) -> Timestamp {
+        self.unreached_at.map_or(Timestamp::MIN, |at| at.checked_add(self.patience()).unwrap_or(at))
     }
 }
 
@@ -172,7 +179,7 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         let record = before.and_then(|before| before.mappings.iter().find(same));
         let mut status = Record { look, now, asked_anew }.of(mapping, record);
         let due = match status.state {
-            MappingState::Pending if status.statement_hash.is_none() => Some(look.not_before(&id(look, &status, 1))),
+            MappingState::Pending if status.statement_hash.is_none() => Some(Timestamp::MIN),
             MappingState::Failed | MappingState::Unknown => retry_at(&status),
             _ => None,
         };
@@ -185,7 +192,7 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         for (i, result) in sync.results.iter().enumerate() {
             let is_applied = |there: &MappingStatus| there.role == result.role && there.state == MappingState::Applied;
             if result.state == MappingState::Pending && progress.mappings.iter().any(is_applied) {
-                queue.push((look.not_before(&sync_id(look, &sync.requested_at, &result.role)), Candidate::Sync(i)));
+                queue.push((Timestamp::MIN, Candidate::Sync(i)));
             }
         }
     }
@@ -220,14 +227,6 @@ fn sync_id(look: &Look<'_>, requested_at: &str, role: &str) -> String {
 }
 
 impl Look<'_> {
-    /// A statement that could not be sent waits a little.
-    fn not_before(&self, id: &str) -> Timestamp {
-        match self.mail.answers.get(id) {
-            Some((Answer::NotSent(_), at)) => at.checked_add(self.mail.patience()).unwrap_or(*at),
-            _ => Timestamp::MIN,
-        }
-    }
-
     fn is_on_its_way(&self, id: &str) -> bool {
         self.mail.on_its_way.as_deref() == Some(id)
     }
@@ -453,8 +452,9 @@ impl Progress {
             return;
         }
         queue.sort_by_key(|(_, candidate)| *candidate);
-        let Some((_, candidate)) = queue.iter().find(|(due, _)| *due <= look.now) else {
-            self.again = queue.iter().map(|(due, _)| *due).min();
+        let not_before = look.mail.not_before();
+        let Some((_, candidate)) = queue.iter().find(|(due, _)| (*due).max(not_before) <= look.now) else {
+            self.again = queue.iter().map(|(due, _)| (*due).max(not_before)).min();
             return;
         };
         let (id, text) = match *candidate {

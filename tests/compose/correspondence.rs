@@ -159,19 +159,30 @@ fn an_answer_that_nobody_heard_is_none() {
     assert_eq!(first(&run), (MappingState::Unknown, Some(1), format!("{why}{AGAIN}")));
 }
 
-/// One that cannot be sent is in no other's way.
+/// Where one statement found no Timbr, no other does: they wait together, ever longer, until any answer comes.
 #[test]
-fn each_statement_waits_for_itself() {
+fn all_statements_wait_for_timbr() {
+    const FIRST: &str = "ALTER ROLE `editor` SYNC name = 'one'";
     let mut run = run([Some("one"), Some("two"), None]);
     run.look();
     run.rolled_out(true);
     run.look();
-    answer(&mut run, Heard::Unreached);
     let text = |run: &Run| run.on_its_way.as_ref().map(|statement| statement.text.clone());
+    for wait in [10, 20, 40] {
+        assert_eq!(text(&run).as_deref(), Some(FIRST));
+        answer(&mut run, Heard::Unreached);
+        assert_eq!(run.again, Some(run.now + jiff::SignedDuration::from_secs(wait)));
+        run.step(&Step::Wait(wait - 1));
+        run.look();
+        assert_eq!(text(&run), None, "{wait}");
+        run.step(&Step::Wait(1));
+        run.look();
+    }
+    // It is there, whatever it answers: the next one goes out at once.
+    answer(&mut run, Heard::Refused);
     assert_eq!(text(&run).as_deref(), Some("ALTER ROLE `viewer` SYNC name = 'two'"));
     answer(&mut run, Heard::Done);
-    assert_eq!(text(&run), None);
-    run.step(&Step::Wait(20));
+    run.step(&Step::Wait(60));
     run.look();
     answer(&mut run, Heard::Done);
     let states =
@@ -183,7 +194,10 @@ fn each_statement_waits_for_itself() {
     run.look();
     assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `editor`"));
     answer(&mut run, Heard::Unreached);
-    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `viewer`"));
+    assert_eq!(text(&run), None);
+    run.step(&Step::Wait(10));
+    run.look();
+    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `editor`"));
 }
 
 #[test]
