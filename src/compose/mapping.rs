@@ -178,6 +178,11 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         let same = |there: &&MappingStatus| there.role == mapping.role && there.group == mapping.group;
         let record = before.and_then(|before| before.mappings.iter().find(same));
         let mut status = Record { look, now, asked_anew }.of(mapping, record);
+        // What was removed and is back is no orphan any more, and may be in Timbr all the same.
+        let mut orphans = before.iter().flat_map(|before| &before.orphaned_mappings);
+        if orphans.any(|orphan| orphan.role == mapping.role && orphan.group == mapping.group) {
+            status.may_have_arrived = Some(true);
+        }
         let due = match status.state {
             MappingState::Pending if status.statement_hash.is_none() => Some(Timestamp::MIN),
             MappingState::Failed | MappingState::Unknown => retry_at(&status),
@@ -197,7 +202,7 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         }
     }
     progress.choose(queue, spec, look, now);
-    progress.orphans = orphans(spec, before, now);
+    progress.orphans = orphans(&progress.mappings, before, look, now);
     progress.manual(spec);
     progress.tell(spec, look.sql);
     progress
@@ -227,6 +232,19 @@ fn sync_id(look: &Look<'_>, requested_at: &str, role: &str) -> String {
 }
 
 impl Look<'_> {
+    /// Whether Timbr may have what a record speaks of.
+    fn may_be_in_timbr(&self, record: &MappingStatus) -> bool {
+        let id = id(self, record, 0);
+        let may_be = match record.state {
+            MappingState::Applied | MappingState::Unknown => true,
+            MappingState::Pending if record.statement_hash.is_some() => {
+                self.is_on_its_way(&id) || matches!(self.answer(&id), None | Some(Answer::Done | Answer::Lost(_)))
+            }
+            MappingState::Pending | MappingState::Failed | MappingState::Manual => false,
+        };
+        may_be || record.may_have_arrived == Some(true)
+    }
+
     fn is_on_its_way(&self, id: &str) -> bool {
         self.mail.on_its_way.as_deref() == Some(id)
     }
@@ -251,6 +269,7 @@ impl Record<'_> {
             state,
             statement_hash: None,
             sends: None,
+            may_have_arrived: record.is_some_and(|record| self.look.may_be_in_timbr(record)).then_some(true),
             message,
             since: record.filter(|record| record.state == state).map_or(self.now, |record| record.since),
         };
@@ -307,7 +326,7 @@ impl Record<'_> {
             ..status(MappingState::Pending, message)
         };
         match self.look.answer(&id) {
-            Some(Answer::Done) => sent(MappingState::Applied, None),
+            Some(Answer::Done) => MappingStatus { may_have_arrived: None, ..sent(MappingState::Applied, None) },
             Some(Answer::Refused(why)) => sent(MappingState::Failed, Some(refused(why, record.sends))),
             Some(Answer::Lost(why)) => sent(MappingState::Unknown, Some(lost(&foreign(why), record.sends))),
             Some(Answer::NotSent(why)) => unsent(Some(not_sent(why))),
@@ -422,15 +441,23 @@ fn sync(
     Some(sync)
 }
 
-/// Mappings that are gone here and not in Timbr.
-fn orphans(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncStatus>, now: Timestamp) -> Vec<OrphanedMapping> {
+/// Mappings that are gone here and perhaps not in Timbr: what a role has there is known for sure only once
+/// its mapping here is applied.
+fn orphans(
+    mappings: &[MappingStatus],
+    before: Option<&RoleGroupSyncStatus>,
+    look: &Look<'_>,
+    now: Timestamp,
+) -> Vec<OrphanedMapping> {
     let Some(before) = before else { return vec![] };
-    let is_mapped = |role: &str| spec.mappings.iter().any(|mapping| mapping.role == role);
-    let known = before.orphaned_mappings.iter().filter(|orphan| !is_mapped(&orphan.role)).cloned();
-    let may_be_in_timbr = |mapping: &&MappingStatus| {
-        !is_mapped(&mapping.role) && (mapping.statement_hash.is_some() && mapping.state != MappingState::Failed)
+    let is_gone = |role: &str, group: &Group| {
+        mappings
+            .iter()
+            .all(|there| there.role != role || (there.group != *group && there.state != MappingState::Applied))
     };
-    let new = before.mappings.iter().filter(may_be_in_timbr).map(|mapping| OrphanedMapping {
+    let known = before.orphaned_mappings.iter().filter(|orphan| is_gone(&orphan.role, &orphan.group)).cloned();
+    let new = before.mappings.iter().filter(|mapping| is_gone(&mapping.role, &mapping.group));
+    let new = new.filter(|mapping| look.may_be_in_timbr(mapping)).map(|mapping| OrphanedMapping {
         role: mapping.role.clone(),
         group: mapping.group.clone(),
         since: now,
@@ -504,11 +531,18 @@ impl Progress {
             let message = format!("role {}: {}", status.role, status.message.as_deref().unwrap_or_default());
             self.problems.push(Problem::warning(format!("spec.mappings[{i}]"), code, message));
         }
-        for orphan in &self.orphans {
-            let message = format!(
-                "role {} is still mapped to {} in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support",
-                orphan.role, orphan.group
-            );
+        for OrphanedMapping { role, group, .. } in &self.orphans {
+            let mapping = self.mappings.iter().find(|mapping| mapping.role == *role);
+            let message = match mapping.map(|mapping| mapping.state) {
+                None => format!(
+                    "role {role} is still mapped to {group} in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support"
+                ),
+                Some(MappingState::Failed | MappingState::Unknown) => format!(
+                    "role {role} may still be mapped to {group} in Timbr, as the mapping that replaces it is not applied; see status.mappings"
+                ),
+                // The one that replaces it is on its way, or a person is told to run it.
+                Some(_) => continue,
+            };
             self.problems.push(Problem::warning("spec.mappings", Code::MappingOrphaned, message));
         }
         let pending: Vec<_> = self.mappings.iter().filter(|status| status.state == MappingState::Pending).collect();

@@ -294,6 +294,101 @@ fn what_may_be_in_timbr_is_an_orphan() {
     }
 }
 
+/// A role whose new mapping is not applied has the old one in Timbr, also when the new one is removed again.
+#[test]
+fn what_is_replaced_is_an_orphan_until_the_new_one_is_applied() {
+    const REPLACED: &str = "role editor may still be mapped to group one in Timbr, as the mapping that replaces it is not applied; see status.mappings";
+    const REMOVED: &str = "role editor is still mapped to group one in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support";
+    let groups = |run: &Run| -> Vec<String> {
+        status(run).orphaned_mappings.iter().map(|orphan| orphan.group.to_string()).collect()
+    };
+    let orphaned = |run: &Run| -> Vec<String> {
+        let told = told(run).into_iter().filter(|(_, code, _)| code == "MappingOrphaned");
+        told.map(|(.., message)| message).collect()
+    };
+    let rows: [(Option<Heard>, &[&str], &[&str], &[&str]); 5] = [
+        // What becomes of the new one; orphans then, what is told of them; orphans once it is removed.
+        (Some(Heard::Done), &[], &[], &["group two"]),
+        (Some(Heard::Refused), &["group one"], &[REPLACED], &["group one"]),
+        (Some(Heard::Nothing), &["group one"], &[REPLACED], &["group one", "group two"]),
+        (Some(Heard::Unreached), &["group one"], &[], &["group one"]),
+        (None, &["group one"], &[], &["group one", "group two"]),
+    ];
+    for (heard, replaced, said, removed) in rows {
+        let mut run = sent();
+        answer(&mut run, Heard::Done);
+        run.step(&Step::Edit(0, Some("two")));
+        run.look();
+        assert_eq!(groups(&run), ["group one"], "{heard:?}");
+        assert_eq!(orphaned(&run), [] as [&str; 0], "{heard:?}");
+        match heard {
+            Some(heard) => answer(&mut run, heard),
+            None => run.look(),
+        }
+        assert_eq!(groups(&run), replaced, "{heard:?}");
+        assert_eq!(orphaned(&run), said, "{heard:?}");
+        run.step(&Step::Edit(0, None));
+        run.look();
+        run.look();
+        assert_eq!(groups(&run), removed, "{heard:?}");
+        if heard == Some(Heard::Refused) {
+            assert_eq!(orphaned(&run), [REMOVED]);
+        }
+    }
+    // For a person to run: whether it was run nobody can tell.
+    let mut run = sent();
+    answer(&mut run, Heard::Done);
+    run.world.installations[0].spec.as_mut().expect("a spec").sql = None;
+    run.step(&Step::Edit(0, Some("two")));
+    run.look();
+    assert_eq!((groups(&run), orphaned(&run)), (vec!["group one".to_owned()], vec![]));
+}
+
+/// What may have arrived once may be in Timbr whatever comes after.
+#[test]
+fn what_may_have_arrived_is_remembered() {
+    type After = fn(&mut Run);
+    let again = |run: &mut Run, heard: Heard| {
+        run.step(&Step::Wait(60));
+        run.look();
+        assert!(run.on_its_way.is_some());
+        answer(run, heard);
+    };
+    let rows: [(&str, MappingState, After); 4] = [
+        ("refused", MappingState::Failed, |_| ()),
+        ("not sent", MappingState::Pending, |_| ()),
+        ("for a person", MappingState::Manual, |run| {
+            run.world.installations[0].spec.as_mut().expect("a spec").sql = None;
+            run.look();
+        }),
+        ("removed and back", MappingState::Pending, |run| {
+            run.step(&Step::Edit(0, None));
+            run.look();
+            assert_eq!(status(run).orphaned_mappings.len(), 1);
+            run.step(&Step::Edit(0, Some("one")));
+            run.rolled_out(false);
+            run.look();
+            assert_eq!(status(run).orphaned_mappings.len(), 0);
+        }),
+    ];
+    for (row, state, after) in rows {
+        let mut run = sent();
+        run.step(&Step::Answer { executed: true, heard: Heard::Nothing });
+        run.look();
+        match row {
+            "refused" => again(&mut run, Heard::Refused),
+            "not sent" => again(&mut run, Heard::Unreached),
+            _ => {}
+        }
+        after(&mut run);
+        let mapping = &status(&run).mappings[0];
+        assert_eq!((mapping.state, mapping.may_have_arrived), (state, Some(true)), "{row}");
+        run.step(&Step::Edit(0, None));
+        run.look();
+        assert_eq!(status(&run).orphaned_mappings.len(), 1, "{row}");
+    }
+}
+
 /// An installation that is not right sends nothing, though its key is there.
 #[test]
 fn an_installation_that_is_not_accepted_sends_nothing() {

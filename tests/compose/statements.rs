@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value as Json, json};
 use timbr_identity::{
-    api::{Kind, MappingState, MappingStatus, RoleMapping, Status},
+    api::{Kind, MappingState, MappingStatus, OrphanedMapping, RoleMapping, Status},
     compose::{
         Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, ResourceStatus, Statement, mapping_statement,
         statuses,
@@ -197,8 +197,19 @@ impl Run {
         self.on_its_way = Some(statement);
     }
 
-    /// What is recorded as applied is in Timbr.
+    fn orphans(&self) -> Vec<RoleMapping> {
+        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        let mapping = |orphan: &OrphanedMapping| RoleMapping { role: orphan.role.clone(), group: orphan.group.clone() };
+        status.orphaned_mappings.iter().map(mapping).collect()
+    }
+
+    /// What is recorded as applied is in Timbr, and what is in Timbr is on record.
     fn is_true(&self) {
+        let mapping = |status: MappingStatus| RoleMapping { role: status.role, group: status.group };
+        let known: Vec<RoleMapping> = self.mappings().into_iter().map(mapping).chain(self.orphans()).collect();
+        for text in self.timbr.values() {
+            assert!(known.iter().any(|known| mapping_statement(known) == *text), "{text} is forgotten: {known:?}");
+        }
         for mapping in self.mappings().into_iter().filter(|mapping| mapping.state == MappingState::Applied) {
             let text = mapping_statement(&RoleMapping { role: mapping.role.clone(), group: mapping.group });
             assert_eq!(self.timbr.get(&mapping.role), Some(&text), "recorded, and not in Timbr");
@@ -408,24 +419,22 @@ fn without_an_api_the_rest_is_for_a_person() {
     assert!(run.on_its_way.is_none());
 }
 
-/// What stays in Timbr although nobody maps it any more is told until somebody maps it again.
+/// What stays in Timbr although nobody maps it any more is told until Timbr has taken another mapping.
 #[test]
 fn a_removed_mapping_is_an_orphan() {
     let mut run = Run::new();
     run.finish();
     run.step(&Step::Edit(1, None));
     run.look();
-    let orphans = |run: &Run| match &run.world.resources[0].status {
-        Some(Status::RoleGroupSync(status)) => {
-            status.orphaned_mappings.iter().map(|orphan| orphan.role.clone()).collect::<Vec<_>>()
-        }
-        _ => vec![],
-    };
+    let orphans = |run: &Run| run.orphans().into_iter().map(|orphan| orphan.role).collect::<Vec<_>>();
     assert_eq!(orphans(&run), ["viewer"]);
     run.step(&Step::Wait(999));
     run.look();
     assert_eq!(orphans(&run), ["viewer"]);
     run.step(&Step::Edit(1, Some("two")));
+    run.look();
+    assert_eq!(orphans(&run), ["viewer"]);
+    run.step(&Step::Answer { executed: true, heard: Heard::Done });
     run.look();
     assert_eq!(orphans(&run), [] as [&str; 0]);
 }
