@@ -202,6 +202,27 @@ fn one_that_waits_with_another_principal_parts_nobody() {
     assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
 }
 
+/// Whoever shares the principal of one that cannot speak for itself may go on with it, and not replace it.
+#[test]
+fn what_one_holds_that_cannot_speak_for_itself_is_replaced_by_nobody() {
+    for (name, spoil) in SPOILS.into_iter().filter(|(name, _)| *name != "unreadable") {
+        let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+        settle(&mut world);
+        spoil(&mut world);
+        assert_eq!(settle(&mut world), 0, "{name}");
+        assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
+        world.resources[1] = vault(1, "b", "Remove");
+        assert_eq!(settle(&mut world), 0, "{name}");
+        assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name}");
+        assert_eq!(verdict(world.status("vault"), "Delivered"), "True/DeliveredLastGood", "{name}");
+        assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"), "{name}");
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]), "{name}");
+        world.resources[1] = vault(1, "a", "Remove");
+        assert_eq!(settle(&mut world), 0, "{name}");
+        assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
+    }
+}
+
 #[test]
 fn suspended_it_keeps_a_share_when_the_other_goes() {
     let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
