@@ -1,6 +1,6 @@
 //! What a kind may look at when it says what it asks for: the snapshot, and the resources beside it.
 
-use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Spec};
+use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Kind, Resource, Spec};
 
 use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Target};
 
@@ -44,14 +44,24 @@ impl<'a> Case<'a> {
         Self { at_home: false, ..Self::new(snapshot, &[]) }
     }
 
-    /// Remembers a resource that others build on.
-    pub fn lead(&mut self, name: &'a str, spec: Option<&'a Spec>, valid: bool, ready: bool) {
-        match spec {
-            Some(Spec::AzureSso(spec)) => {
-                self.sign_ons.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+    /// Remembers a resource that others build on. One that cannot be read is there all the same.
+    pub fn lead(&mut self, resource: &'a Resource<Spec>, valid: bool, ready: bool) {
+        let name = &resource.meta.name;
+        let spec = resource.spec.as_ref().ok().filter(|_| valid);
+        match resource.meta.kind {
+            Kind::AzureSso => {
+                let spec = match spec {
+                    Some(Spec::AzureSso(spec)) => Some(spec),
+                    _ => None,
+                };
+                self.sign_ons.push(Lead { name, spec, ready });
             }
-            Some(Spec::JwtAuthentication(spec)) => {
-                self.jwt.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+            Kind::JwtAuthentication => {
+                let spec = match spec {
+                    Some(Spec::JwtAuthentication(spec)) => Some(spec),
+                    _ => None,
+                };
+                self.jwt.push(Lead { name, spec, ready });
             }
             _ => {}
         }

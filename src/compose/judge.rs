@@ -123,8 +123,7 @@ impl<'a> Judge<'a> {
         let blocked = !accepted.is_true() || !references.is_true();
         let active = !blocked && !suspended;
         if at_home {
-            let spec = resource.spec.as_ref().ok();
-            self.case.lead(&meta.name, spec, accepted.is_true(), !blocked);
+            self.case.lead(resource, accepted.is_true(), !blocked);
         }
         let judgement = Judgement {
             meta: meta.clone(),
