@@ -223,6 +223,28 @@ fn what_one_holds_that_cannot_speak_for_itself_is_replaced_by_nobody() {
     }
 }
 
+/// GUIDs and domains are the same in capitals; each is delivered as it is given.
+#[test]
+fn capitals_part_nobody_and_are_kept() {
+    const ID: &str = "AAAAAAAA-2222-3333-4444-55555555555f";
+    let of = |id: &str, tenant: &str| {
+        let mut spec = principal("a");
+        spec["clientId"] = json!(id);
+        spec["tenantId"] = json!(tenant);
+        spec
+    };
+    let mut second = of(&ID.to_ascii_lowercase(), "contoso.onmicrosoft.com");
+    second["vaultUrl"] = json!("https://contoso.vault.azure.net");
+    let mut world = world(vec![
+        resource(Kind::RoleGroupSync, "groups", 0, of(ID, "Contoso.onmicrosoft.com")),
+        resource(Kind::KeyVaultBinding, "vault", 1, second),
+    ]);
+    settle(&mut world);
+    assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified");
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_ID").as_deref(), Some(ID));
+    assert_eq!(value_on_server(&world, "AZURE_TENANT_ID").as_deref(), Some("Contoso.onmicrosoft.com"));
+}
+
 #[test]
 fn suspended_it_keeps_a_share_when_the_other_goes() {
     let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
