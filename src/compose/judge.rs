@@ -145,6 +145,7 @@ impl<'a> Judge<'a> {
             set_elsewhere: vec![],
             details: self.details(resource, details),
         };
+        let has_place = at_home && displaced_by.is_none();
         let claim = Claim {
             holder: meta.holder(),
             components,
@@ -153,7 +154,7 @@ impl<'a> Judge<'a> {
             displaced_by,
             collides,
             retains: match &resource.spec {
-                Ok(Spec::KeyVaultBinding(spec)) => Some(spec.deletion_policy == DeletionPolicy::Retain),
+                Ok(Spec::KeyVaultBinding(spec)) if has_place => Some(spec.deletion_policy == DeletionPolicy::Retain),
                 _ => None,
             },
         };
