@@ -127,11 +127,11 @@ pub mod rules {
         /// Scheme, host, optional port, nothing more.
         PUBLIC_URL_HOST_ONLY = PublicUrlHostOnly r"^https://[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$" only if r"^https://":
             "must be https://, a host and at most a port, such as https://timbr.example.com: no path, not even a final slash, no user, query or fragment";
-        /// A role of Timbr.
-        ROLE = RoleInvalid r"^[A-Za-z0-9_][A-Za-z0-9_ .-]*$":
-            "must be a role of Timbr: letters, digits, '_', '.', '-' and spaces, beginning with a letter, digit or '_'";
+        /// A role of Timbr. A space at its end nobody sees: `admin ` would be no admin to any guard of ours.
+        ROLE = RoleInvalid r"^[A-Za-z0-9_]([A-Za-z0-9_ .-]*[A-Za-z0-9_.-])?$":
+            "must be a role of Timbr: letters, digits, '_', '.', '-' and spaces, beginning with a letter, digit or '_' and not ending with a space";
         /// A role in a statement: two dashes begin a comment.
-        ROLE_SAFE = NameNotSafe never r"--" only if r"^[A-Za-z0-9_][A-Za-z0-9_ .-]*$":
+        ROLE_SAFE = NameNotSafe never r"--" only if r"^[A-Za-z0-9_]([A-Za-z0-9_ .-]*[A-Za-z0-9_.-])?$":
             "must not hold two dashes in a row, which begin a comment in SQL; use a role with another name";
         /// The name of a group in a statement. Nothing is left to escape, under any lexer; and nothing
         /// that a conversion of characters on the way could turn into a quotation mark and its like.
@@ -270,7 +270,11 @@ mod tests {
                     "https://$(X)",
                 ],
             ),
-            (&rules::ROLE, &["viewer", "Data Editors", "a.b-c_d"], &["", " a", "-a", "a$(X)", "a'b", "a`b", "a;b"]),
+            (
+                &rules::ROLE,
+                &["viewer", "Data Editors", "a.b-c_d", "a", "a-"],
+                &["", " a", "a ", "admin ", "_ ", " ", "-a", "a$(X)", "a'b", "a`b", "a;b"],
+            ),
         ];
         for (rule, good, bad) in table {
             for value in *good {

@@ -69,7 +69,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(required(ROLE));
     rows.extend(required(GROUP));
     rows.push(set("unknown field", &by("sid"), json!("x"), "FieldUnknown"));
-    for role in ["-a", " a", "a;b", "a'b", "a`b", "a\nb", "ä"] {
+    for role in ["-a", " a", "admin ", "a;b", "a'b", "a`b", "a\nb", "ä"] {
         rows.push(set(&format!("no role {role:?}"), ROLE, json!(role), "RoleInvalid"));
     }
     rows.push(set("a comment", ROLE, json!("a--b"), "NameNotSafe"));
