@@ -20,7 +20,7 @@ pub fn valid() -> Value {
 }
 
 /// Names that could end a string, begin a comment, or be taken for what does.
-pub const UNSAFE: [&str; 22] = [
+pub const UNSAFE: [&str; 23] = [
     "a'b",
     "a\\b",
     "a`b",
@@ -35,6 +35,7 @@ pub const UNSAFE: [&str; 22] = [
     "a\u{2028}b",
     "a\u{2029}b",
     "a\u{202e}b",
+    "a\u{61c}b",
     "a\u{ff07}b",
     "a\u{2019}b",
     "a\u{2bc}b",
