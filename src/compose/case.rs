@@ -9,7 +9,7 @@ use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Targe
 pub struct Lead<'a, S> {
     /// Its name.
     pub name: &'a str,
-    /// What it asks for, if that can be read and is valid by itself.
+    /// What it asks for, if it is accepted.
     pub spec: Option<&'a S>,
     /// Whether it is accepted, and everything that it references is there.
     pub ready: bool,
@@ -72,9 +72,9 @@ impl<'a> Case<'a> {
         self.jwt.iter().find(|lead| lead.ready).and_then(|lead| lead.spec)
     }
 
-    /// Whether people sign in by single sign-on.
+    /// Whether people sign in by single sign-on, or will once what that waits for is there.
     pub fn has_sign_on(&self) -> bool {
-        !self.at_home || self.sign_ons.iter().any(|lead| lead.ready)
+        !self.at_home || self.sign_ons.iter().any(|lead| lead.spec.is_some())
     }
 
     /// Whether a lead of that name may be there all the same: it is not in the input.
