@@ -578,4 +578,18 @@ mod tests {
             [0, 1, 2, 3, 4, 5, 6, 99].map(|unreached| Mail { unreached, ..Mail::default() }.patience().as_secs());
         assert_eq!(waits, [10, 10, 20, 40, 80, 160, 300, 300]);
     }
+
+    #[test]
+    fn the_oldest_answers_are_forgotten_first() {
+        let mut mail = Mail::default();
+        let count = i64::try_from(MOST_ANSWERS).expect("small");
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        for second in 0..count {
+            mail.keep(format!("id {}", count - second), Answer::Done, at(second));
+        }
+        assert_eq!(mail.answers.len(), MOST_ANSWERS);
+        mail.announce("one more", at(count));
+        assert_eq!(mail.answers.len(), MOST_ANSWERS);
+        assert!(!mail.answers.contains_key(&format!("id {count}")) && mail.answers.contains_key("one more"));
+    }
 }

@@ -113,7 +113,8 @@ impl Reconciler {
         if let Some(statement) = said.send.filter(|_| is_recorded) {
             self.post.send(key, statement);
         }
-        // Every write was answered, and the statuses tell them all; what a refusal says nothing of was told before.
+        // Every write was answered, and the statuses tell them all. A refusal says nothing of an earlier write
+        // whose answer was lost.
         let is_told = memory == Memory::Whole || outcomes.values().all(|it| matches!(it, Outcome::Done { .. }));
         if is_told && !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
             self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());

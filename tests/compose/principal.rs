@@ -5,7 +5,7 @@ use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
     fixtures::{azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
-    kinds::{groups, holders, names_on_server, principal, resource, settle, value_on_server, vault, world},
+    kinds::{groups, holders, names_on_server, on_server, principal, resource, settle, value_on_server, vault, world},
 };
 
 const VAULT: [&str; 3] = ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"];
@@ -211,12 +211,22 @@ fn what_one_holds_that_cannot_speak_for_itself_is_replaced_by_nobody() {
         spoil(&mut world);
         assert_eq!(settle(&mut world), 0, "{name}");
         assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
-        world.resources[1] = vault(1, "b", "Remove");
-        assert_eq!(settle(&mut world), 0, "{name}");
-        assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name}");
-        assert_eq!(verdict(world.status("vault"), "Delivered"), "True/DeliveredLastGood", "{name}");
-        assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"), "{name}");
-        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]), "{name}");
+        let before = on_server(&world);
+        let others = [
+            ("clientSecretRef", json!({"name": "b", "key": "client-secret"})),
+            ("tenantId", json!("fabrikam.onmicrosoft.com")),
+            ("clientId", json!("22222222-2222-3333-4444-555555555555")),
+        ];
+        for (field, value) in others {
+            let mut spec = principal("a");
+            spec["vaultUrl"] = json!("https://contoso.vault.azure.net");
+            spec[field] = value;
+            world.resources[1] = resource(Kind::KeyVaultBinding, "vault", 1, spec);
+            assert_eq!(settle(&mut world), 0, "{name} {field}");
+            assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name} {field}");
+            assert_eq!(verdict(world.status("vault"), "Delivered"), "True/DeliveredLastGood", "{name} {field}");
+            assert_eq!(on_server(&world), before, "{name} {field}");
+        }
         world.resources[1] = vault(1, "a", "Remove");
         assert_eq!(settle(&mut world), 0, "{name}");
         assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
