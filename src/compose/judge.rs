@@ -243,9 +243,9 @@ impl<'a> Judge<'a> {
                     _ if trio.stands => false,
                     // It names another by now, and what it delivered is there still: whoever shares that
                     // goes on, but replaces it by nothing else.
-                    Some(_) => self.carries_as_asked(&holder, demands),
-                    // What it named cannot be told any more: whoever shares it goes on.
-                    None => self.carries_principal(&holder),
+                    Some(_) if stands => self.carries_as_asked(&holder, demands),
+                    // What it named cannot be told any more, or nothing is asked for: whoever shares it goes on.
+                    _ => self.carries_principal(&holder),
                 };
                 (!is_shared).then(|| {
                     let sentence = format!(

@@ -306,7 +306,8 @@ fn what_is_replaced_is_an_orphan_until_the_new_one_is_applied() {
         let told = told(run).into_iter().filter(|(_, code, _)| code == "MappingOrphaned");
         told.map(|(.., message)| message).collect()
     };
-    let rows: [(Option<Heard>, &[&str], &[&str], &[&str]); 5] = [
+    type Row = (Option<Heard>, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+    let rows: [Row; 5] = [
         // What becomes of the new one; orphans then, what is told of them; orphans once it is removed.
         (Some(Heard::Done), &[], &[], &["group two"]),
         (Some(Heard::Refused), &["group one"], &[REPLACED], &["group one"]),

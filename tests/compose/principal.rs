@@ -233,6 +233,25 @@ fn what_one_holds_that_cannot_speak_for_itself_is_replaced_by_nobody() {
     }
 }
 
+/// With the record lost, and two that cannot speak for themselves: what is said is said at once, and stays.
+#[test]
+fn without_a_record_the_silent_collide_with_nobody() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+    settle(&mut world);
+    world.live_mut("timbr-server").delivered = None;
+    world.resources[1] = vault(1, "b", "Remove");
+    for resource in &mut world.resources {
+        resource.spec.as_mut().expect("a spec").set_suspend();
+    }
+    for second in [100, 200] {
+        world.look(crate::fixtures::at(second));
+        for name in ["groups", "vault"] {
+            assert_eq!(verdict(world.status(name), "Accepted"), "True/Accepted", "{name} {second}");
+        }
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]), "{second}");
+    }
+}
+
 /// GUIDs and domains are the same in capitals; each is delivered as it is given.
 #[test]
 fn capitals_part_nobody_and_are_kept() {
