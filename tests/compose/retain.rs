@@ -122,6 +122,8 @@ fn the_policy_counts_of_one_that_is_not_active() {
             settle(&mut world);
             world.resources = vec![vault(0, "a", policies[1])];
             spoil(&mut world);
+            world.look(at(99));
+            assert_eq!(retained(&world), left, "{name} {policies:?}");
             assert_eq!(settle(&mut world), 0, "{name} {policies:?}");
             assert_eq!(names_on_server(&world), ALL, "{name} {policies:?}");
             assert_eq!(retained(&world), left, "{name} {policies:?}");
