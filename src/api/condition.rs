@@ -172,7 +172,8 @@ fn is_token(run: &str) -> bool {
 
 /// Whether a character is neither a control character nor one that turns the direction of text.
 pub fn is_printable(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    !c.is_control()
+        && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -182,6 +183,13 @@ mod tests {
     #[test]
     fn messages_are_printable_and_bounded() {
         assert_eq!(message("Secret entra\nis \u{202e}gone\0"), "Secret entra is  gone ");
+        // Every character by which Unicode turns text around (Bidi_Control).
+        for c in
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
+        {
+            assert!(!is_printable(c), "{}", c.escape_unicode());
+            assert_eq!(message(&format!("a{c}b")), "a b");
+        }
         let long = message(&"ä".repeat(2000));
         assert_eq!(long.chars().count(), 1024);
         assert!(long.ends_with("ä…"));

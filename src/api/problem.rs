@@ -78,6 +78,8 @@ closed_list! {
         AdminRoleNotAllowed,
         /// Two components name the same container of the same Deployment.
         ComponentDuplicate,
+        /// A component's Deployment may not be read.
+        DeploymentForbidden,
         /// A second resource of a kind that an installation holds once.
         DuplicateInInstallation,
         /// What this resource wants is held by an older one.

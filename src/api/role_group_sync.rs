@@ -65,7 +65,8 @@ pub struct RoleGroupSyncStatus {
     /// Statements to run by hand, in Timbr's SQL Lab.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statements: Vec<String>,
-    /// Mappings that were removed here and are still in Timbr, which has no statement to remove one.
+    /// Mappings that were removed or replaced here and may still be in Timbr, which has no statement to
+    /// remove one. One that is replaced is listed until the mapping that replaces it is applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphaned_mappings: Vec<OrphanedMapping>,
     /// The last synchronisation that was asked for by annotation.
@@ -129,6 +130,9 @@ pub struct MappingStatus {
     /// How often the statement was sent; at most four times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sends: Option<u32>,
+    /// true: Timbr may have taken the statement, although no answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_have_arrived: Option<bool>,
     /// Why, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -152,7 +156,7 @@ pub enum MappingState {
     Manual,
 }
 
-/// A mapping that is gone from the spec and not from Timbr.
+/// A mapping that is gone from the spec and perhaps not from Timbr.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrphanedMapping {

@@ -127,15 +127,15 @@ pub mod rules {
         /// Scheme, host, optional port, nothing more.
         PUBLIC_URL_HOST_ONLY = PublicUrlHostOnly r"^https://[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$" only if r"^https://":
             "must be https://, a host and at most a port, such as https://timbr.example.com: no path, not even a final slash, no user, query or fragment";
-        /// A role of Timbr.
-        ROLE = RoleInvalid r"^[A-Za-z0-9_][A-Za-z0-9_ .-]*$":
-            "must be a role of Timbr: letters, digits, '_', '.', '-' and spaces, beginning with a letter, digit or '_'";
+        /// A role of Timbr. A space at its end nobody sees: `admin ` would be no admin to any guard of ours.
+        ROLE = RoleInvalid r"^[A-Za-z0-9_]([A-Za-z0-9_ .-]*[A-Za-z0-9_.-])?$":
+            "must be a role of Timbr: letters, digits, '_', '.', '-' and spaces, beginning with a letter, digit or '_' and not ending with a space";
         /// A role in a statement: two dashes begin a comment.
-        ROLE_SAFE = NameNotSafe never r"--" only if r"^[A-Za-z0-9_][A-Za-z0-9_ .-]*$":
+        ROLE_SAFE = NameNotSafe never r"--" only if r"^[A-Za-z0-9_]([A-Za-z0-9_ .-]*[A-Za-z0-9_.-])?$":
             "must not hold two dashes in a row, which begin a comment in SQL; use a role with another name";
         /// The name of a group in a statement. Nothing is left to escape, under any lexer; and nothing
         /// that a conversion of characters on the way could turn into a quotation mark and its like.
-        GROUP_NAME = NameNotSafe never r"[\x00-\x1f\x7f-\x{9f}\x27\x60\\;\x{2b9}\x{2bb}-\x{2bd}\x{2c8}\x{37e}\x{1fef}\x{1ffd}\x{200b}-\x{200f}\x{2018}-\x{201b}\x{2028}-\x{202e}\x{2032}\x{2035}\x{2060}-\x{206f}\x{2216}\x{29f5}\x{29f9}\x{fe54}\x{fe68}\x{feff}\x{ff07}\x{ff1b}\x{ff3c}\x{ff40}]|[-\x{2010}-\x{2015}\x{2212}\x{fe58}\x{fe63}\x{ff0d}]{2}|[/\x{2044}\x{2215}\x{ff0f}][*\x{2217}\x{ff0a}\x{fe61}]":
+        GROUP_NAME = NameNotSafe never r"[\x00-\x1f\x7f-\x{9f}\x27\x60\\;\x{2b9}\x{2bb}-\x{2bd}\x{2c8}\x{37e}\x{61c}\x{1fef}\x{1ffd}\x{200b}-\x{200f}\x{2018}-\x{201b}\x{2028}-\x{202e}\x{2032}\x{2035}\x{2060}-\x{206f}\x{2216}\x{29f5}\x{29f9}\x{fe54}\x{fe68}\x{feff}\x{ff07}\x{ff1b}\x{ff3c}\x{ff40}]|[-\x{2010}-\x{2015}\x{2212}\x{fe58}\x{fe63}\x{ff0d}]{2}|[/\x{2044}\x{2215}\x{ff0f}][*\x{2217}\x{ff0a}\x{fe61}]":
             "must not hold a quotation mark, backslash, backtick, semicolon, control character, -- or /*, or what looks like one: it becomes part of an SQL statement; map the group by id instead";
         /// An object id of Entra.
         GROUP_ID = GroupIdInvalid r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$":
@@ -162,7 +162,7 @@ pub mod rules {
         NO_EXPANSION = VariableReference never r"\$\(":
             "must not contain $(, which Kubernetes would replace by the value of another variable";
         /// A token's audience.
-        AUDIENCE = AudienceInvalid never r"^$|^ | $|[\x00-\x1f\x7f-\x{9f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]":
+        AUDIENCE = AudienceInvalid never r"^$|^ | $|[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]":
             "must be the audience as it stands in the tokens, such as the Application (client) ID or api://…: not empty, without spaces at an end or invisible characters";
         /// A token's issuer.
         ISSUER = IssuerInvalid r"^https://[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*(:[0-9]{1,5})?(/[A-Za-z0-9._~%!*+,;=:@&-]*)*$":
@@ -186,7 +186,7 @@ pub mod rules {
         ONTOLOGY = OntologyInvalid r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$":
             "must be the name of an ontology: letters, digits, '_', '.' and '-', beginning with a letter, digit or '_'";
         /// A name for people.
-        DISPLAY_NAME = DisplayNameInvalid never r"^ *$|[\x00-\x1f\x7f-\x{9f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]":
+        DISPLAY_NAME = DisplayNameInvalid never r"^ *$|[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}]":
             "must be a name that can be read: not blank, without line breaks or invisible characters";
         /// An application in an access policy: the value of a label, or all.
         CALLER_APPLICATION = CallerInvalid r"^(\*|[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$":
@@ -270,7 +270,11 @@ mod tests {
                     "https://$(X)",
                 ],
             ),
-            (&rules::ROLE, &["viewer", "Data Editors", "a.b-c_d"], &["", " a", "-a", "a$(X)", "a'b", "a`b", "a;b"]),
+            (
+                &rules::ROLE,
+                &["viewer", "Data Editors", "a.b-c_d", "a", "a-"],
+                &["", " a", "a ", "admin ", "_ ", " ", "-a", "a$(X)", "a'b", "a`b", "a;b"],
+            ),
         ];
         for (rule, good, bad) in table {
             for value in *good {

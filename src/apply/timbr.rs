@@ -119,7 +119,7 @@ fn without(answer: Answer, token: &[u8]) -> Answer {
     let token = String::from_utf8_lossy(token);
     let clean = |text: String| text.replace(token.as_ref(), "<redacted>");
     match answer {
-        Answer::Done => Answer::Done,
+        Answer::Done | Answer::Withheld => answer,
         Answer::Refused(text) => Answer::Refused(clean(text)),
         Answer::Lost(text) => Answer::Lost(clean(text)),
         Answer::NotSent(text) => Answer::NotSent(clean(text)),

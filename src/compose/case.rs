@@ -1,6 +1,6 @@
 //! What a kind may look at when it says what it asks for: the snapshot, and the resources beside it.
 
-use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Spec};
+use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Kind, Resource, Spec};
 
 use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Target};
 
@@ -9,7 +9,7 @@ use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Targe
 pub struct Lead<'a, S> {
     /// Its name.
     pub name: &'a str,
-    /// What it asks for, if that can be read and is valid by itself.
+    /// What it asks for, if it is accepted.
     pub spec: Option<&'a S>,
     /// Whether it is accepted, and everything that it references is there.
     pub ready: bool,
@@ -44,14 +44,24 @@ impl<'a> Case<'a> {
         Self { at_home: false, ..Self::new(snapshot, &[]) }
     }
 
-    /// Remembers a resource that others build on.
-    pub fn lead(&mut self, name: &'a str, spec: Option<&'a Spec>, valid: bool, ready: bool) {
-        match spec {
-            Some(Spec::AzureSso(spec)) => {
-                self.sign_ons.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+    /// Remembers a resource that others build on. One that cannot be read is there all the same.
+    pub fn lead(&mut self, resource: &'a Resource<Spec>, valid: bool, ready: bool) {
+        let name = &resource.meta.name;
+        let spec = resource.spec.as_ref().ok().filter(|_| valid);
+        match resource.meta.kind {
+            Kind::AzureSso => {
+                let spec = match spec {
+                    Some(Spec::AzureSso(spec)) => Some(spec),
+                    _ => None,
+                };
+                self.sign_ons.push(Lead { name, spec, ready });
             }
-            Some(Spec::JwtAuthentication(spec)) => {
-                self.jwt.push(Lead { name, spec: Some(spec).filter(|_| valid), ready });
+            Kind::JwtAuthentication => {
+                let spec = match spec {
+                    Some(Spec::JwtAuthentication(spec)) => Some(spec),
+                    _ => None,
+                };
+                self.jwt.push(Lead { name, spec, ready });
             }
             _ => {}
         }
@@ -62,9 +72,9 @@ impl<'a> Case<'a> {
         self.jwt.iter().find(|lead| lead.ready).and_then(|lead| lead.spec)
     }
 
-    /// Whether people sign in by single sign-on.
+    /// Whether people sign in by single sign-on, or will once what that waits for is there.
     pub fn has_sign_on(&self) -> bool {
-        !self.at_home || self.sign_ons.iter().any(|lead| lead.ready)
+        !self.at_home || self.sign_ons.iter().any(|lead| lead.spec.is_some())
     }
 
     /// Whether a lead of that name may be there all the same: it is not in the input.

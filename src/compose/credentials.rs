@@ -16,7 +16,7 @@ pub const TRIO: [&str; 3] = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT
 
 /// A service principal as resources name it. Two are the same when they are named the same: values are
 /// never compared, so that a rotation parts nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Principal {
     tenant_id: String,
     client_id: ClientId,
@@ -25,10 +25,20 @@ pub struct Principal {
     paths: [&'static str; 3],
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum ClientId {
     Plain(String),
     Secret(SecretKeyRef),
+}
+
+impl ClientId {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (ClientId::Plain(one), ClientId::Plain(other)) => one.eq_ignore_ascii_case(other),
+            (ClientId::Secret(one), ClientId::Secret(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 impl Principal {
@@ -40,7 +50,7 @@ impl Principal {
         paths: [&'static str; 3],
     ) -> Option<Self> {
         let client_id = match (id, id_ref) {
-            (Some(id), None) => ClientId::Plain(id.to_ascii_lowercase()),
+            (Some(id), None) => ClientId::Plain(id.clone()),
             (None, Some(reference)) => ClientId::Secret(reference.clone()),
             _ => return None,
         };
@@ -56,7 +66,7 @@ impl Principal {
     /// Whether both name the same principal.
     pub fn is_same(&self, other: &Self) -> bool {
         self.tenant_id.eq_ignore_ascii_case(&other.tenant_id)
-            && self.client_id == other.client_id
+            && self.client_id.is_same(&other.client_id)
             && self.client_secret == other.client_secret
     }
 

@@ -61,10 +61,18 @@ pub(super) fn delivered(
     delivered
 }
 
-/// Whether the status before is a record of what is there. When it may not be (a write went
-/// unrecorded, and the resource is another since), the newest generation is the safe answer.
+/// Whether the status before is a record of what is there. When it may not be (a write went unrecorded, and
+/// the resource is another since; or nobody knew what came of the last write), the newest generation is the
+/// safe answer.
 fn is_record(before: &CommonStatus, judgement: &Judgement, memory: Memory) -> bool {
-    memory == Memory::Whole || before.observed_generation == judgement.meta.generation
+    memory == Memory::Whole
+        || (before.observed_generation == judgement.meta.generation && said(before, ConditionType::Delivered))
+}
+
+/// Whether a status says that a condition is True.
+fn said(status: &CommonStatus, type_: ConditionType) -> bool {
+    let is_true = ConditionStatus::True.as_str();
+    status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == is_true)
 }
 
 /// What of the resource is on one Deployment. The generation that a record tells moves only when the
@@ -147,12 +155,7 @@ pub(super) fn rolled_out(
     if delivered.is_empty() {
         return Verdict::pending("nothing is delivered yet");
     }
-    let was_rolled_out = before.is_some_and(|before| {
-        before
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == ConditionType::RolledOut.as_str() && condition.status == "True")
-    });
+    let was_rolled_out = before.is_some_and(|before| said(before, ConditionType::RolledOut));
     let recorded = before.map(|before| before.delivered.as_slice()).unwrap_or_default();
     for there in delivered {
         // Our content rolled out once stays rolled out, whatever others do to the Deployment.

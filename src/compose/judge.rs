@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Case, Lookup, Snapshot, Unresolved, Verdict,
+    Case, Demand, LiveContainer, LiveValue, Lookup, Snapshot, Unresolved, Value, Verdict,
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
@@ -106,11 +106,11 @@ impl<'a> Judge<'a> {
         let asked = spec.map(|spec| kinds::ask(spec, nobody.as_ref().unwrap_or(&self.case))).unwrap_or_default();
         let Asked { demands, problems: mut more, unresolved, details } = asked;
         problems.append(&mut more);
-        // Of one that has no place in the installation, the principal counts for nothing.
         let suspended = self.suspended || resource.suspended();
         let is_valid = problems.iter().all(|problem| problem.severity != Severity::Error);
         let stands = is_valid && unresolved.is_empty() && !suspended;
-        let refusal = refusal.or_else(|| self.refuse_principal(resource, stands));
+        // Of one that has no place in the installation, the principal counts for nothing.
+        let refusal = refusal.or_else(|| self.refuse_principal(resource, stands, &demands));
         if let Some(Refusal { code, sentence, .. }) = &refusal {
             problems.push(Problem::error("spec", *code, sentence.clone()));
         }
@@ -123,8 +123,7 @@ impl<'a> Judge<'a> {
         let blocked = !accepted.is_true() || !references.is_true();
         let active = !blocked && !suspended;
         if at_home {
-            let spec = resource.spec.as_ref().ok();
-            self.case.lead(&meta.name, spec, accepted.is_true(), !blocked);
+            self.case.lead(resource, accepted.is_true(), !blocked);
         }
         let judgement = Judgement {
             meta: meta.clone(),
@@ -147,6 +146,7 @@ impl<'a> Judge<'a> {
             set_elsewhere: vec![],
             details: self.details(resource, details),
         };
+        let has_place = at_home && displaced_by.is_none();
         let claim = Claim {
             holder: meta.holder(),
             components,
@@ -155,7 +155,7 @@ impl<'a> Judge<'a> {
             displaced_by,
             collides,
             retains: match &resource.spec {
-                Ok(Spec::KeyVaultBinding(spec)) => Some(spec.deletion_policy == DeletionPolicy::Retain),
+                Ok(Spec::KeyVaultBinding(spec)) if has_place => Some(spec.deletion_policy == DeletionPolicy::Retain),
                 _ => None,
             },
         };
@@ -221,7 +221,7 @@ impl<'a> Judge<'a> {
     /// Why a resource cannot have its service principal: timbr-server has one for everything, and an
     /// older resource named another. One that does not stand (it is invalid, waits or is suspended) holds only what it
     /// delivered before.
-    fn refuse_principal(&mut self, resource: &Resource<Spec>, stands: bool) -> Option<Refusal> {
+    fn refuse_principal(&mut self, resource: &Resource<Spec>, stands: bool, demands: &[Demand]) -> Option<Refusal> {
         let wanted = match &resource.spec {
             Ok(Spec::RoleGroupSync(spec)) => credentials::principal(&spec.credentials, &self.case),
             Ok(Spec::KeyVaultBinding(spec)) => credentials::principal(&spec.credentials, &self.case),
@@ -239,10 +239,15 @@ impl<'a> Judge<'a> {
             }
             Some(trio) => {
                 let wanted = wanted?;
-                // What the Deployment carries of a holder that does not stand cannot be told any more;
-                // whoever shared it goes on.
-                let is_shared = trio.principal.as_ref().is_some_and(|principal| principal.is_same(&wanted))
-                    || (!trio.stands && self.carries_principal(&holder));
+                let is_shared = match &trio.principal {
+                    Some(principal) if principal.is_same(&wanted) => true,
+                    _ if trio.stands => false,
+                    // It names another by now, and what it delivered is there still: whoever shares that
+                    // goes on, but replaces it by nothing else.
+                    Some(_) if stands => self.carries_as_asked(&holder, demands),
+                    // What it named cannot be told any more, or nothing is asked for: whoever shares it goes on.
+                    _ => self.carries_principal(&holder),
+                };
                 (!is_shared).then(|| {
                     let sentence = format!(
                         "timbr-server has one service principal (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET) for group synchronisation and key vault together, and {} names another; give both the same tenant, client id and Secret: one app registration with Microsoft Graph User.Read.All, Group.Read.All and GroupMember.Read.All, and Get, List, Set and Delete in the key vault",
@@ -257,15 +262,43 @@ impl<'a> Judge<'a> {
     /// Whether the server carries a principal on a resource's account: the record alone is none, as
     /// somebody may have taken the variables off.
     fn carries_principal(&self, holder: &str) -> bool {
+        self.carriers(holder).next().is_some()
+    }
+
+    /// The containers that carry a principal on a resource's account.
+    fn carriers(&self, holder: &str) -> impl Iterator<Item = &'a LiveContainer> {
         let live = self.snapshot.deployments.values().filter_map(Lookup::found);
-        live.filter_map(|live| Some((live, Attribution::read(live.delivered.as_deref())?))).any(
-            |(live, attribution)| {
-                live.ownership.ours.iter().filter(|(_, variable)| variable == TRIO[0]).any(|place| {
+        live.filter_map(|live| Some((live, Attribution::read(live.delivered.as_deref())?))).flat_map(
+            move |(live, attribution)| {
+                let of_trio = live.ownership.ours.iter().filter(|(_, variable)| variable == TRIO[0]);
+                let of_holder = of_trio.filter(move |place| {
                     attribution.holders(by_ref(place)).any(|name| name == holder)
                         && could_be_kept(live, place).is_some()
-                })
+                });
+                of_holder.filter_map(|(container, _)| live.container(container))
             },
         )
+    }
+
+    /// Whether the principal that is carried on a resource's account is the one that it asks for, to the
+    /// letter.
+    fn carries_as_asked(&self, holder: &str, demands: &[Demand]) -> bool {
+        let asked = || demands.iter().filter(|demand| TRIO.contains(&demand.name.as_ref()));
+        self.carriers(holder).any(|container| {
+            asked().all(|demand| container.variables(&demand.name).any(|live| self.is_value(live, &demand.value)))
+        })
+    }
+
+    /// Whether a live variable has this value.
+    fn is_value(&self, live: &LiveValue, value: &Value) -> bool {
+        match (live, value) {
+            (LiveValue::Plain(live), Value::Plain(value)) => live.expose() == value.as_str().as_bytes(),
+            (LiveValue::SecretKey { name, key }, Value::Sensitive(value)) => {
+                let secret = self.snapshot.secrets.get(name).and_then(Lookup::found);
+                secret.is_some_and(|secret| secret.data.get(key) == Some(value))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub fn keep<'a>(
     }
     let before = Attribution::read(live.delivered.as_deref());
     let silent = silent(snapshot, claims, adrift, before.as_ref());
-    let vault = Vault::of(snapshot, claims, before.as_ref());
+    let vault = Vault::of(snapshot, site, claims, before.as_ref());
     for place in &live.ownership.ours {
         let held_by = |Silent { holder, components, .. }: &&Silent| match &before {
             Some(before) => before.holders(by_ref(place)).any(|name| name == holder),
@@ -110,18 +110,27 @@ struct Vault<'a> {
     exists: bool,
     /// Whether one is active that says Remove: nothing is retained any more.
     removes: bool,
+    /// One that is not active, and whether what it delivered outlives it: its word on that counts all the same.
+    silent: Option<(&'a str, bool)>,
+    /// The server's container.
+    container: Option<&'a str>,
     /// Resources that exist, in any installation.
     living: BTreeSet<String>,
 }
 
 impl<'a> Vault<'a> {
-    fn of(snapshot: &Snapshot, claims: &[Claim], before: Option<&'a Attribution>) -> Self {
+    fn of(snapshot: &Snapshot, site: &'a Site<'_>, claims: &'a [Claim], before: Option<&'a Attribution>) -> Self {
         let vaults = snapshot.resources.iter().filter(|resource| resource.meta.kind == Kind::KeyVaultBinding);
         let living: BTreeSet<String> = vaults.map(|resource| resource.meta.holder()).collect();
         Self {
             before,
             exists: !living.is_empty(),
             removes: claims.iter().any(|claim| claim.active && claim.retains == Some(false)),
+            silent: claims
+                .iter()
+                .filter(|claim| !claim.active)
+                .find_map(|claim| Some((claim.holder.as_str(), claim.retains?))),
+            container: site.container(Component::Server).and_then(Result::ok),
             living,
         }
     }
@@ -132,6 +141,9 @@ impl<'a> Vault<'a> {
         if self.removes {
             return false;
         }
+        if let Some(retains) = self.word(place) {
+            return retains;
+        }
         let (container, variable) = place;
         match self.before {
             Some(before) if before.is_retained(by_ref(place)) => true,
@@ -141,6 +153,18 @@ impl<'a> Vault<'a> {
                 is_of_vault(variable) || (TRIO.contains(&variable.as_str()) && has_vault())
             }
         }
+    }
+
+    /// What one that is not active says of a variable that it delivered. Without any record, that is all that
+    /// it could have delivered.
+    fn word(&self, (container, variable): &Place) -> Option<bool> {
+        let (silent, retains) = self.silent?;
+        let is_its = match self.before {
+            Some(before) => before.holders((container, variable)).any(|holder| holder == silent),
+            None => self.container == Some(container),
+        };
+        let could_be = is_of_vault(variable) || TRIO.contains(&variable.as_str());
+        (is_its && could_be).then_some(retains)
     }
 
     /// Whether the KeyVaultBinding that caused a variable is still there: then it is moved, not

@@ -31,12 +31,16 @@ const MOST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 const NOBODY_HEARD: &str = "the operator ended before the answer came";
 /// Most orphaned mappings that are remembered.
 const MOST_ORPHANS: usize = 256;
+/// Most answers that are remembered of an installation; the oldest are forgotten first.
+const MOST_ANSWERS: usize = 2048;
 
 /// One statement to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Which send of which statement it is: the answer comes under this name.
     pub id: String,
+    /// `Kind/name` of the resource whose status records it: it is not sent before that is written.
+    pub owner: String,
     /// The SQL.
     pub text: String,
     /// Where it goes.
@@ -54,6 +58,8 @@ pub enum Answer {
     Lost(String),
     /// Timbr could not be reached, so it was not sent; says why.
     NotSent(String),
+    /// It was not sent, as its record could not be written, or may not have been.
+    Withheld,
 }
 
 /// What is known of statements that were sent.
@@ -65,13 +71,51 @@ pub struct Mail {
     pub answers: BTreeMap<String, (Answer, Timestamp)>,
     /// How often in a row Timbr could not be reached.
     pub unreached: u32,
+    /// When that was last.
+    pub unreached_at: Option<Timestamp>,
 }
 
 impl Mail {
+    /// Notes that a statement is about to be recorded. Until it is on its way it is withheld, whatever
+    /// came of an earlier one of that name: a role may get the group again that it had before.
+    pub fn announce(&mut self, id: &str, now: Timestamp) {
+        self.insert(id.to_owned(), Answer::Withheld, now);
+    }
+
+    /// Notes that a statement is on its way.
+    pub fn sent(&mut self, id: &str) {
+        self.answers.remove(id);
+        self.on_its_way = Some(id.to_owned());
+    }
+
+    /// Keeps the answer to the one that was on its way.
+    pub fn keep(&mut self, id: String, answer: Answer, now: Timestamp) {
+        self.on_its_way = None;
+        (self.unreached, self.unreached_at) = match &answer {
+            Answer::NotSent(_) => (self.unreached.saturating_add(1), Some(now)),
+            _ => (0, None),
+        };
+        self.insert(id, answer, now);
+    }
+
+    fn insert(&mut self, id: String, answer: Answer, now: Timestamp) {
+        self.answers.insert(id, (answer, now));
+        if self.answers.len() > MOST_ANSWERS
+            && let Some(oldest) = self.answers.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| id.clone())
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+
     /// How long to wait after Timbr could not be reached.
     fn patience(&self) -> SignedDuration {
         let doubled = 2i32.saturating_pow(self.unreached.saturating_sub(1));
         PATIENCE.checked_mul(doubled).unwrap_or(MOST_PATIENCE).min(MOST_PATIENCE)
+    }
+
+    /// Before this nothing is tried: where one statement found no Timbr, no other does.
+    fn not_before(&self) -> Timestamp {
+        self.unreached_at.map_or(Timestamp::MIN, |at| at.checked_add(self.patience()).unwrap_or(at))
     }
 }
 
@@ -134,8 +178,13 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         let same = |there: &&MappingStatus| there.role == mapping.role && there.group == mapping.group;
         let record = before.and_then(|before| before.mappings.iter().find(same));
         let mut status = Record { look, now, asked_anew }.of(mapping, record);
+        // What was removed and is back is no orphan any more, and may be in Timbr all the same.
+        let mut orphans = before.iter().flat_map(|before| &before.orphaned_mappings);
+        if orphans.any(|orphan| orphan.role == mapping.role && orphan.group == mapping.group) {
+            status.may_have_arrived = Some(true);
+        }
         let due = match status.state {
-            MappingState::Pending if status.statement_hash.is_none() => Some(look.not_before(&id(look, &status, 1))),
+            MappingState::Pending if status.statement_hash.is_none() => Some(Timestamp::MIN),
             MappingState::Failed | MappingState::Unknown => retry_at(&status),
             _ => None,
         };
@@ -144,14 +193,16 @@ pub(super) fn advance(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncSta
         progress.mappings.push(status);
     }
     progress.sync = sync(spec, recorded, asked_anew, &progress.mappings, look);
-    for (i, result) in progress.sync.iter().flat_map(|sync| sync.results.iter().enumerate()) {
-        let is_applied = |there: &MappingStatus| there.role == result.role && there.state == MappingState::Applied;
-        if result.state == MappingState::Pending && progress.mappings.iter().any(is_applied) {
-            queue.push((look.not_before(&sync_id(look, &result.role)), Candidate::Sync(i)));
+    if let Some(sync) = &progress.sync {
+        for (i, result) in sync.results.iter().enumerate() {
+            let is_applied = |there: &MappingStatus| there.role == result.role && there.state == MappingState::Applied;
+            if result.state == MappingState::Pending && progress.mappings.iter().any(is_applied) {
+                queue.push((Timestamp::MIN, Candidate::Sync(i)));
+            }
         }
     }
     progress.choose(queue, spec, look, now);
-    progress.orphans = orphans(spec, before, now);
+    progress.orphans = orphans(&progress.mappings, before, look, now);
     progress.manual(spec);
     progress.tell(spec, look.sql);
     progress
@@ -175,17 +226,23 @@ fn id(look: &Look<'_>, status: &MappingStatus, more: u32) -> String {
     format!("{} {} {}", look.holder, hash(&statement), status.sends.unwrap_or_default() + more)
 }
 
-fn sync_id(look: &Look<'_>, role: &str) -> String {
-    format!("{} {} {}", look.holder, look.requested.unwrap_or_default(), hash(&sync_statement(role)))
+/// What was asked for then keeps its name, whatever the annotation says by now.
+fn sync_id(look: &Look<'_>, requested_at: &str, role: &str) -> String {
+    format!("{} {requested_at} {}", look.holder, hash(&sync_statement(role)))
 }
 
 impl Look<'_> {
-    /// A statement that could not be sent waits a little.
-    fn not_before(&self, id: &str) -> Timestamp {
-        match self.mail.answers.get(id) {
-            Some((Answer::NotSent(_), at)) => at.checked_add(self.mail.patience()).unwrap_or(*at),
-            _ => Timestamp::MIN,
-        }
+    /// Whether Timbr may have what a record speaks of.
+    fn may_be_in_timbr(&self, record: &MappingStatus) -> bool {
+        let id = id(self, record, 0);
+        let may_be = match record.state {
+            MappingState::Applied | MappingState::Unknown => true,
+            MappingState::Pending if record.statement_hash.is_some() => {
+                self.is_on_its_way(&id) || matches!(self.answer(&id), None | Some(Answer::Done | Answer::Lost(_)))
+            }
+            MappingState::Pending | MappingState::Failed | MappingState::Manual => false,
+        };
+        may_be || record.may_have_arrived == Some(true)
     }
 
     fn is_on_its_way(&self, id: &str) -> bool {
@@ -212,6 +269,7 @@ impl Record<'_> {
             state,
             statement_hash: None,
             sends: None,
+            may_have_arrived: record.is_some_and(|record| self.look.may_be_in_timbr(record)).then_some(true),
             message,
             since: record.filter(|record| record.state == state).map_or(self.now, |record| record.since),
         };
@@ -263,14 +321,16 @@ impl Record<'_> {
             sends: record.sends,
             ..status(state, message)
         };
+        let unsent = |message| MappingStatus {
+            sends: record.sends.and_then(|sends| sends.checked_sub(1)).filter(|sends| *sends > 0),
+            ..status(MappingState::Pending, message)
+        };
         match self.look.answer(&id) {
-            Some(Answer::Done) => sent(MappingState::Applied, None),
+            Some(Answer::Done) => MappingStatus { may_have_arrived: None, ..sent(MappingState::Applied, None) },
             Some(Answer::Refused(why)) => sent(MappingState::Failed, Some(refused(why, record.sends))),
             Some(Answer::Lost(why)) => sent(MappingState::Unknown, Some(lost(&foreign(why), record.sends))),
-            Some(Answer::NotSent(why)) => MappingStatus {
-                sends: record.sends.and_then(|sends| sends.checked_sub(1)).filter(|sends| *sends > 0),
-                ..status(MappingState::Pending, Some(not_sent(why)))
-            },
+            Some(Answer::NotSent(why)) => unsent(Some(not_sent(why))),
+            Some(Answer::Withheld) => unsent(self.waits_for()),
             None => sent(MappingState::Unknown, Some(lost(NOBODY_HEARD, record.sends))),
         }
     }
@@ -312,6 +372,13 @@ fn what_next(sends: Option<u32>) -> String {
     }
 }
 
+fn withdrawn() -> String {
+    format!(
+        "not sent: the annotation {} was taken off meanwhile; set it to a new value to ask again",
+        crate::api::ANNOTATION_SYNC
+    )
+}
+
 /// The synchronisation that was asked for.
 fn sync(
     spec: &RoleGroupSyncSpec,
@@ -331,11 +398,9 @@ fn sync(
         },
         _ => recorded?.clone(),
     };
-    if look.requested != Some(sync.requested_at.as_str()) {
-        return Some(sync);
-    }
+    let is_withdrawn = look.requested.is_none();
     for result in &mut sync.results {
-        let id = sync_id(look, &result.role);
+        let id = sync_id(look, &sync.requested_at, &result.role);
         let is_manual = matches!(look.sql.access, SqlAccess::Manual);
         let mapping = mappings.iter().find(|mapping| mapping.role == result.role);
         let mapped = mapping.map(|mapping| if is_manual { MappingState::Manual } else { mapping.state });
@@ -345,7 +410,11 @@ fn sync(
             (MappingState::Unknown, Some(Answer::Refused(why))) => {
                 (MappingState::Failed, Some(format!("Timbr refused: {}", foreign(why))))
             }
+            (MappingState::Unknown, Some(Answer::NotSent(_) | Answer::Withheld)) if is_withdrawn => {
+                (MappingState::Failed, Some(withdrawn()))
+            }
             (MappingState::Unknown, Some(Answer::NotSent(why))) => (MappingState::Pending, Some(not_sent(why))),
+            (MappingState::Unknown, Some(Answer::Withheld)) => (MappingState::Pending, None),
             (MappingState::Unknown, answer) => {
                 let why = match answer {
                     Some(Answer::Lost(why)) => foreign(why),
@@ -353,6 +422,7 @@ fn sync(
                 };
                 (MappingState::Unknown, Some(format!("no answer from Timbr ({why})")))
             }
+            (MappingState::Pending, _) if is_withdrawn => (MappingState::Failed, Some(withdrawn())),
             (MappingState::Pending, _) => match mapped {
                 None => (MappingState::Failed, Some("the role is not mapped any more".to_owned())),
                 Some(MappingState::Manual) => {
@@ -371,15 +441,23 @@ fn sync(
     Some(sync)
 }
 
-/// Mappings that are gone here and not in Timbr.
-fn orphans(spec: &RoleGroupSyncSpec, before: Option<&RoleGroupSyncStatus>, now: Timestamp) -> Vec<OrphanedMapping> {
+/// Mappings that are gone here and perhaps not in Timbr: what a role has there is known for sure only once
+/// its mapping here is applied.
+fn orphans(
+    mappings: &[MappingStatus],
+    before: Option<&RoleGroupSyncStatus>,
+    look: &Look<'_>,
+    now: Timestamp,
+) -> Vec<OrphanedMapping> {
     let Some(before) = before else { return vec![] };
-    let is_mapped = |role: &str| spec.mappings.iter().any(|mapping| mapping.role == role);
-    let known = before.orphaned_mappings.iter().filter(|orphan| !is_mapped(&orphan.role)).cloned();
-    let may_be_in_timbr = |mapping: &&MappingStatus| {
-        !is_mapped(&mapping.role) && (mapping.statement_hash.is_some() && mapping.state != MappingState::Failed)
+    let is_gone = |role: &str, group: &Group| {
+        mappings
+            .iter()
+            .all(|there| there.role != role || (there.group != *group && there.state != MappingState::Applied))
     };
-    let new = before.mappings.iter().filter(may_be_in_timbr).map(|mapping| OrphanedMapping {
+    let known = before.orphaned_mappings.iter().filter(|orphan| is_gone(&orphan.role, &orphan.group)).cloned();
+    let new = before.mappings.iter().filter(|mapping| is_gone(&mapping.role, &mapping.group));
+    let new = new.filter(|mapping| look.may_be_in_timbr(mapping)).map(|mapping| OrphanedMapping {
         role: mapping.role.clone(),
         group: mapping.group.clone(),
         since: now,
@@ -401,8 +479,9 @@ impl Progress {
             return;
         }
         queue.sort_by_key(|(_, candidate)| *candidate);
-        let Some((_, candidate)) = queue.iter().find(|(due, _)| *due <= look.now) else {
-            self.again = queue.iter().map(|(due, _)| *due).min();
+        let not_before = look.mail.not_before();
+        let Some((_, candidate)) = queue.iter().find(|(due, _)| (*due).max(not_before) <= look.now) else {
+            self.again = queue.iter().map(|(due, _)| (*due).max(not_before)).min();
             return;
         };
         let (id, text) = match *candidate {
@@ -419,13 +498,14 @@ impl Progress {
                 (id(look, status, 0), text)
             }
             Candidate::Sync(i) => {
-                let Some(result) = self.sync.as_mut().and_then(|sync| sync.results.get_mut(i)) else { return };
+                let Some(SyncStatus { requested_at, results }) = &mut self.sync else { return };
+                let Some(result) = results.get_mut(i) else { return };
                 result.state = MappingState::Unknown;
                 result.message = Some("sent; waiting for the answer".to_owned());
-                (sync_id(look, &result.role), sync_statement(&result.role))
+                (sync_id(look, requested_at, &result.role), sync_statement(&result.role))
             }
         };
-        self.send = Some(Statement { id, text, target: target.clone() });
+        self.send = Some(Statement { id, owner: look.holder.to_owned(), text, target: target.clone() });
     }
 
     /// The statements for a person to run.
@@ -451,11 +531,18 @@ impl Progress {
             let message = format!("role {}: {}", status.role, status.message.as_deref().unwrap_or_default());
             self.problems.push(Problem::warning(format!("spec.mappings[{i}]"), code, message));
         }
-        for orphan in &self.orphans {
-            let message = format!(
-                "role {} is still mapped to {} in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support",
-                orphan.role, orphan.group
-            );
+        for OrphanedMapping { role, group, .. } in &self.orphans {
+            let mapping = self.mappings.iter().find(|mapping| mapping.role == *role);
+            let message = match mapping.map(|mapping| mapping.state) {
+                None => format!(
+                    "role {role} is still mapped to {group} in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support"
+                ),
+                Some(MappingState::Failed | MappingState::Unknown) => format!(
+                    "role {role} may still be mapped to {group} in Timbr, as the mapping that replaces it is not applied; see status.mappings"
+                ),
+                // The one that replaces it is on its way, or a person is told to run it.
+                Some(_) => continue,
+            };
             self.problems.push(Problem::warning("spec.mappings", Code::MappingOrphaned, message));
         }
         let pending: Vec<_> = self.mappings.iter().filter(|status| status.state == MappingState::Pending).collect();
@@ -490,5 +577,19 @@ mod tests {
         let waits =
             [0, 1, 2, 3, 4, 5, 6, 99].map(|unreached| Mail { unreached, ..Mail::default() }.patience().as_secs());
         assert_eq!(waits, [10, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[test]
+    fn the_oldest_answers_are_forgotten_first() {
+        let mut mail = Mail::default();
+        let count = i64::try_from(MOST_ANSWERS).expect("small");
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        for second in 0..count {
+            mail.keep(format!("id {}", count - second), Answer::Done, at(second));
+        }
+        assert_eq!(mail.answers.len(), MOST_ANSWERS);
+        mail.announce("one more", at(count));
+        assert_eq!(mail.answers.len(), MOST_ANSWERS);
+        assert!(!mail.answers.contains_key(&format!("id {count}")) && mail.answers.contains_key("one more"));
     }
 }

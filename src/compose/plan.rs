@@ -14,7 +14,7 @@ use super::{
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
     references::Unresolved,
-    site::Site,
+    site::{Site, forbidden},
     sql::{self, Sql},
 };
 
@@ -274,6 +274,7 @@ fn judge_installation(
             refused = Some((Reason::Collision, message));
         }
     }
+    problems.extend(targets.iter().filter_map(|target| unread(target, snapshot)));
     let accepted = accepted(&problems, refused);
     InstallationJudgement {
         meta: installation.meta.clone(),
@@ -289,6 +290,18 @@ fn judge_installation(
             _ => targets.iter().map(|target| component_status(target, snapshot)).collect(),
         },
     }
+}
+
+/// That a component is called Missing says nothing when its Deployment may not be read.
+fn unread(target: &Target, snapshot: &Snapshot) -> Option<Problem> {
+    let lookup = snapshot.deployments.get(&target.deployment)?;
+    (*lookup == Lookup::Forbidden).then(|| {
+        let message = format!(
+            "{}; until then nobody knows whether it is there, and status.components calls it Missing",
+            forbidden(&target.deployment, &snapshot.key.namespace)
+        );
+        Problem::warning(format!("spec.components.{}", target.component.name()), Code::DeploymentForbidden, message)
+    })
 }
 
 fn component_status(target: &Target, snapshot: &Snapshot) -> ComponentStatus {

@@ -58,12 +58,7 @@ impl<'a> Site<'a> {
         let name = self.name;
         match self.lookup {
             Lookup::Found(_) | Lookup::NotInInput => None,
-            Lookup::Forbidden => Some(Verdict::no(
-                Reason::Forbidden,
-                format!(
-                    "Deployment {name}: the operator may not read Deployments in namespace {namespace}; grant its ServiceAccount get, list, watch and patch on deployments there"
-                ),
-            )),
+            Lookup::Forbidden => Some(Verdict::no(Reason::Forbidden, forbidden(name, namespace))),
             Lookup::Missing => Some(Verdict::no(
                 Reason::DeploymentNotFound,
                 format!(
@@ -72,6 +67,13 @@ impl<'a> Site<'a> {
             )),
         }
     }
+}
+
+/// The sentence about a Deployment that may not be read.
+pub fn forbidden(name: &str, namespace: &str) -> String {
+    format!(
+        "Deployment {name}: the operator may not read Deployments in namespace {namespace}; grant its ServiceAccount get, list, watch and patch on deployments there"
+    )
 }
 
 fn sentence(target: &Target, candidates: &[String]) -> String {

@@ -18,9 +18,6 @@ use crate::{
 
 use super::Clock;
 
-/// Most answers that are remembered of an installation; the oldest are forgotten first.
-const MOST_ANSWERS: usize = 2048;
-
 /// Sends statements and keeps answers.
 #[derive(Clone)]
 pub struct Post {
@@ -47,14 +44,14 @@ impl Post {
         self.all().get(key).cloned().unwrap_or_default()
     }
 
+    /// Notes that a statement is about to be recorded. One that is never sent after that was not sent.
+    pub fn announce(&self, key: &InstallationKey, statement: &Statement) {
+        self.all().entry(key.clone()).or_default().announce(&statement.id, self.clock.now());
+    }
+
     /// Sends a statement, and wakes the installation when the answer is there.
     pub fn send(&self, key: &InstallationKey, statement: Statement) {
-        {
-            let mut all = self.all();
-            let mail = all.entry(key.clone()).or_default();
-            mail.answers.remove(&statement.id);
-            mail.on_its_way = Some(statement.id.clone());
-        }
+        self.all().entry(key.clone()).or_default().sent(&statement.id);
         let (post, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
             let answer = post.api.send(&statement).await;
@@ -62,30 +59,14 @@ impl Post {
                 Answer::Done => "done",
                 Answer::Refused(_) => "refused",
                 Answer::Lost(_) => "lost",
-                Answer::NotSent(_) => "not_sent",
+                Answer::NotSent(_) | Answer::Withheld => "not_sent",
             };
             tracing::info!(installation = %key, statement = statement.text, result, "statement sent to Timbr");
             post.metrics.statement(result);
-            post.keep(&key, statement.id, answer);
+            post.all().entry(key.clone()).or_default().keep(statement.id, answer, post.clock.now());
             // A closed channel means that the operator is shutting down.
             let _ = post.triggers.send(key);
         });
-    }
-
-    fn keep(&self, key: &InstallationKey, id: String, answer: Answer) {
-        let mut all = self.all();
-        let mail = all.entry(key.clone()).or_default();
-        mail.on_its_way = None;
-        mail.unreached = match &answer {
-            Answer::NotSent(_) => mail.unreached.saturating_add(1),
-            _ => 0,
-        };
-        mail.answers.insert(id, (answer, self.clock.now()));
-        if mail.answers.len() > MOST_ANSWERS
-            && let Some(oldest) = mail.answers.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| id.clone())
-        {
-            mail.answers.remove(&oldest);
-        }
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<InstallationKey, Mail>> {

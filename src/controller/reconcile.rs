@@ -96,21 +96,27 @@ impl Reconciler {
         if let Some(again) = said.again {
             next = next.max(Next::After(Reverse(self.clock.until(again))));
         }
+        if let Some(statement) = &said.send {
+            self.post.announce(key, statement);
+        }
         let mut is_recorded = true;
         for change in said.statuses {
             if !change.is_settled() {
                 next = next.max(Next::Slowly);
             }
             if change.is_news() {
-                is_recorded &= self.write_status(key, change, &mut next).await;
+                let records = said.send.as_ref().is_some_and(|statement| statement.owner == change.meta.holder());
+                is_recorded &= self.write_status(key, change, &mut next).await || !records;
             }
         }
-        // Not before it is on record that it may have been sent.
+        // Not before it is on record that it may have been sent; what becomes of other statuses is no matter.
         if let Some(statement) = said.send.filter(|_| is_recorded) {
             self.post.send(key, statement);
         }
-        // Every write was answered, and the statuses tell them all.
-        if !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
+        // Every write was answered, and the statuses tell them all. A refusal says nothing of an earlier write
+        // whose answer was lost.
+        let is_told = memory == Memory::Whole || outcomes.values().all(|it| matches!(it, Outcome::Done { .. }));
+        if is_told && !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
             self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }
         next

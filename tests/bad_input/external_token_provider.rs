@@ -31,6 +31,7 @@ pub fn rows() -> Vec<Row> {
         set("blank", "spec.displayName", json!("  "), "DisplayNameInvalid"),
         set("line break", "spec.displayName", json!("a\nb"), "DisplayNameInvalid"),
         set("turned around", "spec.displayName", json!("a\u{202e}b"), "DisplayNameInvalid"),
+        set("a mark of direction", "spec.displayName", json!("a\u{61c}b"), "DisplayNameInvalid"),
         set("too long", "spec.displayName", json!("a".repeat(129)), "FieldLimit"),
         set("string for a list", "spec.audiences", json!("api://timbr"), "FieldType"),
         set("none", "spec.audiences", json!([]), "FieldLimit"),

@@ -39,6 +39,7 @@ pub fn tokens() -> Vec<Row> {
         set("space at an end", "spec.audience", json!("timbr "), "AudienceInvalid"),
         set("line break", "spec.audience", json!("timbr\nx"), "AudienceInvalid"),
         set("invisible", "spec.audience", json!("tim\u{200b}br"), "AudienceInvalid"),
+        set("a mark of direction", "spec.audience", json!("tim\u{61c}br"), "AudienceInvalid"),
         set("too long", "spec.audience", json!("a".repeat(2049)), "FieldLimit"),
     ]);
     rows

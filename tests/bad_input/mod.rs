@@ -231,6 +231,7 @@ fn azure_sso_cases(cases: &mut Vec<Case>) {
         ("key of no Secret", "spec.clientSecretRef.key", json!("client secret"), "SecretKeyInvalid"),
         ("no name", "spec.installationRef", json!({"name": "Main"}), "NameInvalid"),
         ("no role", "spec.selfRegistration", json!({"role": "a;b"}), "RoleInvalid"),
+        ("admin and a space", "spec.selfRegistration", json!({"role": "admin "}), "RoleInvalid"),
         ("admin", "spec.selfRegistration", json!({"role": "admin"}), "AdminRoleNotAllowed"),
         ("Admin", "spec.selfRegistration", json!({"role": "Admin"}), "AdminRoleNotAllowed"),
         ("too long", "spec.tenantId", json!(format!("{}.com", "a.".repeat(130))), "FieldLimit"),
@@ -341,7 +342,7 @@ fn timbr_installation_cases(cases: &mut Vec<Case>) {
         let spec = sql("ontology", json!(ontology));
         case(&format!("{name}: spec.sql.ontology"), spec, "spec.sql.ontology", "OntologyInvalid");
     }
-    for (name, role) in [("no role", "a;b"), ("expanded", EXPANDED)] {
+    for (name, role) in [("no role", "a;b"), ("a space at its end", "admin "), ("expanded", EXPANDED)] {
         let spec = sql("allowedRoles", json!([role]));
         case(&format!("{name}: spec.sql.allowedRoles"), spec, "spec.sql.allowedRoles", "RoleInvalid");
     }

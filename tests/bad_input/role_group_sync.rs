@@ -20,7 +20,7 @@ pub fn valid() -> Value {
 }
 
 /// Names that could end a string, begin a comment, or be taken for what does.
-pub const UNSAFE: [&str; 22] = [
+pub const UNSAFE: [&str; 23] = [
     "a'b",
     "a\\b",
     "a`b",
@@ -35,6 +35,7 @@ pub const UNSAFE: [&str; 22] = [
     "a\u{2028}b",
     "a\u{2029}b",
     "a\u{202e}b",
+    "a\u{61c}b",
     "a\u{ff07}b",
     "a\u{2019}b",
     "a\u{2bc}b",
@@ -69,7 +70,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(required(ROLE));
     rows.extend(required(GROUP));
     rows.push(set("unknown field", &by("sid"), json!("x"), "FieldUnknown"));
-    for role in ["-a", " a", "a;b", "a'b", "a`b", "a\nb", "ä"] {
+    for role in ["-a", " a", "admin ", "a;b", "a'b", "a`b", "a\nb", "ä"] {
         rows.push(set(&format!("no role {role:?}"), ROLE, json!(role), "RoleInvalid"));
     }
     rows.push(set("a comment", ROLE, json!("a--b"), "NameNotSafe"));

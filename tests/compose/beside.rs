@@ -39,14 +39,23 @@ fn groups_without_sign_on_are_warned_of() {
     let missing: &[&str] = &["SingleSignOnMissing"];
     let mut suspended = sso("sso", 0, "a");
     suspended.spec.as_mut().expect("a spec").set_suspend();
+    let mut unreadable = sso("sso", 0, "a");
+    unreadable.spec = Err("spec: expected a mapping".into());
+    let mut wrong = sso("sso", 0, "a");
+    let Ok(Spec::AzureSso(spec)) = &mut wrong.spec else { panic!("no sign-on") };
+    spec.public_url = "http://timbr.example.com".to_owned();
     let rows = [
         ("none", vec![], false, missing),
         ("none in the files", vec![], true, &[]),
-        ("one that waits", vec![sso("sso", 0, "nowhere")], false, missing),
-        ("one that waits in the files", vec![sso("sso", 0, "nowhere")], true, missing),
+        ("one that is not accepted", vec![wrong.clone()], false, missing),
+        ("one that is not accepted in the files", vec![wrong], true, missing),
+        ("one that cannot be read", vec![unreadable.clone()], false, missing),
+        ("one that cannot be read in the files", vec![unreadable], true, missing),
+        // It is accepted: what it waits for it says itself.
+        ("one that waits", vec![sso("sso", 0, "nowhere")], false, &[]),
         ("one", vec![sso("sso", 0, "a")], false, &[]),
         ("a suspended one", vec![suspended], false, &[]),
-        ("one, and one too many that waits", vec![sso("sso", 0, "a"), sso("two", 1, "nowhere")], false, &[]),
+        ("one, and one too many", vec![sso("sso", 0, "a"), sso("two", 1, "a")], false, &[]),
     ];
     for (row, sign_ons, partial, expected) in rows {
         let mut world = world(sign_ons);

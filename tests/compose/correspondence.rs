@@ -159,19 +159,30 @@ fn an_answer_that_nobody_heard_is_none() {
     assert_eq!(first(&run), (MappingState::Unknown, Some(1), format!("{why}{AGAIN}")));
 }
 
-/// One that cannot be sent is in no other's way.
+/// Where one statement found no Timbr, no other does: they wait together, ever longer, until any answer comes.
 #[test]
-fn each_statement_waits_for_itself() {
+fn all_statements_wait_for_timbr() {
+    const FIRST: &str = "ALTER ROLE `editor` SYNC name = 'one'";
     let mut run = run([Some("one"), Some("two"), None]);
     run.look();
     run.rolled_out(true);
     run.look();
-    answer(&mut run, Heard::Unreached);
     let text = |run: &Run| run.on_its_way.as_ref().map(|statement| statement.text.clone());
+    for wait in [10, 20, 40] {
+        assert_eq!(text(&run).as_deref(), Some(FIRST));
+        answer(&mut run, Heard::Unreached);
+        assert_eq!(run.again, Some(run.now + jiff::SignedDuration::from_secs(wait)));
+        run.step(&Step::Wait(wait - 1));
+        run.look();
+        assert_eq!(text(&run), None, "{wait}");
+        run.step(&Step::Wait(1));
+        run.look();
+    }
+    // It is there, whatever it answers: the next one goes out at once.
+    answer(&mut run, Heard::Refused);
     assert_eq!(text(&run).as_deref(), Some("ALTER ROLE `viewer` SYNC name = 'two'"));
     answer(&mut run, Heard::Done);
-    assert_eq!(text(&run), None);
-    run.step(&Step::Wait(20));
+    run.step(&Step::Wait(60));
     run.look();
     answer(&mut run, Heard::Done);
     let states =
@@ -183,7 +194,10 @@ fn each_statement_waits_for_itself() {
     run.look();
     assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `editor`"));
     answer(&mut run, Heard::Unreached);
-    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `viewer`"));
+    assert_eq!(text(&run), None);
+    run.step(&Step::Wait(10));
+    run.look();
+    assert_eq!(text(&run).as_deref(), Some("SYNC ROLE `editor`"));
 }
 
 #[test]
@@ -221,6 +235,48 @@ fn each_answer_to_a_synchronisation_has_its_record() {
     }
 }
 
+/// A synchronisation that nobody asks for any more comes to an end: what is on its way is answered, and nothing
+/// more is sent.
+#[test]
+fn a_request_that_is_taken_back_is_closed() {
+    let rows = [
+        (Heard::Done, MappingState::Applied),
+        (Heard::Refused, MappingState::Failed),
+        (Heard::Nothing, MappingState::Unknown),
+        (Heard::Unreached, MappingState::Failed),
+    ];
+    for (heard, state) in rows {
+        let mut run = run([Some("one"), Some("two"), None]);
+        run.look();
+        run.rolled_out(true);
+        run.look();
+        answer(&mut run, Heard::Done);
+        answer(&mut run, Heard::Done);
+        run.step(&Step::Request);
+        run.look();
+        run.step(&Step::Withdraw);
+        run.look();
+        assert_eq!(run.sync_states(), [MappingState::Unknown, MappingState::Failed], "{heard:?}");
+        let results = status(&run).sync.as_ref().map(|sync| sync.results.clone()).unwrap_or_default();
+        let taken_off = "not sent: the annotation identity.timbr.ai/sync-requested-at was taken off meanwhile; set it to a new value to ask again";
+        assert_eq!(results[1].message.as_deref(), Some(taken_off));
+        answer(&mut run, heard);
+        assert_eq!(run.sync_states(), [state, MappingState::Failed], "{heard:?}");
+        for _ in 0..3 {
+            run.step(&Step::Wait(4000));
+            run.look();
+            assert!(run.on_its_way.is_none(), "{heard:?}");
+        }
+        assert_eq!(run.again, None, "{heard:?}");
+        // A new value asks again.
+        run.step(&Step::Request);
+        run.look();
+        answer(&mut run, Heard::Done);
+        answer(&mut run, Heard::Done);
+        assert_eq!(run.sync_states(), [MappingState::Applied; 2], "{heard:?}");
+    }
+}
+
 /// In Timbr stays what may have arrived there.
 #[test]
 fn what_may_be_in_timbr_is_an_orphan() {
@@ -235,6 +291,102 @@ fn what_may_be_in_timbr_is_an_orphan() {
             .map(|_| ("spec.mappings".to_owned(), "MappingOrphaned".to_owned(), sentence.to_owned()))
             .collect();
         assert_eq!(told(&run), expected, "{heard:?}");
+    }
+}
+
+/// A role whose new mapping is not applied has the old one in Timbr, also when the new one is removed again.
+#[test]
+fn what_is_replaced_is_an_orphan_until_the_new_one_is_applied() {
+    const REPLACED: &str = "role editor may still be mapped to group one in Timbr, as the mapping that replaces it is not applied; see status.mappings";
+    const REMOVED: &str = "role editor is still mapped to group one in Timbr, which has no statement to remove a mapping; map the role to another group, or ask Timbr's support";
+    let groups = |run: &Run| -> Vec<String> {
+        status(run).orphaned_mappings.iter().map(|orphan| orphan.group.to_string()).collect()
+    };
+    let orphaned = |run: &Run| -> Vec<String> {
+        let told = told(run).into_iter().filter(|(_, code, _)| code == "MappingOrphaned");
+        told.map(|(.., message)| message).collect()
+    };
+    type Row = (Option<Heard>, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+    let rows: [Row; 5] = [
+        // What becomes of the new one; orphans then, what is told of them; orphans once it is removed.
+        (Some(Heard::Done), &[], &[], &["group two"]),
+        (Some(Heard::Refused), &["group one"], &[REPLACED], &["group one"]),
+        (Some(Heard::Nothing), &["group one"], &[REPLACED], &["group one", "group two"]),
+        (Some(Heard::Unreached), &["group one"], &[], &["group one"]),
+        (None, &["group one"], &[], &["group one", "group two"]),
+    ];
+    for (heard, replaced, said, removed) in rows {
+        let mut run = sent();
+        answer(&mut run, Heard::Done);
+        run.step(&Step::Edit(0, Some("two")));
+        run.look();
+        assert_eq!(groups(&run), ["group one"], "{heard:?}");
+        assert_eq!(orphaned(&run), [] as [&str; 0], "{heard:?}");
+        match heard {
+            Some(heard) => answer(&mut run, heard),
+            None => run.look(),
+        }
+        assert_eq!(groups(&run), replaced, "{heard:?}");
+        assert_eq!(orphaned(&run), said, "{heard:?}");
+        run.step(&Step::Edit(0, None));
+        run.look();
+        run.look();
+        assert_eq!(groups(&run), removed, "{heard:?}");
+        if heard == Some(Heard::Refused) {
+            assert_eq!(orphaned(&run), [REMOVED]);
+        }
+    }
+    // For a person to run: whether it was run nobody can tell.
+    let mut run = sent();
+    answer(&mut run, Heard::Done);
+    run.world.installations[0].spec.as_mut().expect("a spec").sql = None;
+    run.step(&Step::Edit(0, Some("two")));
+    run.look();
+    assert_eq!((groups(&run), orphaned(&run)), (vec!["group one".to_owned()], vec![]));
+}
+
+/// What may have arrived once may be in Timbr whatever comes after.
+#[test]
+fn what_may_have_arrived_is_remembered() {
+    type After = fn(&mut Run);
+    let again = |run: &mut Run, heard: Heard| {
+        run.step(&Step::Wait(60));
+        run.look();
+        assert!(run.on_its_way.is_some());
+        answer(run, heard);
+    };
+    let rows: [(&str, MappingState, After); 4] = [
+        ("refused", MappingState::Failed, |_| ()),
+        ("not sent", MappingState::Pending, |_| ()),
+        ("for a person", MappingState::Manual, |run| {
+            run.world.installations[0].spec.as_mut().expect("a spec").sql = None;
+            run.look();
+        }),
+        ("removed and back", MappingState::Pending, |run| {
+            run.step(&Step::Edit(0, None));
+            run.look();
+            assert_eq!(status(run).orphaned_mappings.len(), 1);
+            run.step(&Step::Edit(0, Some("one")));
+            run.rolled_out(false);
+            run.look();
+            assert_eq!(status(run).orphaned_mappings.len(), 0);
+        }),
+    ];
+    for (row, state, after) in rows {
+        let mut run = sent();
+        run.step(&Step::Answer { executed: true, heard: Heard::Nothing });
+        run.look();
+        match row {
+            "refused" => again(&mut run, Heard::Refused),
+            "not sent" => again(&mut run, Heard::Unreached),
+            _ => {}
+        }
+        after(&mut run);
+        let mapping = &status(&run).mappings[0];
+        assert_eq!((mapping.state, mapping.may_have_arrived), (state, Some(true)), "{row}");
+        run.step(&Step::Edit(0, None));
+        run.look();
+        assert_eq!(status(&run).orphaned_mappings.len(), 1, "{row}");
     }
 }
 

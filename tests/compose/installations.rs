@@ -158,6 +158,22 @@ fn a_container_that_cannot_be_told_is_asked_for() {
     }
 }
 
+/// One that may not be read is not missing for all that anybody knows.
+#[test]
+fn a_deployment_that_may_not_be_read_is_told() {
+    for (lookup, told) in [(Lookup::Forbidden, true), (Lookup::Missing, false)] {
+        let mut world = with(vec![installation("main", 1, json!({"platform": {"deployment": "web"}}))], vec![]);
+        world.deployments.insert("web".to_owned(), lookup);
+        settle(&mut world);
+        let (accepted, problems) = status_of_installation(&world, "main");
+        let warning = owned(&[("spec.components.platform", "DeploymentForbidden")]);
+        assert_eq!((accepted.as_str(), problems), ("True/Accepted", if told { warning } else { vec![] }));
+        let problems = &world.installations[0].status.as_ref().expect("a status").common().problems;
+        let expected = "Deployment web: the operator may not read Deployments in namespace timbr; grant its ServiceAccount get, list, watch and patch on deployments there; until then nobody knows whether it is there, and status.components calls it Missing";
+        assert!(problems.iter().all(|problem| problem.message == expected), "{problems:?}");
+    }
+}
+
 /// How many of its resources are ready, and what becomes of a suspended one.
 #[test]
 fn an_installation_sums_up() {

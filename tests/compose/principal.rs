@@ -5,7 +5,7 @@ use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
     fixtures::{azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
-    kinds::{groups, holders, names_on_server, principal, resource, settle, value_on_server, vault, world},
+    kinds::{groups, holders, names_on_server, on_server, principal, resource, settle, value_on_server, vault, world},
 };
 
 const VAULT: [&str; 3] = ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"];
@@ -200,6 +200,78 @@ fn one_that_waits_with_another_principal_parts_nobody() {
     assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified");
     assert_eq!(verdict(world.status("groups"), "Delivered"), "True/DeliveredLastGood");
     assert_eq!(value_on_server(&world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
+}
+
+/// Whoever shares the principal of one that cannot speak for itself may go on with it, and not replace it.
+#[test]
+fn what_one_holds_that_cannot_speak_for_itself_is_replaced_by_nobody() {
+    for (name, spoil) in SPOILS.into_iter().filter(|(name, _)| *name != "unreadable") {
+        let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+        settle(&mut world);
+        spoil(&mut world);
+        assert_eq!(settle(&mut world), 0, "{name}");
+        assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
+        let before = on_server(&world);
+        let others = [
+            ("clientSecretRef", json!({"name": "b", "key": "client-secret"})),
+            ("tenantId", json!("fabrikam.onmicrosoft.com")),
+            ("clientId", json!("22222222-2222-3333-4444-555555555555")),
+        ];
+        for (field, value) in others {
+            let mut spec = principal("a");
+            spec["vaultUrl"] = json!("https://contoso.vault.azure.net");
+            spec[field] = value;
+            world.resources[1] = resource(Kind::KeyVaultBinding, "vault", 1, spec);
+            assert_eq!(settle(&mut world), 0, "{name} {field}");
+            assert_eq!(verdict(world.status("vault"), "Accepted"), "False/Collision", "{name} {field}");
+            assert_eq!(verdict(world.status("vault"), "Delivered"), "True/DeliveredLastGood", "{name} {field}");
+            assert_eq!(on_server(&world), before, "{name} {field}");
+        }
+        world.resources[1] = vault(1, "a", "Remove");
+        assert_eq!(settle(&mut world), 0, "{name}");
+        assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified", "{name}");
+    }
+}
+
+/// With the record lost, and two that cannot speak for themselves: what is said is said at once, and stays.
+#[test]
+fn without_a_record_the_silent_collide_with_nobody() {
+    let mut world = world(vec![groups(0, "a", json!([])), vault(1, "a", "Remove")]);
+    settle(&mut world);
+    world.live_mut("timbr-server").delivered = None;
+    world.resources[1] = vault(1, "b", "Remove");
+    for resource in &mut world.resources {
+        resource.spec.as_mut().expect("a spec").set_suspend();
+    }
+    for second in [100, 200] {
+        world.look(crate::fixtures::at(second));
+        for name in ["groups", "vault"] {
+            assert_eq!(verdict(world.status(name), "Accepted"), "True/Accepted", "{name} {second}");
+        }
+        assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]), "{second}");
+    }
+}
+
+/// GUIDs and domains are the same in capitals; each is delivered as it is given.
+#[test]
+fn capitals_part_nobody_and_are_kept() {
+    const ID: &str = "AAAAAAAA-2222-3333-4444-55555555555f";
+    let of = |id: &str, tenant: &str| {
+        let mut spec = principal("a");
+        spec["clientId"] = json!(id);
+        spec["tenantId"] = json!(tenant);
+        spec
+    };
+    let mut second = of(&ID.to_ascii_lowercase(), "contoso.onmicrosoft.com");
+    second["vaultUrl"] = json!("https://contoso.vault.azure.net");
+    let mut world = world(vec![
+        resource(Kind::RoleGroupSync, "groups", 0, of(ID, "Contoso.onmicrosoft.com")),
+        resource(Kind::KeyVaultBinding, "vault", 1, second),
+    ]);
+    settle(&mut world);
+    assert_eq!(verdict(world.status("vault"), "Ready"), "True/DeliveredUnverified");
+    assert_eq!(value_on_server(&world, "AZURE_CLIENT_ID").as_deref(), Some(ID));
+    assert_eq!(value_on_server(&world, "AZURE_TENANT_ID").as_deref(), Some("Contoso.onmicrosoft.com"));
 }
 
 #[test]

@@ -81,6 +81,32 @@ fn a_record_of_another_spec_counts_only_for_who_wrote_it_all_down() {
     assert_eq!(generation(&world, Memory::Whole), 4);
 }
 
+/// An apply whose answer was lost may have replaced pods: until they follow, nothing runs with what is there,
+/// though the resource was looked at since and is the same.
+#[test]
+fn what_a_lost_answer_brought_is_no_record() {
+    let lost = Outcome::Failed(Failure::Transient("no answer".to_owned()));
+    let steps = [
+        (Some(lost), 2, "Unknown/Pending"),
+        // It had arrived.
+        (done(3, false, complete(2)), 3, "False/RollingOut"),
+        (done(3, false, complete(2)), 3, "False/RollingOut"),
+        (done(3, false, complete(3)), 3, "True/DeliveredUnverified"),
+        // From here on it is a record.
+        (done(4, false, complete(3)), 3, "True/DeliveredUnverified"),
+    ];
+    let mut world = delivered();
+    world.resources[0].meta.generation = 2;
+    for (i, (outcome, generation, ready)) in steps.into_iter().enumerate() {
+        let outcomes = outcome.map(|outcome| (SERVER.to_owned(), outcome)).into_iter().collect();
+        let plan = world.plan(&key(None));
+        let said = statuses(&plan, &outcomes, Memory::Partial, &Mail::default(), crate::fixtures::at(200)).statuses;
+        world.note(&said[0]);
+        assert_eq!(generations(&world), [generation], "step {i}");
+        assert_eq!(verdict(world.status("vault"), "Ready"), ready, "step {i}");
+    }
+}
+
 /// What is on a Deployment that is not planned stays recorded only while nobody can tell.
 #[test]
 fn what_is_elsewhere_is_recorded_while_it_cannot_be_read() {

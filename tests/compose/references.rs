@@ -78,6 +78,45 @@ fn a_client_id_is_a_guid() {
     }
 }
 
+/// One that others build on and that cannot be read is there: nobody is told to create another.
+#[test]
+fn one_that_cannot_be_read_is_not_missing() {
+    let unreadable = |kind, name| {
+        let mut lead = resource(kind, name, 0, json!({}));
+        lead.spec = Err("spec: expected a mapping".into());
+        lead
+    };
+    let from = || json!({"credentialsFrom": {"azureSso": "lead"}});
+    let mut vault = from();
+    vault["vaultUrl"] = json!("https://contoso.vault.azure.net");
+    let rows = [
+        (Kind::AzureSso, Kind::RoleGroupSync, from(), "spec.credentialsFrom.azureSso: AzureSso lead is not accepted"),
+        (Kind::AzureSso, Kind::KeyVaultBinding, vault, "spec.credentialsFrom.azureSso: AzureSso lead is not accepted"),
+        (
+            Kind::AzureSso,
+            Kind::DatabricksPassthrough,
+            json!({"workspaceHost": "adb-1.azuredatabricks.net"}),
+            "spec: AzureSso lead is not accepted",
+        ),
+        (
+            Kind::JwtAuthentication,
+            Kind::JwtTenant,
+            json!({"tenant": "contoso"}),
+            "spec: JwtAuthentication lead is not accepted",
+        ),
+    ];
+    for (lead, kind, spec, beginning) in rows {
+        for partial in [false, true] {
+            let mut world = world(vec![unreadable(lead, "lead"), resource(kind, "follower", 1, spec.clone())]);
+            world.partial = partial;
+            settle(&mut world);
+            let references = condition(world.status("follower"), "ReferencesResolved").expect("it");
+            assert_eq!(references.status, "False", "{kind}");
+            assert!(references.message.starts_with(beginning), "{kind}: {}", references.message);
+        }
+    }
+}
+
 /// Values up to 64 KiB, to the byte.
 #[test]
 fn how_long_a_value_may_be() {

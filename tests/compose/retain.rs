@@ -1,10 +1,14 @@
 //! What a deleted KeyVaultBinding leaves behind.
 
 use serde_json::json;
+use timbr_identity::api::Kind;
 
 use crate::{
     fixtures::{at, verdict},
-    kinds::{SERVER, groups, holders, installation, names_on_server, settle, value_on_server, vault, world},
+    kinds::{
+        SERVER, groups, holders, installation, names_on_server, principal, resource, settle, value_on_server, vault,
+        world,
+    },
     world::World,
 };
 
@@ -95,6 +99,64 @@ fn a_live_resource_has_its_way_with_a_warning_and_leaves_them_when_it_goes() {
     world.resources.clear();
     settle(&mut world);
     assert_eq!(names_on_server(&world), ALL, "the vault still needs its principal");
+}
+
+type Spoil = fn(&mut World);
+
+/// Its word on what becomes of its variables counts also while it is suspended or waits; they stay as long as
+/// it is there.
+#[test]
+fn the_policy_counts_of_one_that_is_not_active() {
+    let spoils: [(&str, Spoil); 3] = [
+        ("suspended", |world| world.resources[0].spec.as_mut().expect("a spec").set_suspend()),
+        ("waiting", |world| drop(world.secrets.remove("a"))),
+        ("both, and no record", |world| {
+            world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+            world.secrets.remove("a");
+            world.live_mut(SERVER).delivered = None;
+        }),
+    ];
+    for (name, spoil) in spoils {
+        for (policies, left) in [(["Remove", "Retain"], 6), (["Retain", "Remove"], 0)] {
+            let mut world = world(vec![vault(0, "a", policies[0])]);
+            settle(&mut world);
+            world.resources = vec![vault(0, "a", policies[1])];
+            spoil(&mut world);
+            world.look(at(99));
+            assert_eq!(retained(&world), left, "{name} {policies:?}");
+            assert_eq!(settle(&mut world), 0, "{name} {policies:?}");
+            assert_eq!(names_on_server(&world), ALL, "{name} {policies:?}");
+            assert_eq!(retained(&world), left, "{name} {policies:?}");
+            world.resources.clear();
+            settle(&mut world);
+            assert_eq!(names_on_server(&world).len(), left, "{name} {policies:?}");
+        }
+    }
+}
+
+/// What another left behind it does not hold: that goes once it is active.
+#[test]
+fn one_that_is_not_active_drops_nothing_that_another_left() {
+    let mut world = world(vec![vault(0, "a", "Retain")]);
+    settle(&mut world);
+    world.resources = vec![resource(Kind::KeyVaultBinding, "other", 9, vault_spec("gone", "Remove"))];
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), ALL);
+    assert_eq!(retained(&world), 6);
+    // Nor does one that has no place: the installation has one already.
+    world.resources.push(vault(10, "a", "Remove"));
+    settle(&mut world);
+    assert_eq!(retained(&world), 6);
+    world.resources.clear();
+    settle(&mut world);
+    assert_eq!(names_on_server(&world), ALL);
+}
+
+fn vault_spec(secret: &str, policy: &str) -> serde_json::Value {
+    let mut spec = principal(secret);
+    spec["vaultUrl"] = json!("https://contoso.vault.azure.net");
+    spec["deletionPolicy"] = json!(policy);
+    spec
 }
 
 /// A wiped annotation says nothing of policies: the vault's variables are never released for that.

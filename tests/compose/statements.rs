@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value as Json, json};
 use timbr_identity::{
-    api::{MappingState, MappingStatus, Status},
-    compose::{Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, Statement, statuses},
+    api::{Kind, MappingState, MappingStatus, OrphanedMapping, RoleMapping, Status},
+    compose::{
+        Answer, InstallationKey, Lookup, MOST_SENDS, Mail, Memory, ResourceStatus, Statement, mapping_statement,
+        statuses,
+    },
 };
 
 use crate::{
@@ -30,8 +33,12 @@ pub enum Step {
     Edit(usize, Option<&'static str>),
     /// A person asks for a synchronisation.
     Request,
+    /// The person takes the annotation off.
+    Withdraw,
     /// The pods are replaced, or not yet.
     RollOut(bool),
+    /// The next record cannot be written; or it is, and nobody hears of it.
+    Unrecorded { written: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +65,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => heard.prop_map(|(executed, heard)| Step::Answer { executed, heard }),
         1 => any::<bool>().prop_map(|executed| Step::Restart { executed }),
         2 => (0..ROLES.len(), prop::option::of(select(vec!["one", "two"]))).prop_map(|(role, group)| Step::Edit(role, group)),
-        1 => Just(Step::Request),
+        2 => Just(Step::Request),
+        1 => Just(Step::Withdraw),
         1 => any::<bool>().prop_map(Step::RollOut),
+        2 => any::<bool>().prop_map(|written| Step::Unrecorded { written }),
     ];
     prop::collection::vec(step, 0..60)
 }
@@ -79,10 +88,14 @@ pub struct Run {
     /// When the last look wants to look again.
     pub again: Option<Timestamp>,
     requests: u32,
+    /// The last request was taken back.
+    withdrawn: bool,
     /// The request in which the statement on its way was sent.
     sent_in: u32,
     /// Pods have run with the variables: what others do to the Deployment later changes nothing.
     was_rolled_out: bool,
+    /// What becomes of the next record, when it is not simply written.
+    unrecorded: Option<bool>,
 }
 
 impl Run {
@@ -104,8 +117,10 @@ impl Run {
             wanted: [Some("one"), Some("one"), None],
             again: None,
             requests: 0,
+            withdrawn: false,
             sent_in: 0,
             was_rolled_out: false,
+            unrecorded: None,
         };
         run.edit();
         run
@@ -120,7 +135,7 @@ impl Run {
         let status = self.world.resources.first().and_then(|resource| resource.status.clone());
         let mut resource = groups(0, "a", mappings.into());
         resource.status = status;
-        resource.meta.sync_requested_at = (self.requests > 0).then(|| self.requests.to_string());
+        resource.meta.sync_requested_at = (self.requests > 0 && !self.withdrawn).then(|| self.requests.to_string());
         self.world.resources = vec![resource];
     }
 
@@ -137,21 +152,34 @@ impl Run {
         }
     }
 
+    pub fn sync_states(&self) -> Vec<MappingState> {
+        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        status.sync.iter().flat_map(|sync| &sync.results).map(|result| result.state).collect()
+    }
+
     /// A look of the operator, and what it does after it.
     pub fn look(&mut self) {
         let plan = self.world.plan(&self.key);
         let outcomes = plan.deployments.iter().map(|plan| (plan.name.clone(), self.world.write(plan))).collect();
         let said = statuses(&plan, &outcomes, Memory::Partial, &self.mail, self.now);
-        for change in &said.statuses {
+        if let Some(statement) = &said.send {
+            assert_eq!(statement.owner, "RoleGroupSync/groups");
+            self.mail.announce(&statement.id, self.now);
+        }
+        let unrecorded = self.unrecorded.take();
+        let is_lost = |change: &&ResourceStatus| change.meta.kind == Kind::RoleGroupSync && unrecorded == Some(false);
+        for change in said.statuses.iter().filter(|change| !is_lost(change)) {
             self.world.note(change);
         }
         self.again = said.again;
-        let Some(statement) = said.send else { return };
+        self.is_true();
+        let Some(statement) = said.send.filter(|_| unrecorded.is_none()) else { return };
         assert!(self.on_its_way.is_none(), "two at once");
         assert!(self.was_rolled_out, "before the pods have their variables");
         assert_eq!(statement.target.url, "http://timbr-api.timbr.svc:9000");
         assert!(!statement.text.contains(';'));
         if let Some(role) = statement.text.strip_prefix("SYNC ROLE ") {
+            assert!(!self.withdrawn, "nobody asks for it any more");
             let count = self.synced.entry((self.requests.to_string(), role.to_owned())).or_default();
             *count += 1;
         } else {
@@ -165,9 +193,27 @@ impl Run {
             assert!(*sends <= MOST_SENDS, "{} is sent {sends} times", statement.text);
         }
         self.sent_in = self.requests;
-        self.mail.answers.remove(&statement.id);
-        self.mail.on_its_way = Some(statement.id.clone());
+        self.mail.sent(&statement.id);
         self.on_its_way = Some(statement);
+    }
+
+    fn orphans(&self) -> Vec<RoleMapping> {
+        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        let mapping = |orphan: &OrphanedMapping| RoleMapping { role: orphan.role.clone(), group: orphan.group.clone() };
+        status.orphaned_mappings.iter().map(mapping).collect()
+    }
+
+    /// What is recorded as applied is in Timbr, and what is in Timbr is on record.
+    fn is_true(&self) {
+        let mapping = |status: MappingStatus| RoleMapping { role: status.role, group: status.group };
+        let known: Vec<RoleMapping> = self.mappings().into_iter().map(mapping).chain(self.orphans()).collect();
+        for text in self.timbr.values() {
+            assert!(known.iter().any(|known| mapping_statement(known) == *text), "{text} is forgotten: {known:?}");
+        }
+        for mapping in self.mappings().into_iter().filter(|mapping| mapping.state == MappingState::Applied) {
+            let text = mapping_statement(&RoleMapping { role: mapping.role.clone(), group: mapping.group });
+            assert_eq!(self.timbr.get(&mapping.role), Some(&text), "recorded, and not in Timbr");
+        }
     }
 
     fn execute(&mut self, text: &str) {
@@ -200,9 +246,7 @@ impl Run {
                     Heard::Nothing => Answer::Lost("no answer in time".to_owned()),
                     Heard::Unreached => Answer::NotSent("connection refused".to_owned()),
                 };
-                self.mail.unreached = if *heard == Heard::Unreached { self.mail.unreached + 1 } else { 0 };
-                self.mail.on_its_way = None;
-                self.mail.answers.insert(statement.id, (answer, self.now));
+                self.mail.keep(statement.id, answer, self.now);
             }
             Step::Restart { executed } => {
                 if let Some(statement) = self.on_its_way.take()
@@ -223,15 +267,22 @@ impl Run {
             }
             Step::Request => {
                 self.requests += 1;
+                self.withdrawn = false;
                 self.sends.clear();
                 self.edit();
             }
+            Step::Withdraw => {
+                self.withdrawn = true;
+                self.edit();
+            }
             Step::RollOut(complete) => self.rolled_out(*complete),
+            Step::Unrecorded { written } => self.unrecorded = Some(*written),
         }
     }
 
     /// Everything goes well from now on.
     fn finish(&mut self) {
+        self.unrecorded = None;
         self.step(&Step::Request);
         for _ in 0..40 {
             self.rolled_out(true);
@@ -269,9 +320,58 @@ fn whatever_happens_timbr_ends_up_with_what_the_spec_says() {
                 run.mappings()
             );
             prop_assert!(run.synced.values().all(|count| *count <= 1), "{:?}", run.synced);
+            prop_assert!(
+                run.sync_states().iter().all(|state| *state == MappingState::Applied),
+                "{:?}",
+                run.sync_states()
+            );
             Ok(())
         })
         .unwrap();
+}
+
+/// A role gets a group again that it had before: the answer of then is none to a statement that was recorded
+/// and never sent. Nothing is used up by one.
+#[test]
+fn an_old_answer_counts_for_no_new_send() {
+    for written in [false, true] {
+        let mut run = Run::new();
+        run.wanted = [Some("one"), None, None];
+        run.edit();
+        run.look();
+        run.rolled_out(true);
+        for group in ["one", "two"] {
+            run.step(&Step::Edit(0, Some(group)));
+            run.look();
+            run.step(&Step::Answer { executed: true, heard: Heard::Done });
+            run.look();
+        }
+        let first = |run: &Run| (run.mappings()[0].state, run.mappings()[0].sends);
+        run.step(&Step::Edit(0, Some("one")));
+        for _ in 0..9 {
+            run.step(&Step::Unrecorded { written });
+            run.look();
+            assert!(run.on_its_way.is_none());
+        }
+        run.look();
+        assert_eq!(first(&run), (MappingState::Pending, Some(1)), "written: {written}");
+        let text = run.on_its_way.as_ref().map(|statement| statement.text.as_str());
+        assert_eq!(text, Some("ALTER ROLE `editor` SYNC name = 'one'"), "written: {written}");
+        run.step(&Step::Answer { executed: true, heard: Heard::Done });
+        run.look();
+        assert_eq!(first(&run), (MappingState::Applied, Some(1)), "written: {written}");
+
+        // So with a synchronisation.
+        run.step(&Step::Request);
+        for _ in 0..3 {
+            run.step(&Step::Unrecorded { written });
+            run.look();
+            assert!(run.on_its_way.is_none());
+        }
+        run.look();
+        assert_eq!(run.on_its_way.as_ref().map(|statement| statement.text.as_str()), Some("SYNC ROLE `editor`"));
+        assert_eq!(run.synced.len(), 1, "written: {written}");
+    }
 }
 
 /// The waits between sends: 1, 5 and 30 minutes, and then none.
@@ -319,24 +419,22 @@ fn without_an_api_the_rest_is_for_a_person() {
     assert!(run.on_its_way.is_none());
 }
 
-/// What stays in Timbr although nobody maps it any more is told until somebody maps it again.
+/// What stays in Timbr although nobody maps it any more is told until Timbr has taken another mapping.
 #[test]
 fn a_removed_mapping_is_an_orphan() {
     let mut run = Run::new();
     run.finish();
     run.step(&Step::Edit(1, None));
     run.look();
-    let orphans = |run: &Run| match &run.world.resources[0].status {
-        Some(Status::RoleGroupSync(status)) => {
-            status.orphaned_mappings.iter().map(|orphan| orphan.role.clone()).collect::<Vec<_>>()
-        }
-        _ => vec![],
-    };
+    let orphans = |run: &Run| run.orphans().into_iter().map(|orphan| orphan.role).collect::<Vec<_>>();
     assert_eq!(orphans(&run), ["viewer"]);
     run.step(&Step::Wait(999));
     run.look();
     assert_eq!(orphans(&run), ["viewer"]);
     run.step(&Step::Edit(1, Some("two")));
+    run.look();
+    assert_eq!(orphans(&run), ["viewer"]);
+    run.step(&Step::Answer { executed: true, heard: Heard::Done });
     run.look();
     assert_eq!(orphans(&run), [] as [&str; 0]);
 }
@@ -353,10 +451,7 @@ fn only_string(statement: &str) -> Option<&str> {
 }
 
 fn fuzz(count: u64) {
-    use timbr_identity::{
-        api::{Group, RoleMapping, rules},
-        compose::mapping_statement,
-    };
+    use timbr_identity::api::{Group, rules};
     const PIECES: [&str; 40] = [
         "'",
         "''",
