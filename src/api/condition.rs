@@ -71,6 +71,8 @@ closed_list! {
         Delivered,
         /// Delivered: what was delivered before stays.
         DeliveredLastGood,
+        /// Delivered: another hand took a variable again and again, and has it.
+        OwnershipLost,
         /// Delivered: somebody else sets a variable to something else.
         Conflict,
         /// Delivered: no such Deployment.

@@ -67,6 +67,6 @@ pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
-    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Resources, Sql,
-    TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
+    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, OnConflict,
+    Resources, Sql, TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
 };

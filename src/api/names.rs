@@ -9,6 +9,9 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "identity.timbr.ai/v1alpha1";
 /// Field manager of everything we write.
 pub const FIELD_MANAGER: &str = "timbr-identity-operator";
+/// Field manager of the steps in which a variable changes hands (adopting, taking back, giving back). It is gone
+/// from the managed fields when they are done.
+pub const TRANSIENT_MANAGER: &str = "timbr-identity-adopt";
 
 /// Label on what we make: who made it.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -178,6 +178,10 @@ closed_list! {
         PermissionInvalid,
         /// Nothing enforces the access policy yet.
         PolicyNotEnforced,
+        /// Event: a variable was another's, and was taken over.
+        Adopted,
+        /// Event: a variable that another hand changed is ours again.
+        TakenBack,
         /// No address of Timbr's REST API.
         SqlUrlInvalid,
         /// The API key would go to a host that nobody allowed.

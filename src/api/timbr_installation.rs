@@ -26,6 +26,12 @@ pub struct TimbrInstallationSpec {
     /// The Deployments and containers of Timbr's three components.
     #[serde(default)]
     pub components: Components,
+    /// What to do about a variable that somebody else sets to something else. Report (the default): it is left
+    /// alone, and the resource says who sets it. Adopt: it is taken over, and put back when the resource is deleted.
+    /// While it is adopted, a tool that applies on the server and still renders it (Helm 4, Flux) fails on its own
+    /// next change of it: the lasting way is to drop the variable from what the tool deploys.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
     /// Lets the operator run statements through Timbr's REST API. Absent: they are shown in the status
     /// of the RoleGroupSync, for a person to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +39,16 @@ pub struct TimbrInstallationSpec {
     /// true: nothing of this installation is checked or changed; what is delivered stays.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// What to do about a variable that somebody else sets to something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConflict {
+    /// Leave it alone and say so.
+    #[default]
+    Report,
+    /// Take it over, and put it back in the end.
+    Adopt,
 }
 
 /// How statements are run.

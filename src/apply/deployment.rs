@@ -1,17 +1,18 @@
-//! Deployments: Secrets first, then one server-side apply that carries the uid.
+//! Deployments: Secrets first, then the next request of the plan. Each carries the uid, or tests it.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ObjectReference};
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
+use serde_json::Value as Json;
 
 use crate::{
-    api::FIELD_MANAGER,
-    compose::{DeploymentPlan, Outcome, live_deployment},
+    api::{FIELD_MANAGER, TRANSIENT_MANAGER},
+    compose::{DeploymentPlan, LiveDeployment, Step, live_deployment},
 };
 
-use super::{Writer, error::WriteError};
+use super::{Writer, error::WriteError, status::resource_reference};
 
 fn deployment_reference(namespace: &str, plan: &DeploymentPlan) -> ObjectReference {
     ObjectReference {
@@ -24,37 +25,72 @@ fn deployment_reference(namespace: &str, plan: &DeploymentPlan) -> ObjectReferen
     }
 }
 
+/// A request about a Deployment.
+struct Request<'a> {
+    verb: &'static str,
+    params: PatchParams,
+    patch: Patch<&'a Json>,
+}
+
+impl<'a> Request<'a> {
+    /// The plan's next one. Never forced: what another manager holds is a conflict for a person to see.
+    fn next(plan: &'a DeploymentPlan) -> Result<Option<Self>, WriteError> {
+        let apply = |json| Self { verb: "apply", params: PatchParams::apply(FIELD_MANAGER), patch: Patch::Apply(json) };
+        Ok(match (&plan.next, &plan.apply) {
+            (None, _) | (Some(Step::Apply), None) => None,
+            (Some(Step::Apply), Some(json)) | (Some(Step::Record(json)), _) => Some(apply(json)),
+            (Some(Step::Rewrite { patch, .. } | Step::HandOver { patch, .. }), _) => {
+                let params = PatchParams { field_manager: Some(TRANSIENT_MANAGER.to_owned()), ..Default::default() };
+                Some(Self { verb: "rewrite", params, patch: Patch::Json(json_patch(patch)?) })
+            }
+        })
+    }
+}
+
+/// The plan's JSON Patch as kube wants it.
+fn json_patch(patch: &Json) -> Result<json_patch::Patch, WriteError> {
+    serde_json::from_value(patch.clone()).map_err(|error| WriteError::Unsendable(error.to_string()))
+}
+
 impl Writer {
-    /// Asks the API server whether it would take a Deployment's apply, without effect.
+    /// Asks the API server whether it would take what a Deployment's next request needs and the request
+    /// itself, without effect.
     ///
     /// # Errors
     /// Its refusal.
     pub async fn try_deployment(&self, namespace: &str, plan: &DeploymentPlan) -> Result<(), WriteError> {
-        let Some(patch) = &plan.apply else { return Ok(()) };
+        let Some(Request { params, patch, .. }) = Request::next(plan)? else { return Ok(()) };
+        for secret in &plan.secrets {
+            self.try_secret(namespace, &plan.name, secret).await?;
+        }
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let params = PatchParams::apply(FIELD_MANAGER).dry_run();
-        self.send("try", "deployments", api.patch(&plan.name, &params, &Patch::Apply(patch))).await.map(|_| ())
+        self.send("try", "deployments", api.patch(&plan.name, &params.dry_run(), &patch)).await.map(|_| ())
     }
 
-    /// Brings a Deployment to its plan; an object that is as planned is not touched.
+    /// Makes a Deployment's Secrets and sends its next request; returns what the Deployment is then, or
+    /// `None` when there was nothing to send.
     ///
     /// # Errors
     /// The failed write, for the caller's back-off; [`WriteError::failure`] says what it means.
-    pub async fn deployment(&self, namespace: &str, plan: &DeploymentPlan) -> Result<Outcome, WriteError> {
+    pub async fn deployment(
+        &self,
+        namespace: &str,
+        plan: &DeploymentPlan,
+    ) -> Result<Option<LiveDeployment>, WriteError> {
         for secret in &plan.secrets {
             self.ensure_secret(namespace, &plan.name, secret).await?;
         }
-        let Some(patch) = &plan.apply else {
-            return Ok(Outcome::Done { generation: plan.generation, changed: false, rollout: plan.rollout.clone() });
-        };
+        let Some(Request { verb, params, patch }) = Request::next(plan)? else { return Ok(None) };
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        // Never forced: what another manager holds is a conflict for a person to see.
-        let params = PatchParams::apply(FIELD_MANAGER);
-        let after = self.send("patch", "deployments", api.patch(&plan.name, &params, &Patch::Apply(patch))).await?;
-        let after = live_deployment(&after);
-        let changed = plan.changes_template && after.generation != plan.generation;
-        tracing::info!(namespace, deployment = plan.name, generation = after.generation, changed, "applied");
-        self.publish(&deployment_reference(namespace, plan), &plan.events).await;
-        Ok(Outcome::Done { generation: after.generation, changed, rollout: after.rollout })
+        let after = self.send(verb, "deployments", api.patch(&plan.name, &params, &patch)).await;
+        let after = live_deployment(&after.map_err(|error| error.of_test(&patch))?);
+        let step = plan.next.as_ref().map(Step::name);
+        tracing::info!(namespace, deployment = plan.name, generation = after.generation, step, "written");
+        let reference = deployment_reference(namespace, plan);
+        for (meta, event) in plan.events() {
+            let about = meta.map_or_else(|| reference.clone(), resource_reference);
+            self.publish(&about, &[event]).await;
+        }
+        Ok(Some(after))
     }
 }

@@ -2,11 +2,15 @@
 
 use std::{future::Future, time::Duration};
 
-use kube::core::Status;
+use kube::{api::Patch, core::Status};
+use serde::Serialize;
 
 use crate::{api::foreign, compose::Failure, world::describe};
 
 use super::{WRITE_TIMEOUT, Writer};
+
+/// What the API server says of a JSON Patch whose test did not hold.
+const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
 
 /// A write that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,12 @@ pub enum WriteError {
     /// No answer in time; the write may or may not have happened.
     #[error("no answer within 5 seconds")]
     TimedOut,
+    /// The object is another than the request was made for: made anew from the next look.
+    #[error("the object was changed meanwhile")]
+    Overtaken,
+    /// A request that cannot be put into words.
+    #[error("the request cannot be written: {0}")]
+    Unsendable(String),
     /// An object that ought to be ours is somebody else's.
     #[error("{0}")]
     NotOurs(String),
@@ -59,6 +69,21 @@ impl WriteError {
         matches!(self, WriteError::Refused(status) if status.code == code)
     }
 
+    /// A JSON Patch whose test did not hold is refused like an invalid object, but without saying which.
+    pub(super) fn of_test<T>(self, patch: &Patch<T>) -> Self
+    where
+        T: Serialize,
+    {
+        match self {
+            WriteError::Refused(status)
+                if status.code == 422 && status.message == TEST_FAILED && matches!(patch, Patch::Json(_)) =>
+            {
+                WriteError::Overtaken
+            }
+            other => other,
+        }
+    }
+
     fn label(&self) -> &'static str {
         match self {
             WriteError::Refused(status) => match status.code {
@@ -72,6 +97,8 @@ impl WriteError {
             WriteError::Unreachable(_) => "unreachable",
             WriteError::TimedOut => "timeout",
             WriteError::NotOurs(_) => "not_ours",
+            WriteError::Overtaken => "overtaken",
+            WriteError::Unsendable(_) => "unsendable",
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     api::FIELD_MANAGER,
-    compose::{LiveSecret, SecretPlan, Value, live_secret},
+    compose::{SecretPlan, Value, live_secret},
 };
 
 use super::{Writer, error::WriteError};
@@ -45,12 +45,30 @@ impl Writer {
         }
     }
 
+    /// Asks the API server whether it would take a planned Secret, without effect.
+    pub(super) async fn try_secret(
+        &self,
+        namespace: &str,
+        deployment: &str,
+        plan: &SecretPlan,
+    ) -> Result<(), WriteError> {
+        if plan.present {
+            return Ok(());
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: true };
+        match self.send("try", "secrets", api.create(&params, &manifest(deployment, plan))).await {
+            Err(error) if !error.is_code(409) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// A Secret of that name is there: it is ours, or it is in the way.
     async fn verify(&self, api: &Api<Secret>, deployment: &str, plan: &SecretPlan) -> Result<(), WriteError> {
         let found = self.send("get", "secrets", api.get(&plan.name)).await?;
         let version = found.metadata.resource_version.clone();
         let live = live_secret(found);
-        if !is_same_content(&live, plan) {
+        if !plan.is(&live) {
             return Err(WriteError::NotOurs(format!(
                 "Secret {} is in the way: it has the name of a Secret of this operator but another content; delete it",
                 plan.name
@@ -67,17 +85,6 @@ impl Writer {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
         self.send("patch", "secrets", api.patch(&plan.name, &params, &Patch::Merge(patch))).await.map(|_| ())
     }
-}
-
-fn is_same_content(live: &LiveSecret, plan: &SecretPlan) -> bool {
-    live.ours
-        && live.immutable
-        && live.type_ == "Opaque"
-        && live.data.len() == plan.data.len()
-        && plan.data.iter().all(|(name, value)| match value {
-            Value::Sensitive(value) => live.data.get(name) == Some(value),
-            Value::Plain(_) | Value::Placeholder(_) => false,
-        })
 }
 
 fn owner_references(deployment: &str, plan: &SecretPlan) -> Vec<OwnerReference> {

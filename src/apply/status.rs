@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    api::{API_VERSION, FIELD_MANAGER},
+    api::{API_VERSION, FIELD_MANAGER, Meta},
     compose::{self, EventType, ResourceStatus, events as events_of},
     world::{api_resource, describe},
 };
@@ -48,15 +48,7 @@ impl Writer {
             }
             Err(error) => return Err(error),
         };
-        let regarding = ObjectReference {
-            api_version: Some(API_VERSION.to_owned()),
-            kind: Some(meta.kind.name().to_owned()),
-            name: Some(meta.name.clone()),
-            namespace: Some(meta.namespace.clone()),
-            uid: Some(meta.uid.clone()),
-            ..Default::default()
-        };
-        self.publish(&regarding, &events_of(change)).await;
+        self.publish(&resource_reference(meta), &events_of(change)).await;
         Ok(Some(version))
     }
 
@@ -91,6 +83,18 @@ impl Writer {
             };
             tracing::warn!(resource = what(), namespace = regarding.namespace, event.reason, error, "Event not sent");
         }
+    }
+}
+
+/// What Events about a resource are about.
+pub(super) fn resource_reference(meta: &Meta) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(API_VERSION.to_owned()),
+        kind: Some(meta.kind.name().to_owned()),
+        name: Some(meta.name.clone()),
+        namespace: Some(meta.namespace.clone()),
+        uid: Some(meta.uid.clone()),
+        ..Default::default()
     }
 }
 

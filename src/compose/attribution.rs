@@ -7,10 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::ownership::{Place, PlaceRef};
+use super::{
+    displaced::Displaced,
+    ownership::{Place, PlaceRef},
+};
 
 /// The field that tells which variables outlive their holders.
 pub const RETAINED: &str = "\"retained\"";
+
+/// The field that tells what stood in the place of a variable.
+pub const DISPLACED: &str = "\"displaced\"";
 
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,9 @@ pub struct Attribution {
     /// `<container>/<VARIABLE>` that stay when their holder is deleted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     retained: BTreeSet<String>,
+    /// `<container>/<VARIABLE>` → what stood there before we adopted it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    displaced: BTreeMap<String, Displaced>,
     /// For the person who finds variables that nobody holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -29,7 +38,7 @@ pub struct Attribution {
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self { v: 1, vars: BTreeMap::new(), retained: BTreeSet::new(), note: None }
+        Self { v: 1, vars: BTreeMap::new(), retained: BTreeSet::new(), displaced: BTreeMap::new(), note: None }
     }
 }
 
@@ -53,6 +62,21 @@ impl Attribution {
     /// Records that a variable stays when its holder is deleted.
     pub fn retain(&mut self, place: PlaceRef<'_>) {
         self.retained.insert(key(place));
+    }
+
+    /// Records what stood in a variable's place.
+    pub fn displace(&mut self, place: PlaceRef<'_>, displaced: Displaced) {
+        self.displaced.insert(key(place), displaced);
+    }
+
+    /// What stood in a variable's place before it was adopted.
+    pub fn displaced(&self, place: PlaceRef<'_>) -> Option<&Displaced> {
+        self.displaced.get(&key(place))
+    }
+
+    /// The variables that were adopted, and what stood in their places.
+    pub fn all_displaced(&self) -> impl Iterator<Item = (Place, &Displaced)> {
+        self.displaced.iter().filter_map(|(key, displaced)| Some((place(key)?, displaced)))
     }
 
     /// Leaves a note.

@@ -1,7 +1,7 @@
 //! The plan of one Deployment: which variables, in which order, from which Secret, and the one apply
 //! that brings them there. Nothing is written when the live object says all of it already.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
@@ -9,11 +9,16 @@ use crate::api::{Code, Component, Kind, Meta};
 
 use super::{
     Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
+    attribution::DISPLACED,
+    displaced::Displaced,
+    hands::Demander,
+    hindrance::Seizure,
     keep::keep,
     ownership::{Place, PlaceRef, by_ref},
     patch::{changes_template, is_as_planned, patch},
     secret::{SecretPlan, plan_secret},
     site::Site,
+    step::{Stand, Step},
 };
 
 /// What one resource claims of the installation's Deployments.
@@ -33,6 +38,10 @@ pub struct Claim {
     pub collides: bool,
     /// Of a KeyVaultBinding: whether its variables outlive it.
     pub retains: Option<bool>,
+    /// Its variables that become ours although another hand is, or was, on them.
+    pub seizures: Vec<Seizure>,
+    /// Its variables that are left to other hands, by Deployment.
+    pub lost: Vec<(String, Place, Demander)>,
 }
 
 /// The plan of one Deployment.
@@ -48,20 +57,37 @@ pub struct DeploymentPlan {
     pub secrets: Vec<SecretPlan>,
     /// Which resource caused which variable.
     pub attribution: Attribution,
-    /// The server-side apply; `None` when the live object needs none.
+    /// The server-side apply that brings the live object to the plan; `None` when it is as planned.
     pub apply: Option<Json>,
-    /// Whether the apply replaces pods.
+    /// The next request; often there is more than one before the plan is reached.
+    pub next: Option<Step>,
+    /// Variables that become ours although another hand is, or was, on them.
+    pub seized: BTreeMap<Place, Seizure>,
+    /// Variables that are left to other hands, and to which demand they are lost.
+    pub lost: BTreeMap<Place, Demander>,
+    /// Whether the next request replaces pods.
     pub changes_template: bool,
     /// Variables that only a deleted KeyVaultBinding stands for.
     pub orphans: BTreeSet<Place>,
-    /// Events about the Deployment, once the apply has succeeded.
-    pub events: Vec<Event>,
+    /// An Event about the Deployment, once the apply has succeeded.
+    pub retained: Option<Event>,
     /// Whether a resource that is on both Deployments or on neither is, or was, on this one.
     pub has_pair: bool,
     /// Generation and rollout of the live object.
     pub generation: i64,
     /// How far its pods were when it was read.
     pub rollout: Rollout,
+}
+
+impl DeploymentPlan {
+    /// The Events that the next request is worth once it has succeeded: about a resource, or about the
+    /// Deployment.
+    pub fn events(&self) -> Vec<(Option<&Meta>, Event)> {
+        let delivers = self.next.as_ref().is_some_and(Step::delivers);
+        let seizures = self.seized.values().filter(|_| delivers).map(|seizure| (Some(&seizure.by), seizure.event()));
+        let retained = self.retained.iter().filter(|_| self.next == Some(Step::Apply));
+        seizures.chain(retained.map(|event| (None, event.clone()))).collect()
+    }
 }
 
 /// A container and all that is ours in it.
@@ -168,26 +194,80 @@ pub fn plan_deployment(
         |name: &str| live.and_then(|live| live.containers.iter().position(|container| container.name == name));
     containers.sort_by_key(|planned| position(&planned.name));
 
+    let seized: BTreeMap<Place, Seizure> = of_site(site, claims.iter().flat_map(|claim| &claim.seizures), |seizure| {
+        (&seizure.deployment, (seizure.place.clone(), seizure.clone()))
+    });
+    displace(site, &seized, &containers, &mut attribution);
     let apply = match live {
         Some(live) if is_as_planned(site, live, &containers, &attribution) => None,
         None if containers.is_empty() => None,
         _ => Some(patch(snapshot, site.name, uid.as_deref(), &containers, &attribution)),
     };
-    let changes_template = apply.is_some() && live.is_none_or(|live| changes_template(site, live, &containers));
+    let next = match live {
+        None => apply.as_ref().map(|_| Step::Apply),
+        Some(live) => {
+            let is_as_planned = apply.is_none();
+            Stand { snapshot, site, live, planned: &containers, seized: &seized, is_as_planned }.next()
+        }
+    };
+    let changes_template = match &next {
+        Some(Step::Apply) => live.is_none_or(|live| changes_template(site, live, &containers)),
+        Some(Step::Rewrite { .. }) => true,
+        Some(Step::Record(_) | Step::HandOver { .. }) | None => false,
+    };
+    let lost = of_site(site, claims.iter().flat_map(|claim| &claim.lost), |(deployment, place, demander)| {
+        (deployment, (place.clone(), demander.clone()))
+    });
     Some(DeploymentPlan {
+        next,
+        seized,
+        lost,
         name: site.name.to_owned(),
         uid,
         containers,
         secrets: secrets.into_values().collect(),
         changes_template,
         has_pair: has_pair(live, &attribution),
-        events: retained_event(&kept.orphans).filter(|_| kept.newly_orphaned).into_iter().collect(),
+        retained: retained_event(&kept.orphans).filter(|_| kept.newly_orphaned),
         orphans: kept.orphans,
         attribution,
         apply,
         generation: live.map(|live| live.generation).unwrap_or_default(),
         rollout: live.map(|live| live.rollout.clone()).unwrap_or_default(),
     })
+}
+
+/// What of all claims is about one Deployment, by place.
+fn of_site<'a, T: 'a, U>(
+    site: &Site<'_>,
+    all: impl Iterator<Item = &'a T>,
+    split: impl Fn(&'a T) -> (&'a String, (Place, U)),
+) -> BTreeMap<Place, U> {
+    all.map(split).filter(|(deployment, _)| *deployment == site.name).map(|(_, of_place)| of_place).collect()
+}
+
+/// Records what stood in the places of what is ours: as before, or as it stands there now.
+fn displace(
+    site: &Site<'_>,
+    seized: &BTreeMap<Place, Seizure>,
+    planned: &[PlannedContainer],
+    attribution: &mut Attribution,
+) {
+    let places = planned
+        .iter()
+        .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())));
+    let new: HashMap<PlaceRef<'_>, &Displaced> =
+        seized.iter().filter_map(|(place, seizure)| Some((by_ref(place), seizure.displaced.as_ref()?))).collect();
+    let before = site.live().and_then(|live| live.delivered.as_deref());
+    if new.is_empty() && !before.is_some_and(|before| before.contains(DISPLACED)) {
+        return;
+    }
+    for place in places {
+        let displaced = new.get(&place).copied().or_else(|| site.record()?.displaced(place));
+        if let Some(displaced) = displaced {
+            attribution.displace(place, displaced.clone());
+        }
+    }
 }
 
 /// What the annotation tells whoever finds variables of a deleted KeyVaultBinding.

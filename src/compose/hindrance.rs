@@ -4,11 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{ConditionStatus, LABEL_WORKLOAD_IDENTITY, Reason, Sensitive};
+use crate::api::{ANNOTATION_RECONCILE, Code, ConditionStatus, LABEL_WORKLOAD_IDENTITY, Meta, Reason, Sensitive};
 
 use super::{
-    Demand, EnvName, LiveDeployment, LiveValue, Lookup, Snapshot, Value, Verdict, credentials::TRIO, deployment::Claim,
-    ownership::Place, plan::Judgement, site::Site,
+    Demand, EnvName, Event, EventType, LiveDeployment, LiveEnv, LiveValue, Lookup, Owner, Snapshot, Value, Verdict,
+    credentials::TRIO,
+    demand::is_sensitive,
+    deployment::Claim,
+    displaced::Displaced,
+    hands::{Demander, Grip, Touched, asserts},
+    ownership::{Place, by_ref},
+    plan::Judgement,
+    site::Site,
 };
 
 /// A variable that a resource asks for and that somebody else sets in the live Deployment.
@@ -26,12 +33,58 @@ pub struct SetElsewhere {
     pub equal: bool,
 }
 
+/// A variable that becomes ours although another hand is, or was, on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seizure {
+    /// The Deployment.
+    pub deployment: String,
+    /// The container and the variable.
+    pub place: Place,
+    /// What stands there and is to be put back in the end.
+    pub displaced: Option<Displaced>,
+    /// Whether it was ours before.
+    pub take_back: bool,
+    /// Whose hand it was, for messages.
+    pub hand: String,
+    /// The resource that asks for it.
+    pub by: Meta,
+}
+
+impl Seizure {
+    /// The Event about the resource, once it is done.
+    pub(super) fn event(&self) -> Event {
+        let Self { deployment, place: (container, variable), hand, .. } = self;
+        let at = format!("Deployment {deployment}, container {container}: variable {variable}");
+        if self.take_back {
+            return Event {
+                type_: EventType::Warning,
+                reason: Code::TakenBack.to_string(),
+                message: format!(
+                    "{at} was changed or taken off by {hand}, and is as this resource asks for again; to keep it otherwise, change the resource or say suspend: true"
+                ),
+            };
+        }
+        Event {
+            type_: EventType::Normal,
+            reason: Code::Adopted.to_string(),
+            message: format!(
+                "{at} was set by {hand} and is taken over, as the TimbrInstallation says onConflict: Adopt; it is put back when this resource is deleted"
+            ),
+        }
+    }
+}
+
 /// Judges whether each active claim can be delivered; one that cannot is no longer active.
 pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [Judgement], claims: &mut [Claim]) {
-    let judged: Vec<_> = claims.iter().map(|claim| judge_claim(snapshot, sites, claims, claim)).collect();
+    let judged: Vec<_> = judgements
+        .iter()
+        .zip(&*claims)
+        .map(|(judgement, claim)| judge_claim(snapshot, sites, claims, claim, &judgement.meta))
+        .collect();
     for ((judgement, claim), judged) in judgements.iter_mut().zip(claims).zip(judged) {
-        let Some((set_elsewhere, refusal)) = judged else { continue };
+        let Some(Found { set_elsewhere, seizures, lost, refusal }) = judged else { continue };
         judgement.set_elsewhere = set_elsewhere;
+        claim.lost = lost;
         judgement.delivered = match refusal {
             Some(verdict) => {
                 claim.active = false;
@@ -39,38 +92,42 @@ pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut 
                 verdict
             }
             None => {
+                claim.seizures = seizures;
                 let names: Vec<&str> = judgement.deployments.iter().map(String::as_str).collect();
-                Verdict::yes(Reason::Delivered, format!("the variables are on Deployment {}", names.join(", ")))
+                let message = format!("the variables are on Deployment {}", names.join(", "));
+                Verdict::yes(Reason::Delivered, message + &adopted(sites, claim))
             }
         };
     }
 }
 
+/// What others did to the variables of a claim, and what follows from it.
+#[derive(Default)]
+struct Found {
+    set_elsewhere: Vec<SetElsewhere>,
+    seizures: Vec<Seizure>,
+    /// Variables that are left to others, by Deployment.
+    lost: Vec<(String, Place, Demander)>,
+    refusal: Option<Verdict>,
+}
+
 /// What others set of a claim, and what stands in its way. `None` for a claim that is not active, or
 /// whose Deployments nobody knows, as the TimbrInstallation cannot be read.
-fn judge_claim(
-    snapshot: &Snapshot,
-    sites: &[Site<'_>],
-    claims: &[Claim],
-    claim: &Claim,
-) -> Option<(Vec<SetElsewhere>, Option<Verdict>)> {
+fn judge_claim(snapshot: &Snapshot, sites: &[Site<'_>], claims: &[Claim], claim: &Claim, meta: &Meta) -> Option<Found> {
     let mut refusals: BTreeMap<&str, Option<Verdict>> = BTreeMap::new();
-    let mut elsewhere = Vec::new();
+    let mut found = Found::default();
     for demand in claim.demands.iter().filter(|_| claim.active) {
-        let found = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
-        let Some((site, container)) = found else { continue };
+        let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
+        let Some((site, container)) = place else { continue };
         let refusal = refusals.entry(site.name).or_default();
         let verdict = match (site.absence(&snapshot.key.namespace), container, site.live()) {
             (Some(absence), ..) => Some(absence),
             (None, Err(sentence), _) => Some(Verdict::no(Reason::ContainerNotFound, sentence)),
             (None, Ok(_), None) => None,
-            (None, Ok(container), Some(live)) => set_elsewhere(snapshot, site, claims, container, demand)
-                .and_then(|set| {
-                    let verdict = hindrance(&set, site, live);
-                    elsewhere.push(set);
-                    verdict
-                })
-                .or_else(|| workload_identity(site, live, demand)),
+            (None, Ok(container), Some(live)) => {
+                let look = Look { snapshot, site, live, container, demand, meta };
+                look.judge(claims, &mut found).or_else(|| workload_identity(site, live, demand))
+            }
         };
         *refusal = refusal.take().or(verdict);
     }
@@ -80,7 +137,159 @@ fn judge_claim(
             *refusal = refusal.take().or(refused);
         }
     }
-    (!refusals.is_empty()).then_some((elsewhere, both_or_none(refusals)))
+    if refusals.is_empty() {
+        return None;
+    }
+    found.refusal = both_or_none(refusals);
+    Some(found)
+}
+
+/// A variable that a resource asks for, in a live Deployment.
+struct Look<'a, 's> {
+    snapshot: &'a Snapshot,
+    site: &'a Site<'s>,
+    live: &'a LiveDeployment,
+    container: &'a str,
+    demand: &'a Demand,
+    meta: &'a Meta,
+}
+
+impl Look<'_, '_> {
+    /// Notes what another hand did, and returns what keeps the variable from being ours.
+    fn judge(&self, claims: &[Claim], found: &mut Found) -> Option<Verdict> {
+        let Self { site, container, demand, .. } = *self;
+        let values = site.variables().get(container, &demand.name);
+        if values.is_empty() {
+            return self.grip(None, found);
+        }
+        let set = set_elsewhere(self.snapshot, site, claims, container, demand)?;
+        let verdict = match values {
+            [_] if set.equal => None,
+            [value] => self.grip(Some(value), found),
+            _ => Some(self.listed_twice(set.entries)),
+        };
+        found.set_elsewhere.push(set);
+        verdict
+    }
+
+    /// What to do about a variable that another hand has set to something else, or taken off.
+    fn grip(&self, value: Option<&LiveValue>, found: &mut Found) -> Option<Verdict> {
+        let place: Place = (self.container.to_owned(), self.demand.name.to_string());
+        let hands = &self.snapshot.hands;
+        let uid = &self.live.uid;
+        let is_recorded = || {
+            let holder = self.meta.holder();
+            let record = self.site.record().filter(|_| self.live.ownership.metadata);
+            record.is_some_and(|record| record.holders(by_ref(&place)).any(|name| name == holder))
+        };
+        let owner = self.hand(&place, value.is_some());
+        let demander = Demander::of(self.meta);
+        let (times, lost) = hands.taken_back(uid, &place, &demander);
+        let was_ours = self.live.ownership.is_held(&place) || hands.was_delivered(uid, &place) || is_recorded();
+        let touched = Touched {
+            was_ours,
+            is_set: value.is_some(),
+            asserted: owner.is_none_or(asserts),
+            adopts: self.snapshot.adopts(),
+            times,
+            lost,
+        };
+        if value.is_none() && !was_ours {
+            return None;
+        }
+        let hand = owner.map_or_else(|| "an unknown manager".to_owned(), ToString::to_string);
+        let take_back = match touched.grip() {
+            Grip::Theirs => return Some(self.conflict(&hand, value)),
+            Grip::Lost => {
+                let verdict = self.ownership_lost(&hand, value);
+                found.lost.push((self.site.name.to_owned(), place, demander));
+                return Some(verdict);
+            }
+            Grip::Adopt => false,
+            Grip::TakeBack => true,
+        };
+        // What one who acted once has put there is not to come back.
+        let to_remember = value.filter(|_| !take_back || touched.asserted).filter(|value| {
+            let is_plain = matches!(value, LiveValue::Plain(_));
+            !(is_plain && (is_sensitive(&place.1) || matches!(self.demand.value, Value::Sensitive(_))))
+        });
+        let displaced =
+            to_remember.map(|value| Displaced::new(owner, &LiveEnv { name: place.1.clone(), value: value.clone() }));
+        let (deployment, by) = (self.site.name.to_owned(), self.meta.clone());
+        found.seizures.push(Seizure { deployment, place, displaced, take_back, hand, by });
+        None
+    }
+
+    /// Whose hand it was: the owner of the value; of what is gone, whoever wrote last.
+    fn hand(&self, place: &Place, is_set: bool) -> Option<&Owner> {
+        let ownership = &self.live.ownership;
+        if !is_set {
+            return ownership.latest.as_ref();
+        }
+        let owners = || ownership.others.get(place).or_else(|| ownership.shells.get(place)).into_iter().flatten();
+        owners().find(|owner| asserts(owner)).or_else(|| owners().next())
+    }
+
+    fn at(&self) -> String {
+        format!("Deployment {}, container {}: variable {}", self.site.name, self.container, self.demand.name)
+    }
+
+    /// Another manager's different entry. Values are never quoted: another's plain value may be a secret.
+    fn conflict(&self, hand: &str, value: Option<&LiveValue>) -> Verdict {
+        let place: Place = (self.container.to_owned(), self.demand.name.to_string());
+        let who = self.live.ownership.others_of(&place).unwrap_or_else(|| hand.to_owned());
+        let how = if matches!(value, Some(LiveValue::Plain(_))) { "value" } else { "valueFrom" };
+        let message =
+            format!("{} is set by {who} (as {how}); remove it there, and this resource delivers it", self.at());
+        Verdict::no(Reason::Conflict, message)
+    }
+
+    fn ownership_lost(&self, hand: &str, value: Option<&LiveValue>) -> Verdict {
+        let did = if value.is_some() { "changed" } else { "taken off" };
+        Verdict::no(
+            Reason::OwnershipLost,
+            format!(
+                "{} was {did} again by {hand} although it was taken back, and is left alone now; stop who does it, then change this resource or its annotation {ANNOTATION_RECONCILE}, or say suspend: true to keep it as it is",
+                self.at()
+            ),
+        )
+    }
+
+    fn listed_twice(&self, entries: usize) -> Verdict {
+        let place: Place = (self.container.to_owned(), self.demand.name.to_string());
+        let who = self.live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
+        Verdict::no(
+            Reason::DuplicateVariable,
+            format!("{} is listed {entries} times, by {who}; keep one at most there", self.at()),
+        )
+    }
+}
+
+/// What Delivered says of variables that were taken over from others.
+fn adopted(sites: &[Site<'_>], claim: &Claim) -> String {
+    let mut from: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for demand in &claim.demands {
+        let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?.ok()?)));
+        let Some((site, container)) = place else { continue };
+        let variable: &str = &demand.name;
+        let of_claim = claim.seizures.iter().find(|seizure| {
+            seizure.deployment == site.name && seizure.place.0 == container && seizure.place.1 == variable
+        });
+        let owner = match of_claim {
+            Some(seizure) => seizure.displaced.as_ref().map(Displaced::owner),
+            None => site.record().and_then(|record| record.displaced((container, variable))).map(Displaced::owner),
+        };
+        if let Some(owner) = owner {
+            from.entry(owner.to_string()).or_default().push(variable);
+        }
+    }
+    let sentences = from.iter().map(|(owner, variables)| {
+        format!(
+            "; adopted from {owner}: {}; take them out of what it deploys, or its next change of them fails or undoes this",
+            variables.join(", ")
+        )
+    });
+    sentences.collect()
 }
 
 /// Why a resource cannot be delivered. One that is on two Deployments is on both or on neither: what
@@ -162,28 +371,5 @@ fn holds_content(snapshot: &Snapshot, secret: &str, site: &Site<'_>, claims: &[C
     secret.is_some_and(|secret| {
         let data = secret.data.iter().map(|(name, value)| (name.as_str(), value));
         secret.ours && data.eq(content)
-    })
-}
-
-/// What keeps a variable from being ours: another manager's different entry, or two entries. Values
-/// are never quoted: another's plain value may be a secret.
-fn hindrance(set: &SetElsewhere, site: &Site<'_>, live: &LiveDeployment) -> Option<Verdict> {
-    let SetElsewhere { deployment, container, variable, .. } = set;
-    let place: Place = (container.clone(), variable.to_string());
-    let at = format!("Deployment {deployment}, container {container}: variable {variable}");
-    let who = live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
-    if set.entries > 1 {
-        return Some(Verdict::no(
-            Reason::DuplicateVariable,
-            format!("{at} is listed {} times, by {who}; keep one at most there", set.entries),
-        ));
-    }
-    let plain = site.variables().get(container, variable).iter().any(|value| matches!(value, LiveValue::Plain(_)));
-    let how = if plain { "value" } else { "valueFrom" };
-    (!set.equal).then(|| {
-        Verdict::no(
-            Reason::Conflict,
-            format!("{at} is set by {who} (as {how}); remove it there, and this resource delivers it"),
-        )
     })
 }

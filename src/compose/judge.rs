@@ -154,6 +154,8 @@ impl<'a> Judge<'a> {
             active,
             displaced_by,
             collides,
+            seizures: vec![],
+            lost: vec![],
             retains: match &resource.spec {
                 Ok(Spec::KeyVaultBinding(spec)) if has_place => Some(spec.deletion_policy == DeletionPolicy::Retain),
                 _ => None,

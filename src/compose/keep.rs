@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::{Component, Kind, Meta};
 
 use super::{
-    Attribution, LiveDeployment, LiveValue, PlainValue, Snapshot,
+    Attribution, LiveDeployment, LiveValue, Lookup, PlainValue, Snapshot,
     attribution::RETAINED,
     credentials::TRIO,
     demand::is_sensitive,
     deployment::Claim,
+    installation::Claims,
     key_vault_binding::is_of_vault,
     kinds::components_of,
     ownership::{Place, by_ref},
@@ -47,11 +48,11 @@ pub fn keep<'a>(
     if is_quiet {
         return kept;
     }
-    let before = Attribution::read(live.delivered.as_deref());
-    let silent = silent(snapshot, claims, adrift, before.as_ref());
-    let vault = Vault::of(snapshot, site, claims, before.as_ref());
+    let before = site.record();
+    let silent = silent(snapshot, claims, adrift, before);
+    let vault = Vault::of(snapshot, site, claims, before);
     for place in &live.ownership.ours {
-        let held_by = |Silent { holder, components, .. }: &&Silent| match &before {
+        let held_by = |Silent { holder, components, .. }: &&Silent| match before {
             Some(before) => before.holders(by_ref(place)).any(|name| name == holder),
             // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
             // away is the greater harm.
@@ -89,7 +90,7 @@ pub fn keep<'a>(
     }
     if !vault.exists {
         kept.orphans = attribution.retained().collect();
-        let holders = |place: &Place| before.iter().flat_map(|before| before.holders(by_ref(place))).any(is_vault);
+        let holders = |place: &Place| before.into_iter().flat_map(|before| before.holders(by_ref(place))).any(is_vault);
         kept.newly_orphaned = kept.orphans.iter().any(holders);
     }
     kept
@@ -206,7 +207,7 @@ fn silent(snapshot: &Snapshot, claims: &[Claim], adrift: &[&Meta], before: Optio
 }
 
 /// Resources of two Deployments that are deleted, but cannot be released from one of the two: they stay
-/// on the other as well.
+/// on the other as well. One that cannot be read may carry them.
 fn held_back<'a>(
     snapshot: &'a Snapshot,
     claims: &'a [Claim],
@@ -214,12 +215,18 @@ fn held_back<'a>(
 ) -> impl Iterator<Item = Silent> {
     let refused = snapshot.refused.keys().filter_map(|name| snapshot.deployments.get(name)?.found());
     let refused: Vec<Attribution> = refused.filter_map(|live| Attribution::read(live.delivered.as_deref())).collect();
+    let partners = Claims::of(snapshot)
+        .targets(&snapshot.key)
+        .into_iter()
+        .filter(|target| components_of(Kind::DatabricksPassthrough).contains(&target.component));
+    let is_unreadable =
+        partners.into_iter().any(|target| snapshot.deployments.get(&target.deployment) == Some(&Lookup::Forbidden));
     let is_gone = |holder: &str| claims.iter().all(|claim| claim.holder != holder);
     let here: BTreeSet<&str> = before.iter().flat_map(|before| before.all_holders()).collect();
     let held: Vec<Silent> = here
         .into_iter()
         .filter(|holder| is_of_kind(holder, Kind::DatabricksPassthrough) && is_gone(holder))
-        .filter(|holder| refused.iter().any(|there| there.all_holders().any(|name| name == *holder)))
+        .filter(|holder| is_unreadable || refused.iter().any(|there| there.all_holders().any(|name| name == *holder)))
         .map(|holder| Silent {
             holder: holder.to_owned(),
             components: components_of(Kind::DatabricksPassthrough),
@@ -229,8 +236,13 @@ fn held_back<'a>(
     held.into_iter()
 }
 
-/// The live value of a variable, if it is one that we could write.
-pub fn could_be_kept<'a>(live: &'a LiveDeployment, (container, variable): &Place) -> Option<&'a LiveValue> {
+/// The live value of a variable, if it is one that we could write, and not another's by now: to keep a part
+/// of that would leave an empty variable when its owner lets go.
+pub fn could_be_kept<'a>(live: &'a LiveDeployment, place: &Place) -> Option<&'a LiveValue> {
+    if live.ownership.bare.contains(place) {
+        return None;
+    }
+    let (container, variable) = place;
     let env = &live.container(container)?.env;
     let value = &env.iter().find(|env| env.name == *variable)?.value;
     could_be_ours(variable, value).then_some(value)
@@ -244,6 +256,6 @@ fn could_be_ours(variable: &str, value: &LiveValue) -> bool {
             std::str::from_utf8(value.expose()).is_ok_and(|value| PlainValue::new("", value).is_ok())
         }
         LiveValue::SecretKey { .. } => true,
-        LiveValue::Other => false,
+        LiveValue::Other(_) => false,
     }
 }

@@ -6,6 +6,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Container, EnvVar},
 };
+use serde_json::{Value as Json, json};
 
 use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED, LABEL_WORKLOAD_IDENTITY, Sensitive};
 
@@ -62,8 +63,23 @@ pub enum LiveValue {
         /// The key.
         key: String,
     },
-    /// Anything else that Kubernetes offers.
-    Other,
+    /// Anything else that Kubernetes offers, as the template has it: none of it is a value.
+    Other(Json),
+}
+
+impl LiveEnv {
+    /// The entry as the template has it. May hold another's secret: for a request, not for people.
+    pub(super) fn entry(&self) -> Json {
+        let name = &self.name;
+        match &self.value {
+            LiveValue::Plain(value) if value.expose().is_empty() => json!({"name": name}),
+            LiveValue::Plain(value) => json!({"name": name, "value": String::from_utf8_lossy(value.expose())}),
+            LiveValue::SecretKey { name: secret, key } => {
+                json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
+            }
+            LiveValue::Other(source) => json!({"name": name, "valueFrom": source}),
+        }
+    }
 }
 
 impl LiveDeployment {
@@ -78,7 +94,7 @@ impl LiveDeployment {
         self.ownership.ours.iter().filter_map(move |(container, variable)| {
             variables.get(container, variable).iter().find_map(|value| match value {
                 LiveValue::SecretKey { name, .. } => Some(name.as_str()),
-                LiveValue::Plain(_) | LiveValue::Other => None,
+                LiveValue::Plain(_) | LiveValue::Other(_) => None,
             })
         })
     }
@@ -104,9 +120,9 @@ pub struct Variables<'a>(HashMap<&'a str, HashMap<&'a str, Variable<'a>>>);
 #[derive(Debug, Default)]
 struct Variable<'a> {
     values: Vec<&'a LiveValue>,
-    /// Whether our Apply owns it.
+    /// Whether it is ours, or about to be.
     ours: bool,
-    /// Whether somebody else does.
+    /// Whether somebody else owns its value.
     others: bool,
 }
 
@@ -120,7 +136,7 @@ impl<'a> Variables<'a> {
                 of_container.entry(&env.name).or_default().values.push(&env.value);
             }
         }
-        for (container, variable) in &live.ownership.ours {
+        for (container, variable) in live.ownership.held() {
             variables.0.entry(container).or_default().entry(variable).or_default().ours = true;
         }
         for (container, variable) in live.ownership.others.keys() {
@@ -177,11 +193,11 @@ fn value(env: &EnvVar) -> LiveValue {
         return LiveValue::Plain(Sensitive::from(env.value.as_deref().unwrap_or_default()));
     };
     match &source.secret_key_ref {
-        // `optional` is not ours: an entry with it is another entry.
-        Some(secret) if secret.optional != Some(true) => {
+        // We never write `optional`: an entry with it is another entry, whatever it says.
+        Some(secret) if secret.optional.is_none() => {
             LiveValue::SecretKey { name: secret.name.clone(), key: secret.key.clone() }
         }
-        _ => LiveValue::Other,
+        _ => LiveValue::Other(serde_json::to_value(source).unwrap_or_default()),
     }
 }
 
@@ -225,9 +241,10 @@ mod tests {
                     "containers": [{"name": "timbr", "env": [
                         {"name": "PLAIN", "value": "x"},
                         {"name": "EMPTY"},
-                        {"name": "KEY", "valueFrom": needed},
+                        {"name": "KEY", "valueFrom": key("ours")},
                         {"name": "SAME", "valueFrom": key("ours")},
                         {"name": "THEIRS", "valueFrom": key("theirs")},
+                        {"name": "NEEDED", "valueFrom": needed},
                         {"name": "OPTIONAL", "valueFrom": optional},
                         {"name": "FIELD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                     ]}],
@@ -241,8 +258,9 @@ mod tests {
             ("KEY", reference("ours")),
             ("SAME", reference("ours")),
             ("THEIRS", reference("theirs")),
-            ("OPTIONAL", LiveValue::Other),
-            ("FIELD", LiveValue::Other),
+            ("NEEDED", LiveValue::Other(needed)),
+            ("OPTIONAL", LiveValue::Other(optional)),
+            ("FIELD", LiveValue::Other(serde_json::json!({"fieldRef": {"fieldPath": "metadata.name"}}))),
         ];
         let env = expected.map(|(name, value)| LiveEnv { name: name.to_owned(), value });
         assert_eq!(live.containers, [LiveContainer { name: "timbr".to_owned(), env: env.to_vec() }]);

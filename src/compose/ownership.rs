@@ -5,10 +5,12 @@ use std::{
     fmt,
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value};
 
-use crate::api::{ANNOTATION_DELIVERED, FIELD_MANAGER, LABEL_MANAGED};
+use crate::api::{ANNOTATION_DELIVERED, FIELD_MANAGER, LABEL_MANAGED, TRANSIENT_MANAGER};
+
+use super::managed_fields::{CONTAINERS, ENV};
 
 /// A field manager and how it writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,31 +43,57 @@ pub fn by_ref((container, variable): &Place) -> PlaceRef<'_> {
 pub struct Ownership {
     /// What our Apply owns: this, and nothing else, is ours.
     pub ours: BTreeSet<Place>,
-    /// Everybody else who owns a variable or part of it.
+    /// What of it has lost its value to another owner: our Apply owns the entry and nothing in it.
+    pub bare: BTreeSet<Place>,
+    /// What a rewrite of ours touched and our Apply has yet to confirm, or its old owner to get back.
+    pub transient: BTreeSet<Place>,
+    /// Everybody else who owns the value of a variable.
     pub others: BTreeMap<Place, BTreeSet<Owner>>,
+    /// Everybody else who owns a variable's entry, but no value in it: once our value goes, an empty variable is left.
+    pub shells: BTreeMap<Place, BTreeSet<Owner>>,
     /// Whether our Apply owns the label and the annotation.
     pub metadata: bool,
+    /// Containers that have something of ours and an image that nobody owns any more.
+    pub without_image: BTreeSet<String>,
+    /// Who wrote last to the pod template, of everybody else.
+    pub latest: Option<Owner>,
+    /// All of it as it is, while a rewrite of ours is in it: what is given back is written there.
+    pub entries: Vec<ManagedFieldsEntry>,
 }
 
 impl Ownership {
     /// Reads managed fields. What cannot be read owns nothing.
     pub fn read(managed_fields: &[ManagedFieldsEntry]) -> Self {
         let mut ownership = Self::default();
+        let mut with_image = BTreeSet::new();
+        let mut latest = None;
         for entry in managed_fields {
             let (Some(manager), Some(operation), Some(fields)) = (&entry.manager, &entry.operation, &entry.fields_v1)
             else {
                 continue;
             };
-            let ours = manager == FIELD_MANAGER && operation == "Apply" && entry.subresource.is_none();
-            let containers = descend(&fields.0, &["f:spec", "f:template", "f:spec", "f:containers"]);
-            for (container, fields) in keyed(containers) {
-                for (variable, _) in keyed(descend(fields, &["f:env"])) {
+            let is_object = entry.subresource.is_none();
+            let ours = manager == FIELD_MANAGER && operation == APPLY && is_object;
+            let transient = manager == TRANSIENT_MANAGER && is_object;
+            let owner = || Owner { manager: manager.clone(), operation: operation.clone() };
+            for (container, fields) in containers(fields) {
+                if fields.get("f:image").is_some() {
+                    with_image.insert(container.clone());
+                }
+                for (variable, fields) in keyed(descend(fields, &[ENV])) {
                     let place = (container.clone(), variable);
+                    let has_value = fields.get("f:value").or_else(|| fields.get("f:valueFrom")).is_some();
                     if ours {
+                        if !has_value {
+                            ownership.bare.insert(place.clone());
+                        }
                         ownership.ours.insert(place);
+                    } else if transient {
+                        ownership.transient.insert(place);
+                    } else if has_value {
+                        ownership.others.entry(place).or_default().insert(owner());
                     } else {
-                        let owner = Owner { manager: manager.clone(), operation: operation.clone() };
-                        ownership.others.entry(place).or_default().insert(owner);
+                        ownership.shells.entry(place).or_default().insert(owner());
                     }
                 }
             }
@@ -75,15 +103,59 @@ impl Ownership {
                 };
                 ownership.metadata = owns("f:labels", LABEL_MANAGED) && owns("f:annotations", ANNOTATION_DELIVERED);
             }
+            let time = entry.time.as_ref().map(|time| time.0);
+            let touches_template = descend(&fields.0, &["f:spec", "f:template"]).is_some();
+            if !ours
+                && !transient
+                && is_object
+                && touches_template
+                && latest.as_ref().is_none_or(|(then, _)| *then <= time)
+            {
+                latest = Some((time, owner()));
+            }
+        }
+        let with_ours = ownership.ours.iter().map(|(container, _)| container);
+        ownership.without_image = with_ours.filter(|name| !with_image.contains(*name)).cloned().collect();
+        ownership.latest = latest.map(|(_, owner)| owner);
+        if !ownership.transient.is_empty() || managed_fields.iter().any(is_transient) {
+            ownership.entries = managed_fields.to_vec();
         }
         ownership
     }
 
+    /// Whether a place is ours, or a rewrite of ours is not finished there.
+    pub fn is_held(&self, place: &Place) -> bool {
+        self.ours.contains(place) || self.transient.contains(place)
+    }
+
+    /// The places of [`Self::is_held`].
+    pub fn held(&self) -> impl Iterator<Item = &Place> {
+        self.ours.union(&self.transient)
+    }
+
+    /// Whether a rewrite of ours has left its manager among the owners.
+    pub fn has_transient(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// Everybody else who owns a variable, for messages: "helm (Update) and argocd (Apply)".
     pub fn others_of(&self, place: &Place) -> Option<String> {
-        let owners = self.others.get(place)?;
+        let owners = self.others.get(place).or_else(|| self.shells.get(place))?;
         Some(owners.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))
     }
+}
+
+/// How server-side apply is called in managed fields.
+pub const APPLY: &str = "Apply";
+
+/// Whether an entry is what a rewrite of ours left.
+pub fn is_transient(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(TRANSIENT_MANAGER) && entry.subresource.is_none()
+}
+
+/// The containers of a pod template, in managed fields.
+fn containers(fields: &FieldsV1) -> impl Iterator<Item = (String, &Value)> {
+    keyed(descend(&fields.0, &CONTAINERS))
 }
 
 fn descend<'a>(fields: &'a Value, path: &[&str]) -> Option<&'a Map<String, Value>> {

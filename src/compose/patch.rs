@@ -7,9 +7,10 @@ use serde_json::{Value as Json, json};
 use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED};
 
 use super::{
-    Attribution, LiveDeployment, PlannedContainer, Snapshot,
+    Attribution, EnvEntry, LiveDeployment, PlannedContainer, Snapshot,
     ownership::{Place, PlaceRef, by_ref},
     site::Site,
+    step::Change,
 };
 
 /// Whether the live object says all that we would say, and our manager owns exactly that.
@@ -23,7 +24,7 @@ pub fn is_as_planned(
         .iter()
         .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())))
         .collect();
-    if !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
+    if !live.ownership.bare.is_empty() || !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
         return false;
     }
     let metadata = if planned.is_empty() {
@@ -64,6 +65,21 @@ pub fn patch(
     planned: &[PlannedContainer],
     attribution: &Attribution,
 ) -> Json {
+    let record = (!planned.is_empty()).then_some(attribution);
+    let containers = planned.iter().map(|container| {
+        json!({"name": container.name, "env": container.env.iter().map(EnvEntry::json).collect::<Vec<_>>()})
+    });
+    apply_of(snapshot, name, uid, record, containers.collect())
+}
+
+/// A server-side apply of these containers; label and annotation are ours while there is a record.
+pub fn apply_of(
+    snapshot: &Snapshot,
+    name: &str,
+    uid: Option<&str>,
+    record: Option<&Attribution>,
+    containers: Vec<Json>,
+) -> Json {
     let mut patch = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -72,14 +88,58 @@ pub fn patch(
     if let Some(uid) = uid {
         patch["metadata"]["uid"] = uid.into();
     }
-    if !planned.is_empty() {
+    if let Some(record) = record {
         patch["metadata"]["labels"] = json!({LABEL_MANAGED: "true"});
-        patch["metadata"]["annotations"] = json!({ANNOTATION_DELIVERED: attribution.write()});
-        let containers: Vec<Json> = planned
-            .iter()
-            .map(|container| json!({"name": container.name, "env": container.env.iter().map(super::EnvEntry::json).collect::<Vec<_>>()}))
-            .collect();
+        patch["metadata"]["annotations"] = json!({ANNOTATION_DELIVERED: record.write()});
+    }
+    if !containers.is_empty() {
         patch["spec"] = json!({"template": {"spec": {"containers": containers}}});
     }
     patch
+}
+
+/// The JSON Patch of entries. It fails when any of them, or its place, is another by then.
+pub fn rewrite(live: &LiveDeployment, changes: &[Change]) -> Json {
+    let mut tests = vec![json!({"op": "test", "path": "/metadata/uid", "value": live.uid})];
+    let (mut replaced, mut removed, mut added) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, container) in live.containers.iter().enumerate() {
+        let path = format!("/spec/template/spec/containers/{at}");
+        let mut is_touched = false;
+        let mut is_empty = container.env.is_empty();
+        let mut entry = |variable: &str| {
+            let found = container.env.iter().position(|env| env.name == variable)?;
+            let path = format!("{path}/env/{found}");
+            tests.push(json!({"op": "test", "path": path, "value": container.env[found].entry()}));
+            Some((found, path))
+        };
+        let mut removals = Vec::new();
+        for change in changes {
+            match change {
+                Change::Put((of, variable), value) if *of == container.name => {
+                    is_touched = true;
+                    match entry(variable) {
+                        Some((_, path)) => replaced.push(json!({"op": "replace", "path": path, "value": value})),
+                        None => {
+                            if std::mem::take(&mut is_empty) {
+                                added.push(json!({"op": "add", "path": format!("{path}/env"), "value": []}));
+                            }
+                            added.push(json!({"op": "add", "path": format!("{path}/env/-"), "value": value}));
+                        }
+                    }
+                }
+                Change::Remove((of, variable)) if *of == container.name => {
+                    is_touched = true;
+                    removals.extend(entry(variable));
+                }
+                Change::Put(..) | Change::Remove(..) => {}
+            }
+        }
+        // From the end, so that the indices of the others hold.
+        removals.sort_by_key(|(index, _)| std::cmp::Reverse(*index));
+        removed.extend(removals.into_iter().map(|(_, path)| json!({"op": "remove", "path": path})));
+        if is_touched {
+            tests.push(json!({"op": "test", "path": format!("{path}/name"), "value": container.name}));
+        }
+    }
+    [tests, replaced, removed, added].concat().into()
 }

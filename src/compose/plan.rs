@@ -38,7 +38,7 @@ impl Plan {
     /// that is on two Deployments or on none is among what they carry. Where the API server refuses one,
     /// the plan is made anew with [`Snapshot::refused`].
     pub fn trial(&self) -> impl Iterator<Item = &DeploymentPlan> {
-        self.deployments.iter().filter(|deployment| deployment.has_pair && deployment.apply.is_some())
+        self.deployments.iter().filter(|deployment| deployment.has_pair && deployment.next.is_some())
     }
 }
 

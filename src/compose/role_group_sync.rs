@@ -95,7 +95,7 @@ fn competing(case: &Case<'_>) -> Option<Problem> {
     const PREFIX: &str = "OAUTH_ROLE_MAPPING_";
     let is_off = |value: &LiveValue| match value {
         LiveValue::Plain(value) => matches!(value.expose(), b"" | b"false" | b"False"),
-        LiveValue::SecretKey { .. } | LiveValue::Other => false,
+        LiveValue::SecretKey { .. } | LiveValue::Other(_) => false,
     };
     let container = case.container(Component::Platform)?;
     let found = container.env.iter().find(|env| env.name.starts_with(PREFIX) && !is_off(&env.value))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY};
 
-use super::{Snapshot, Value};
+use super::{LiveSecret, Snapshot, Value};
 
 /// A Secret that carries sensitive values to a container.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,29 @@ pub struct SecretPlan {
     pub data: BTreeMap<String, Value>,
     /// It is there already, with this content and this owner.
     pub present: bool,
+}
+
+impl SecretPlan {
+    /// The Secret as it is once it is made.
+    pub fn live(&self) -> LiveSecret {
+        let sensitive = self.data.iter().filter_map(|(name, value)| match value {
+            Value::Sensitive(value) => Some((name.clone(), value.clone())),
+            Value::Plain(_) | Value::Placeholder(_) => None,
+        });
+        LiveSecret {
+            type_: "Opaque".to_owned(),
+            ours: true,
+            opted_in: false,
+            immutable: true,
+            owner: self.owner.clone(),
+            data: sensitive.collect(),
+        }
+    }
+
+    /// Whether a live Secret is just this one, but for its owner.
+    pub fn is(&self, live: &LiveSecret) -> bool {
+        LiveSecret { owner: None, opted_in: false, ..live.clone() } == LiveSecret { owner: None, ..self.live() }
+    }
 }
 
 /// The Secret for a container's sensitive values. A live one of ours with equal content keeps its

@@ -4,7 +4,7 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use crate::api::{Component, Reason};
 
-use super::{LiveDeployment, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
+use super::{Attribution, LiveDeployment, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
 
 /// A Deployment that the plan is about.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Site<'a> {
     containers: BTreeMap<Component, Result<String, String>>,
     /// Its variables, once somebody asks for them.
     variables: OnceCell<Variables<'a>>,
+    /// Our annotation, once somebody asks for it.
+    record: OnceCell<Option<Attribution>>,
 }
 
 impl<'a> Site<'a> {
@@ -29,7 +31,7 @@ impl<'a> Site<'a> {
         };
         let here = targets.iter().filter(|target| target.deployment == name);
         let containers = here.map(|target| (target.component, container(target))).collect();
-        Self { name, lookup, containers, variables: OnceCell::new() }
+        Self { name, lookup, containers, variables: OnceCell::new(), record: OnceCell::new() }
     }
 
     /// The live object.
@@ -40,6 +42,12 @@ impl<'a> Site<'a> {
     /// Its live variables.
     pub fn variables(&self) -> &Variables<'a> {
         self.variables.get_or_init(|| self.live().map(Variables::of).unwrap_or_default())
+    }
+
+    /// What our annotation says, if it is there and can be read.
+    pub fn record(&self) -> Option<&Attribution> {
+        let read = || Attribution::read(self.live().and_then(|live| live.delivered.as_deref()));
+        self.record.get_or_init(read).as_ref()
     }
 
     /// The container of a component; `None` when the component runs elsewhere.

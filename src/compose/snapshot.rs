@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Resource, Spec, TimbrInstallationSpec};
+use crate::api::{OnConflict, Resource, Spec, TimbrInstallationSpec};
 
-use super::{Failure, InstallationKey, LiveDeployment, LiveSecret, NameKey};
+use super::{DeploymentPlan, Failure, Hands, InstallationKey, LiveDeployment, LiveSecret, NameKey};
 
 /// The result of looking for an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,8 +120,28 @@ pub struct Snapshot {
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     /// The Secrets that [`super::needs`] names, live; ours among them.
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// What is remembered of other hands on the Deployments.
+    pub hands: Hands,
     /// Deployments that refused a trial of the plan (see [`super::Plan::trial`]), and why.
     pub refused: BTreeMap<String, Failure>,
+}
+
+impl Snapshot {
+    /// Takes in what a Deployment's request left: the Deployment, and the Secrets that were made for it.
+    pub fn take_in(&mut self, plan: &DeploymentPlan, live: LiveDeployment) {
+        self.deployments.insert(plan.name.clone(), Lookup::Found(live));
+        for secret in plan.secrets.iter().filter(|secret| !secret.present) {
+            self.secrets.insert(secret.name.clone(), Lookup::Found(secret.live()));
+        }
+    }
+
+    /// Whether the installation takes over what others set.
+    pub(super) fn adopts(&self) -> bool {
+        let name = self.key.name.as_deref();
+        let installation = self.installations.iter().find(|there| Some(there.meta.name.as_str()) == name);
+        let spec = installation.and_then(|installation| installation.spec.as_ref().ok());
+        spec.is_some_and(|spec| spec.on_conflict == OnConflict::Adopt)
+    }
 }
 
 #[cfg(test)]

@@ -2,19 +2,25 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use crate::{
     apply::{WriteError, Writer},
-    compose::{Failure, InstallationKey, Memory, Outcome, ResourceStatus, compose, statuses},
+    compose::{
+        DeploymentPlan, Failure, Hands, InstallationKey, Lookup, Memory, Outcome, Plan, ResourceStatus, Snapshot, Step,
+        compose, statuses,
+    },
     metrics::Metrics,
     world::{Index, Reader},
 };
 
 use super::{Clock, Post};
+
+/// Most requests to one Deployment in one look: a variable that changes hands takes four.
+const MOST_STEPS: usize = 8;
 
 /// Reconciles installations.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ pub struct Reconciler {
     metrics: Metrics,
     post: Post,
     clock: Clock,
+    /// What is remembered of other hands.
+    hands: Arc<Mutex<HashMap<InstallationKey, Hands>>>,
     /// Installations whose statuses tell of every write.
     recorded: Arc<Mutex<HashSet<InstallationKey>>>,
 }
@@ -52,7 +60,7 @@ impl Reconciler {
         post: Post,
         clock: Clock,
     ) -> Self {
-        Self { reader, writer, index, metrics, post, clock, recorded: Arc::default() }
+        Self { reader, writer, index, metrics, post, clock, hands: Arc::default(), recorded: Arc::default() }
     }
 
     /// Looks at one installation.
@@ -64,34 +72,12 @@ impl Reconciler {
                 return Next::Retry(None);
             }
         };
-        let mut plan = compose(&snapshot);
+        snapshot.hands = self.hands(key).at(self.clock.now());
         let mut next = Next::Wait;
-        for deployment in plan.trial() {
-            if let Err(error) = self.writer.try_deployment(&key.namespace, deployment).await {
-                tracing::warn!(installation = %key, deployment = deployment.name, %error, "the Deployment refuses a trial");
-                let failure = error.failure();
-                next = next.max(after(&failure, &error));
-                snapshot.refused.insert(deployment.name.clone(), failure);
-            }
-        }
-        if !snapshot.refused.is_empty() {
-            plan = compose(&snapshot);
-        }
+        let plan = self.tried(key, &mut snapshot, &mut next).await;
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
-        let mut outcomes = BTreeMap::new();
-        for deployment in &plan.deployments {
-            let outcome = match self.writer.deployment(&key.namespace, deployment).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    let failure = error.failure();
-                    tracing::warn!(installation = %key, deployment = deployment.name, %error, "cannot write the Deployment");
-                    next = next.max(after(&failure, &error));
-                    Outcome::Failed(failure)
-                }
-            };
-            outcomes.insert(deployment.name.clone(), outcome);
-        }
+        let (plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         if let Some(again) = said.again {
             next = next.max(Next::After(Reverse(self.clock.until(again))));
@@ -120,6 +106,94 @@ impl Reconciler {
             self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }
         next
+    }
+
+    /// The plan, after what must be on two Deployments or on none was tried on both.
+    async fn tried(&self, key: &InstallationKey, snapshot: &mut Snapshot, next: &mut Next) -> Plan {
+        let plan = compose(snapshot);
+        for deployment in plan.trial() {
+            if let Err(error) = self.writer.try_deployment(&key.namespace, deployment).await {
+                tracing::warn!(installation = %key, deployment = deployment.name, %error, "the Deployment refuses a trial");
+                let failure = error.failure();
+                *next = (*next).max(after(&failure, &error));
+                snapshot.refused.insert(deployment.name.clone(), failure);
+            }
+        }
+        if snapshot.refused.is_empty() { plan } else { compose(snapshot) }
+    }
+
+    /// Sends one request after another, each decided from what the one before left, until every Deployment
+    /// is as planned or has failed.
+    async fn write(
+        &self,
+        key: &InstallationKey,
+        mut snapshot: Snapshot,
+        mut plan: Plan,
+        next: &mut Next,
+    ) -> (Plan, BTreeMap<String, Outcome>) {
+        let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
+        let mut written: BTreeMap<String, (usize, bool)> = BTreeMap::new();
+        while let Some(deployment) = plan.deployments.iter().find(|plan| !outcomes.contains_key(&plan.name)) {
+            let name = deployment.name.clone();
+            let (steps, changed) = written.get(&name).copied().unwrap_or_default();
+            let result = match steps {
+                MOST_STEPS.. => Err(WriteError::Overtaken),
+                _ => self.writer.deployment(&key.namespace, deployment).await,
+            };
+            match result {
+                Ok(Some(live)) => {
+                    let changed = changed || (deployment.changes_template && live.generation != deployment.generation);
+                    written.insert(name.clone(), (steps + 1, changed));
+                    if deployment.next.as_ref().is_some_and(Step::delivers) {
+                        self.remember(key, deployment);
+                    }
+                    snapshot.hands = self.hands(key).at(self.clock.now());
+                    snapshot.take_in(deployment, live);
+                    plan = compose(&snapshot);
+                }
+                Ok(None) => {
+                    self.remember(key, deployment);
+                    let (generation, rollout) = (deployment.generation, deployment.rollout.clone());
+                    outcomes.insert(name, Outcome::Done { generation, changed, rollout });
+                }
+                Err(error) => {
+                    let failure = error.failure();
+                    tracing::warn!(installation = %key, deployment = name, %error, "cannot write the Deployment");
+                    *next = (*next).max(after(&failure, &error));
+                    let refuses_pair = deployment.has_pair && !matches!(failure, Failure::Transient(_));
+                    outcomes.insert(name.clone(), Outcome::Failed(failure.clone()));
+                    if refuses_pair {
+                        // What is on two Deployments or on none comes off the plan of the other, too.
+                        snapshot.refused.insert(name, failure);
+                        plan = compose(&snapshot);
+                    } else if deployment.has_pair {
+                        // Nobody knows yet: the other waits for the next look.
+                        let others = plan.deployments.iter().filter(|plan| plan.has_pair);
+                        let unreached = Failure::Transient(format!("waits for Deployment {name}"));
+                        let unreached: Vec<_> = others
+                            .filter(|plan| plan.next.is_some() && !outcomes.contains_key(&plan.name))
+                            .map(|plan| (plan.name.clone(), Outcome::Failed(unreached.clone())))
+                            .collect();
+                        outcomes.extend(unreached);
+                    }
+                }
+            }
+        }
+        let uids = snapshot.deployments.values().filter_map(Lookup::found).map(|live| live.uid.as_str()).collect();
+        self.all_hands().entry(key.clone()).or_default().retain(&uids);
+        (plan, outcomes)
+    }
+
+    fn all_hands(&self) -> MutexGuard<'_, HashMap<InstallationKey, Hands>> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hands(&self, key: &InstallationKey) -> Hands {
+        self.all_hands().get(key).cloned().unwrap_or_default()
+    }
+
+    fn remember(&self, key: &InstallationKey, plan: &DeploymentPlan) {
+        self.all_hands().entry(key.clone()).or_default().record(plan, self.clock.now());
     }
 
     fn take_memory(&self, key: &InstallationKey) -> Memory {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Object, Resource, Spec, TimbrInstallationSpec},
-    compose::{Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs, token_ref},
+    compose::{Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs, token_ref},
 };
 
 use super::{
@@ -152,6 +152,7 @@ fn snapshot(
         complete: false,
         deployments: deployments.collect(),
         secrets: secrets.collect(),
+        hands: Hands::default(),
         refused: BTreeMap::new(),
         key: key.clone(),
     }

@@ -10,8 +10,8 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{Api, Client};
 
 use crate::compose::{
-    InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment, live_secret,
-    needs,
+    Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment,
+    live_secret, needs,
 };
 
 use super::{describe, index::Index};
@@ -82,6 +82,7 @@ impl Reader {
             complete: true,
             deployments,
             secrets,
+            hands: Hands::default(),
             refused: BTreeMap::new(),
         })
     }

@@ -7,7 +7,7 @@ use timbr_identity::{
 };
 
 use crate::{
-    fixtures::{condition, installation_ref, plain, verdict},
+    fixtures::{condition, installation_ref, other, plain, verdict},
     kinds::{groups, on_server, principal, resource, settle, world},
     world::World,
 };
@@ -189,7 +189,7 @@ fn role_mappings_of_the_platform_compete_with_groups() {
     let rows = [
         ("OAUTH_ROLE_MAPPING_ADMIN", plain("Admins"), true),
         ("OAUTH_ROLE_MAPPING_ADMIN", reference, true),
-        ("OAUTH_ROLE_MAPPING_ADMIN", LiveValue::Other, true),
+        ("OAUTH_ROLE_MAPPING_ADMIN", other(), true),
         ("OAUTH_ROLE_MAPPING_ADMIN", plain(""), false),
         ("OAUTH_ROLE_MAPPING_ADMIN", plain("false"), false),
         ("OAUTH_ROLE_MAPPING_ADMIN", plain("False"), false),

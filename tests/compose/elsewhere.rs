@@ -7,7 +7,7 @@ use timbr_identity::{
 };
 
 use crate::{
-    fixtures::{condition, key, plain, verdict},
+    fixtures::{condition, key, other, plain, verdict},
     kinds::{SERVER, groups, names_on_server, principal, resource, settle, vault, world},
     world::World,
 };
@@ -41,7 +41,7 @@ fn what_is_equal_is_shared() {
         ("KV_VAULT_TYPE", plain("azure"), true),
         ("KV_VAULT_TYPE", plain("Azure"), false),
         ("KV_VAULT_TYPE", key_of("a", "KV_VAULT_TYPE"), false),
-        ("KV_VAULT_TYPE", LiveValue::Other, false),
+        ("KV_VAULT_TYPE", other(), false),
         ("AZURE_CLIENT_SECRET", plain("secret-of-a"), false),
         ("AZURE_CLIENT_SECRET", key_of("a", "client-secret"), false),
         ("AZURE_CLIENT_SECRET", key_of("nowhere", "AZURE_CLIENT_SECRET"), false),

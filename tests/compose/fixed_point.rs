@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use timbr_identity::{
-    api::{Kind, Status},
+    api::{Kind, OnConflict, Status},
     compose::{LiveValue, Lookup},
 };
 
@@ -41,7 +41,7 @@ fn of_others(world: &World) -> Vec<String> {
             live.containers.iter().flat_map(move |container| {
                 let others = container.env.iter().filter(|env| {
                     let place = (container.name.clone(), env.name.clone());
-                    !live.ownership.ours.contains(&place) || live.ownership.others.contains_key(&place)
+                    !live.ownership.is_held(&place) || live.ownership.others.contains_key(&place)
                 });
                 others.map(move |env| match &env.value {
                     LiveValue::Plain(value) => {
@@ -82,9 +82,13 @@ proptest! {
         prop_assert_eq!(containers(&first), containers(&second));
     }
 
-    /// A variable of somebody else is in our patch only where we want the very same of it.
+    /// A variable of somebody else is in our patch only where we want the very same of it, unless it is to be
+    /// adopted.
     #[test]
     fn what_others_set_stays_as_it_is(mut world in world()) {
+        for spec in world.installations.iter_mut().filter_map(|installation| installation.spec.as_mut().ok()) {
+            spec.on_conflict = OnConflict::Report;
+        }
         for key in world.keys() {
             for plan in world.plan(&key).deployments {
                 let live = world.live(&plan.name);
@@ -92,7 +96,7 @@ proptest! {
                     let container = live.container(&place.0).expect("the container is there");
                     if live.ownership.others.contains_key(&place) {
                         prop_assert!(container.variables(&place.1).any(|there| *there == value), "{:?} changes", place);
-                    } else if !live.ownership.ours.contains(&place) {
+                    } else if !live.ownership.is_held(&place) {
                         let there: Vec<_> = container.variables(&place.1).collect();
                         prop_assert!(there.iter().all(|there| **there == value), "{:?} is nobody's and changes", place);
                     }
@@ -115,6 +119,7 @@ fn everything(world: &World) -> BTreeSet<String> {
     for lookup in world.deployments.values_mut() {
         if let Lookup::Found(live) = lookup {
             live.ownership.ours.clear();
+            live.ownership.transient.clear();
         }
     }
     of_others(&world).into_iter().collect()

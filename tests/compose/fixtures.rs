@@ -68,7 +68,7 @@ pub fn installation(name: &str, platform: &str) -> Resource<TimbrInstallationSpe
         server: target(&format!("{name}-server")),
         api: target(&format!("{name}-api")),
     };
-    let spec = TimbrInstallationSpec { components, sql: None, suspend: false };
+    let spec = TimbrInstallationSpec { components, ..Default::default() };
     Resource { meta: meta(Kind::TimbrInstallation, name), spec: Ok(spec), status: None }
 }
 
@@ -123,4 +123,9 @@ pub fn condition<'a>(status: &'a CommonStatus, type_: &str) -> Option<&'a Condit
 /// `Status/Reason` of a condition; empty when there is none.
 pub fn verdict(status: &CommonStatus, type_: &str) -> String {
     condition(status, type_).map(|condition| format!("{}/{}", condition.status, condition.reason)).unwrap_or_default()
+}
+
+/// A variable that is neither a value nor a key of a Secret.
+pub fn other() -> LiveValue {
+    LiveValue::Other(serde_json::json!({"fieldRef": {"fieldPath": "metadata.name"}}))
 }

@@ -69,7 +69,8 @@ pub fn vault(second: i64, secret: &str, policy: &str) -> Resource<Spec> {
 pub fn world(resources: Vec<Resource<Spec>>) -> World {
     let live = |name: &str, container: &str| {
         let scheme: &[(&str, &str)] = if name == "timbr-platform" { &[("OAUTH_DEFAULT_SCHEME", "https")] } else { &[] };
-        (name.to_owned(), Lookup::Found(deployment(container, scheme)))
+        let live = LiveDeployment { uid: format!("uid-of-{name}"), ..deployment(container, scheme) };
+        (name.to_owned(), Lookup::Found(live))
     };
     World {
         resources,
@@ -122,7 +123,7 @@ pub fn variables(world: &World, deployment: &str) -> Vec<(String, String)> {
                     let secret = world.secrets[name].found().expect("the Secret is there");
                     text(secret.data[key].expose())
                 }
-                LiveValue::Other => "?".to_owned(),
+                LiveValue::Other(_) => "?".to_owned(),
             };
             (env.name.clone(), value)
         })

@@ -7,8 +7,8 @@ use timbr_identity::{
 
 use crate::{
     fixtures::{
-        PLATFORM, at, azure_sso, azure_sso_spec, complete, deployment, installation, installation_ref, key, plain,
-        secret, verdict,
+        PLATFORM, at, azure_sso, azure_sso_spec, complete, deployment, installation, installation_ref, key, other,
+        plain, secret, verdict,
     },
     world::World,
 };
@@ -235,7 +235,7 @@ fn an_unreadable_resource_stays_where_it_belongs() {
 /// Tampered with by somebody whom the API server knows as its owner now: it is theirs.
 #[test]
 fn what_could_not_be_written_is_not_kept() {
-    for tampered in [plain(""), plain("$(DB_PASSWORD)"), timbr_identity::compose::LiveValue::Other] {
+    for tampered in [plain(""), plain("$(DB_PASSWORD)"), other()] {
         let mut world = delivered();
         change(&mut world, |spec| spec.client_id = None);
         let live = world.live_mut(PLATFORM);

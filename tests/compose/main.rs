@@ -14,6 +14,7 @@ mod event;
 mod failures;
 mod fixed_point;
 mod fixtures;
+mod hands;
 mod installations;
 mod kinds;
 mod last_good;

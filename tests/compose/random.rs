@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value as Json, json};
 use timbr_identity::{
-    api::{ComponentTarget, Components, Kind, Meta, Resource, Sensitive, Spec, TimbrInstallationSpec},
+    api::{ComponentTarget, Components, Kind, Meta, OnConflict, Resource, Sensitive, Spec, TimbrInstallationSpec},
     compose::{
         Attribution, LiveContainer, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Owner, Ownership, Rollout,
     },
 };
 
 use crate::{
-    fixtures::{CANARY, CLIENT_ID, at, meta, plain},
+    fixtures::{CANARY, CLIENT_ID, at, meta, other, plain},
     kinds::resource,
     world::World,
 };
@@ -90,6 +91,7 @@ fn any_world(offline: bool) -> impl Strategy<Value = World> {
             secrets: named(&SECRETS, secrets),
             partial,
             refused: BTreeMap::new(),
+            hands: BTreeMap::new(),
         },
     )
 }
@@ -137,19 +139,22 @@ fn undecodable<T: Clone + std::fmt::Debug + 'static>(
 fn installation(name: &'static str) -> BoxedStrategy<Resource<TimbrInstallationSpec>> {
     let platform = prop_oneof![12 => select(vec!["timbr-platform", "web", "web-2"]), 1 => Just("Not A Name")];
     let container = prop_oneof![6 => Just(None), 2 => Just(Some("timbr-platform")), 1 => select(CONTAINERS.to_vec()).prop_map(Some)];
-    let spec = (platform, container, prop::bool::weighted(0.1)).prop_map(|(platform, container, suspend)| {
-        let target = |deployment: &str, container: Option<&str>| ComponentTarget {
-            deployment: Some(deployment.to_owned()),
-            container: container.map(str::to_owned),
-        };
-        let components = Components {
-            platform: target(platform, container),
-            server: target("timbr-server", None),
-            // On the Deployment of another component, at times.
-            api: target(if container.is_some() { platform } else { "timbr-api" }, Some("timbr-api")),
-        };
-        TimbrInstallationSpec { components, sql: None, suspend }
-    });
+    let on_conflict = prop_oneof![2 => Just(OnConflict::Report), 1 => Just(OnConflict::Adopt)];
+    let spec = (platform, container, on_conflict, prop::bool::weighted(0.1)).prop_map(
+        |(platform, container, on_conflict, suspend)| {
+            let target = |deployment: &str, container: Option<&str>| ComponentTarget {
+                deployment: Some(deployment.to_owned()),
+                container: container.map(str::to_owned),
+            };
+            let components = Components {
+                platform: target(platform, container),
+                server: target("timbr-server", None),
+                // On the Deployment of another component, at times.
+                api: target(if container.is_some() { platform } else { "timbr-api" }, Some("timbr-api")),
+            };
+            TimbrInstallationSpec { components, on_conflict, suspend, ..Default::default() }
+        },
+    );
     (any_meta(Kind::TimbrInstallation, name), undecodable(spec.boxed()))
         .prop_map(|(meta, spec)| Resource { meta, spec, status: None })
         .boxed()
@@ -378,7 +383,7 @@ pub const CANARY_ID: &str = "cccccccc-aaaa-aaaa-aaaa-cccccccccccc";
 const MOST_CONTAINERS: usize = 2;
 const MOST_VARIABLES: usize = 6;
 
-fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
+fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
     let usual = match name {
         "timbr-server" => "timbr",
         "timbr-api" => "timbr-api",
@@ -393,6 +398,8 @@ fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
         (
             any::<bool>(),
             prop_oneof![4 => Just(0), 1 => 0..3usize],
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.05),
             option::of(select(RESOURCES.to_vec())),
             prop::bool::weighted(0.1),
         ),
@@ -402,14 +409,14 @@ fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
         (any::<bool>(), option::of(Just("true".to_owned())), prop::bool::weighted(0.2), prop::bool::weighted(0.1));
     let pods = (0..3i64, 0..2i32, prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     (containers, hands, labels, pods).prop_map(
-        |(containers, hands, (metadata, managed, garbage, workload_identity), pods)| {
+        move |(containers, hands, (metadata, managed, garbage, workload_identity), pods)| {
             let mut ownership = Ownership { metadata, ..Ownership::default() };
             let mut attribution = Attribution::default();
             let places: BTreeSet<(String, String)> = containers
                 .iter()
                 .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
                 .collect();
-            for (place, (ours, others, holder, retained)) in places.into_iter().zip(hands) {
+            for (place, (ours, others, shell, transient, holder, retained)) in places.into_iter().zip(hands) {
                 // Two entries of one name cannot come from an apply, so none of them is ours.
                 let container = containers.iter().find(|container| container.name == place.0);
                 let twice = container.is_some_and(|container| container.variables(&place.1).count() > 1);
@@ -420,6 +427,16 @@ fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
                 let owners: BTreeSet<Owner> = owners.collect();
                 if !owners.is_empty() {
                     ownership.others.insert(place.clone(), owners);
+                }
+                let of_one = !twice && !ownership.others.contains_key(&place);
+                if shell && of_one {
+                    let owner = Owner { manager: "flux".to_owned(), operation: "Apply".to_owned() };
+                    ownership.shells.insert(place.clone(), [owner].into());
+                }
+                // A rewrite that was not finished.
+                if transient && of_one {
+                    ownership.transient.insert(place.clone());
+                    ownership.entries = vec![ManagedFieldsEntry::default()];
                 }
                 if let Some((kind, name)) = holder {
                     attribution.add((&place.0, &place.1), &format!("{kind}/{name}"));
@@ -435,7 +452,7 @@ fn deployment(name: &str) -> impl Strategy<Value = LiveDeployment> {
             let managed =
                 if ownership.ours.is_empty() && !ownership.metadata { managed } else { Some("true".to_owned()) };
             LiveDeployment {
-                uid: "uid-of-the-deployment".to_owned(),
+                uid: format!("uid-of-{name}"),
                 generation: 2,
                 containers,
                 ownership,
@@ -460,7 +477,7 @@ fn container(name: &'static str) -> BoxedStrategy<LiveContainer> {
     let value = prop_oneof![
         3 => select(vec!["azure", "azure", "True", "false", "info", "$(HOME)", ""]).prop_map(plain),
         2 => select(vec![OURS, "entra"]).prop_map(|name| LiveValue::SecretKey { name: name.to_owned(), key: "OAUTH_SECRET".to_owned() }),
-        1 => Just(LiveValue::Other),
+        1 => Just(other()),
     ];
     // Few, so that most of what is wanted meets nothing in its way.
     vec((select(VARIABLES.to_vec()), value), 0..=MOST_VARIABLES / MOST_CONTAINERS)

@@ -159,8 +159,7 @@ impl Run {
 
     /// A look of the operator, and what it does after it.
     pub fn look(&mut self) {
-        let plan = self.world.plan(&self.key);
-        let outcomes = plan.deployments.iter().map(|plan| (plan.name.clone(), self.world.write(plan))).collect();
+        let (plan, outcomes) = self.world.deliver(&self.key, self.now, &mut vec![], &mut vec![]);
         let said = statuses(&plan, &outcomes, Memory::Partial, &self.mail, self.now);
         if let Some(statement) = &said.send {
             assert_eq!(statement.owner, "RoleGroupSync/groups");

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        DeploymentPlan, Failure, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory,
-        NameKey, Outcome, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Value, compose, keys, needs, statuses,
+        Change, DeploymentPlan, Event, Failure, Hands, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue,
+        Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Step,
+        Value, compose, keys, needs, statuses,
     },
 };
 
@@ -29,15 +31,25 @@ pub struct World {
     pub partial: bool,
     /// Deployments that refuse whatever is tried on them.
     pub refused: BTreeMap<String, Failure>,
+    /// What the operator remembers of other hands.
+    pub hands: BTreeMap<InstallationKey, Hands>,
 }
 
 /// One look at one installation.
 #[derive(Debug)]
 pub struct Look {
     pub key: InstallationKey,
+    /// As it was before anything was written.
     pub plan: Plan,
     pub statuses: Vec<ResourceStatus>,
+    /// The requests that were sent.
+    pub steps: Vec<&'static str>,
+    /// The Events that they were worth.
+    pub events: Vec<Event>,
 }
+
+/// Most requests that one Deployment may take.
+const MOST_STEPS: usize = 6;
 
 impl World {
     /// Every installation of the namespace, the implicit one included.
@@ -72,6 +84,7 @@ impl World {
             complete: !self.partial,
             deployments: deployments.collect(),
             secrets: secrets.collect(),
+            hands: self.hands.get(key).cloned().unwrap_or_default(),
             refused: self.refused.clone(),
         }
     }
@@ -86,14 +99,53 @@ impl World {
     }
 
     fn look_at(&mut self, key: InstallationKey, now: Timestamp) -> Look {
-        let plan = self.plan(&key);
-        let outcomes: BTreeMap<String, Outcome> =
-            plan.deployments.iter().map(|plan| (plan.name.clone(), self.write(plan))).collect();
+        let first = self.plan(&key);
+        let (mut steps, mut events) = (Vec::new(), Vec::new());
+        let (plan, outcomes) = self.deliver(&key, now, &mut steps, &mut events);
         let statuses = statuses(&plan, &outcomes, Memory::Partial, &Mail::default(), now).statuses;
         for change in &statuses {
             self.note(change);
         }
-        Look { key, plan, statuses }
+        Look { key, plan: first, statuses, steps, events }
+    }
+
+    /// Sends one request after another until nothing is left to send; returns the plan then, and what came
+    /// of each Deployment.
+    pub fn deliver(
+        &mut self,
+        key: &InstallationKey,
+        now: Timestamp,
+        steps: &mut Vec<&'static str>,
+        events: &mut Vec<Event>,
+    ) -> (Plan, BTreeMap<String, Outcome>) {
+        let remembered = self.hands.get(key).map(|hands| hands.at(now)).unwrap_or_default();
+        self.hands.insert(key.clone(), remembered);
+        let first = self.plan(key);
+        let mut outcomes = BTreeMap::new();
+        let mut plan = first.clone();
+        for name in first.deployments.iter().map(|plan| &plan.name) {
+            let mut changed = false;
+            let of = |plan: &Plan| plan.deployments.iter().find(|plan| plan.name == *name).cloned();
+            let mut taken = 0;
+            while let Some(deployment) = of(&plan) {
+                let Some(step) = &deployment.next else { break };
+                taken += 1;
+                assert!(taken <= MOST_STEPS, "{name}: no end: {deployment:#?}");
+                steps.push(step.name());
+                events.extend(deployment.events().into_iter().map(|(_, event)| event));
+                changed |= self.write(&deployment);
+                if step.delivers() {
+                    self.hands.entry(key.clone()).or_default().record(&deployment, now);
+                }
+                plan = self.plan(key);
+            }
+            if let Some(deployment) = of(&plan) {
+                self.hands.entry(key.clone()).or_default().record(&deployment, now);
+                let (generation, rollout) = (deployment.generation, deployment.rollout);
+                outcomes.insert(name.clone(), Outcome::Done { generation, changed, rollout });
+            }
+        }
+        (plan, outcomes)
     }
 
     /// Keeps a status, as the API server would.
@@ -107,32 +159,32 @@ impl World {
         }
     }
 
-    /// Writes a Deployment's plan: Secrets first, then the apply.
-    pub fn write(&mut self, plan: &DeploymentPlan) -> Outcome {
+    /// Sends a Deployment's next request: Secrets first. Whether the template changed.
+    pub fn write(&mut self, plan: &DeploymentPlan) -> bool {
         for secret in plan.secrets.iter().filter(|secret| !secret.present) {
             self.create(secret);
         }
         let Some(Lookup::Found(live)) = self.deployments.get_mut(&plan.name) else {
             panic!("{} is planned, but it is not there", plan.name);
         };
-        let changed = plan.apply.as_ref().is_some_and(|patch| server_side_apply(live, patch));
-        Outcome::Done { generation: live.generation, changed, rollout: live.rollout.clone() }
+        let before = live.containers.clone();
+        match plan.next.as_ref().expect("something to do") {
+            Step::Apply => server_side_apply(live, plan.apply.as_ref().expect("an apply")),
+            Step::Record(apply) => server_side_apply(live, apply),
+            Step::Rewrite { changes, .. } => changes.iter().for_each(|change| rewrite(live, change)),
+            Step::HandOver { to, stay, .. } => hand_over(live, to, stay),
+        }
+        let changed = live.containers != before;
+        live.generation += i64::from(changed);
+        assert!(plan.changes_template || !changed, "{}: pods are replaced unannounced", plan.name);
+        changed
     }
 
     fn create(&mut self, plan: &SecretPlan) {
-        let value = |value: &Value| match value {
-            Value::Sensitive(value) => value.clone(),
-            other => panic!("{other:?} cannot be in a Secret"),
-        };
-        let secret = LiveSecret {
-            type_: "Opaque".to_owned(),
-            ours: true,
-            opted_in: false,
-            immutable: true,
-            owner: plan.owner.clone(),
-            data: plan.data.iter().map(|(name, sensitive)| (name.clone(), value(sensitive))).collect(),
-        };
-        self.secrets.insert(plan.name.clone(), Lookup::Found(secret));
+        for value in plan.data.values() {
+            assert!(matches!(value, Value::Sensitive(_)), "{value:?} cannot be in a Secret");
+        }
+        self.secrets.insert(plan.name.clone(), Lookup::Found(plan.live()));
     }
 
     /// The status that stands at a resource.
@@ -154,14 +206,13 @@ impl World {
     }
 }
 
-/// Applies our patch; whether the template changed. Panics where the API server would refuse, because
-/// no plan may come to that: another uid, or a value that another manager holds.
-fn server_side_apply(live: &mut LiveDeployment, patch: &Json) -> bool {
+/// Applies our patch. Panics where the API server would refuse, because no plan may come to that: another
+/// uid, or a value that another manager holds; and where it would leave an empty variable.
+fn server_side_apply(live: &mut LiveDeployment, patch: &Json) {
     assert_eq!(patch["metadata"]["uid"], live.uid.as_str(), "the patch is for another object");
-    let before = live.containers.clone();
     let wanted = entries(patch);
     for (place, value) in &wanted {
-        let held = live.ownership.others.contains_key(place);
+        let held = live.ownership.others.contains_key(place) || live.ownership.transient.contains(place);
         let container = live.containers.iter_mut().find(|container| container.name == place.0);
         let container = container.expect("an apply never makes a container");
         match container.env.iter_mut().find(|env| env.name == place.1) {
@@ -174,22 +225,87 @@ fn server_side_apply(live: &mut LiveDeployment, patch: &Json) -> bool {
         }
     }
     let places: BTreeSet<Place> = wanted.into_iter().map(|(place, _)| place).collect();
-    for (container, variable) in live.ownership.ours.difference(&places) {
-        if live.ownership.others.contains_key(&(container.clone(), variable.clone())) {
+    for place in live.ownership.ours.difference(&places) {
+        if live.ownership.others.contains_key(place) || live.ownership.transient.contains(place) {
             continue;
         }
-        for there in live.containers.iter_mut().filter(|there| there.name == *container) {
-            there.env.retain(|env| env.name != *variable);
+        for there in live.containers.iter_mut().filter(|there| there.name == place.0) {
+            let is_left = live.ownership.shells.contains_key(place) && there.env.iter().any(|env| env.name == place.1);
+            assert!(!is_left, "an empty variable is left at {place:?}");
+            there.env.retain(|env| env.name != place.1);
         }
     }
     live.ownership.ours = places;
+    live.ownership.bare.clear();
     let metadata = &patch["metadata"];
     live.managed = metadata["labels"][LABEL_MANAGED].as_str().map(str::to_owned);
     live.delivered = metadata["annotations"][ANNOTATION_DELIVERED].as_str().map(str::to_owned);
     live.ownership.metadata = live.managed.is_some();
-    let changed = live.containers != before;
-    live.generation += i64::from(changed);
-    changed
+}
+
+/// Exchanges one entry, as an update of the transient manager: it owns what changes, and who had it keeps
+/// the entry without a value.
+fn rewrite(live: &mut LiveDeployment, change: &Change) {
+    let ownership = &mut live.ownership;
+    let (Change::Put(place, _) | Change::Remove(place)) = change;
+    let container = live.containers.iter_mut().find(|container| container.name == place.0).expect("the container");
+    match change {
+        Change::Put(_, entry) => {
+            let value = value_of(entry);
+            match container.env.iter_mut().find(|env| env.name == place.1) {
+                Some(there) if there.value == value => return,
+                Some(there) => there.value = value,
+                None => container.env.push(LiveEnv { name: place.1.clone(), value }),
+            }
+            let owners = ownership.others.remove(place).unwrap_or_default();
+            if !owners.is_empty() {
+                ownership.shells.entry(place.clone()).or_default().extend(owners);
+            }
+            if ownership.ours.contains(place) {
+                ownership.bare.insert(place.clone());
+            }
+            ownership.transient.insert(place.clone());
+            ownership.entries = vec![ManagedFieldsEntry::default()];
+        }
+        Change::Remove(_) => {
+            container.env.retain(|env| env.name != place.1);
+            ownership.ours.remove(place);
+            ownership.bare.remove(place);
+            ownership.transient.remove(place);
+            ownership.others.remove(place);
+            ownership.shells.remove(place);
+        }
+    }
+}
+
+fn hand_over(live: &mut LiveDeployment, to: &BTreeMap<Place, Owner>, stay: &BTreeSet<Place>) {
+    let ownership = &mut live.ownership;
+    for (place, owner) in to {
+        ownership.others.entry(place.clone()).or_default().insert(owner.clone());
+        if let Some(shells) = ownership.shells.get_mut(place) {
+            shells.remove(owner);
+        }
+    }
+    ownership.shells.retain(|_, owners| !owners.is_empty());
+    ownership.transient.clone_from(stay);
+    if stay.is_empty() {
+        ownership.entries.clear();
+    }
+}
+
+/// What an entry of a patch says.
+fn value_of(entry: &Json) -> LiveValue {
+    let text = |value: &Json| value.as_str().expect("a string").to_owned();
+    let source = &entry["valueFrom"];
+    let secret = &source["secretKeyRef"];
+    match (entry.get("value"), secret.get("optional")) {
+        (Some(value), _) => LiveValue::Plain(Sensitive::from(text(value).as_str())),
+        (None, None) if secret.is_object() => {
+            LiveValue::SecretKey { name: text(&secret["name"]), key: text(&secret["key"]) }
+        }
+        (None, _) if source.is_object() => LiveValue::Other(source.clone()),
+        (None, _) => LiveValue::Plain(Sensitive::from("")),
+    }
 }
 
 /// The variables in a patch, in their order.
@@ -199,14 +315,7 @@ pub fn entries(patch: &Json) -> Vec<(Place, LiveValue)> {
     containers
         .flat_map(|container| {
             let env = container["env"].as_array().into_iter().flatten();
-            env.map(|env| {
-                let secret = &env["valueFrom"]["secretKeyRef"];
-                let value = match env.get("value") {
-                    Some(value) => LiveValue::Plain(Sensitive::from(text(value).as_str())),
-                    None => LiveValue::SecretKey { name: text(&secret["name"]), key: text(&secret["key"]) },
-                };
-                ((text(&container["name"]), text(&env["name"])), value)
-            })
+            env.map(|env| ((text(&container["name"]), text(&env["name"])), value_of(env)))
         })
         .collect()
 }

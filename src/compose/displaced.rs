@@ -1,0 +1,36 @@
+//! What stood in the place of a variable before we adopted it, so that it can be put back.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Owner, live::LiveEnv};
+
+/// The API server's own name for the owner of what nobody owned.
+const NOBODY: &str = "before-first-apply";
+
+/// An entry that we displaced, and whose it was. Plain values of sensitive variables are never recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Displaced {
+    manager: String,
+    operation: String,
+    entry: Json,
+}
+
+impl Displaced {
+    /// An entry of an owner's.
+    pub fn new(owner: Option<&Owner>, entry: &LiveEnv) -> Self {
+        let nobody = Owner { manager: NOBODY.to_owned(), operation: "Update".to_owned() };
+        let Owner { manager, operation } = owner.cloned().unwrap_or(nobody);
+        Self { manager, operation, entry: entry.entry() }
+    }
+
+    /// Whose it was.
+    pub fn owner(&self) -> Owner {
+        Owner { manager: self.manager.clone(), operation: self.operation.clone() }
+    }
+
+    /// The entry, as the template had it.
+    pub fn entry(&self) -> &Json {
+        &self.entry
+    }
+}

@@ -1,0 +1,205 @@
+//! The next request that brings a Deployment nearer to its plan.
+//!
+//! Mostly it is the server-side apply. Where a variable changes hands it takes several requests, as an
+//! apply can neither take another's entry whole nor put one back: forced over another's `valueFrom` and
+//! released, it leaves an empty variable. So entries are exchanged by a JSON Patch in the name of a manager
+//! of its own, our apply confirms what is to be ours, and that manager's traces are given to whom they
+//! belong. Which request is next is read from the live object each time: the sequence can break off
+//! anywhere and is resumed by whoever looks next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
+    displaced::Displaced,
+    hindrance::Seizure,
+    live::LiveEnv,
+    managed_fields,
+    ownership::{Place, by_ref},
+    patch::{self, apply_of},
+    site::Site,
+};
+
+/// A request about a Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// The server-side apply of the plan.
+    Apply,
+    /// A server-side apply of what is ours already, which records what is about to be displaced.
+    Record(Json),
+    /// A JSON Patch of entries, in the name of the transient manager.
+    Rewrite {
+        /// What it does, one entry at a time.
+        changes: Vec<Change>,
+        /// The request.
+        patch: Json,
+    },
+    /// A JSON Patch of the managed fields alone: what the transient manager owns goes to these owners, or
+    /// to nobody.
+    HandOver {
+        /// The owners who get something back.
+        to: BTreeMap<Place, Owner>,
+        /// Places that stay in its hands for now.
+        stay: BTreeSet<Place>,
+        /// The request.
+        patch: Json,
+    },
+}
+
+impl Step {
+    /// A word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Apply => "apply",
+            Step::Record(_) => "record",
+            Step::Rewrite { .. } => "rewrite",
+            Step::HandOver { .. } => "hand over",
+        }
+    }
+
+    /// Whether it brings what is planned into the template, as far as it can.
+    pub fn delivers(&self) -> bool {
+        matches!(self, Step::Apply | Step::Rewrite { .. })
+    }
+}
+
+/// One entry of a container's environment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The entry is put in the place of what is there, or at the end.
+    Put(Place, Json),
+    /// The entry goes, whole.
+    Remove(Place),
+}
+
+/// What a step is decided from.
+pub struct Stand<'a, 's> {
+    pub snapshot: &'a Snapshot,
+    pub site: &'a Site<'s>,
+    pub live: &'a LiveDeployment,
+    /// What is to be ours.
+    pub planned: &'a [PlannedContainer],
+    /// Variables that become ours although another hand is on them.
+    pub seized: &'a BTreeMap<Place, Seizure>,
+    /// Whether the live object is as planned, but for transient traces.
+    pub is_as_planned: bool,
+}
+
+impl Stand<'_, '_> {
+    /// The next request; `None` when nothing is left to do.
+    pub fn next(&self) -> Option<Step> {
+        self.record()
+            .or_else(|| self.rewrite())
+            .or_else(|| self.hand_over())
+            .or_else(|| (!self.is_as_planned).then_some(Step::Apply))
+            .or_else(|| self.finish())
+    }
+
+    /// Before anything is displaced it is on record.
+    fn record(&self) -> Option<Step> {
+        let record = self.site.record();
+        let is_recorded = |place: &Place, displaced: &Displaced| {
+            record.and_then(|record| record.displaced(by_ref(place))) == Some(displaced)
+        };
+        let new: Vec<_> = self
+            .seized
+            .iter()
+            .filter_map(|(place, seizure)| Some((place, seizure.displaced.as_ref()?)))
+            .filter(|(place, displaced)| !is_recorded(place, displaced))
+            .collect();
+        if new.is_empty() {
+            return None;
+        }
+        let mut attribution = record.cloned().unwrap_or_default();
+        new.into_iter().for_each(|(place, displaced)| attribution.displace(by_ref(place), displaced.clone()));
+        let is_ours = |container: &str, env: &LiveEnv| {
+            self.live.ownership.ours.contains(&(container.to_owned(), env.name.clone()))
+        };
+        let containers = self.live.containers.iter().filter_map(|container| {
+            let ours = container.env.iter().filter(|env| is_ours(&container.name, env)).map(LiveEnv::entry);
+            let ours: Vec<Json> = ours.collect();
+            (!ours.is_empty()).then(|| json!({"name": container.name, "env": ours}))
+        });
+        let uid = Some(self.live.uid.as_str());
+        Some(Step::Record(apply_of(self.snapshot, self.site.name, uid, Some(&attribution), containers.collect())))
+    }
+
+    /// All of the template that changes, in one patch, if an apply cannot do it.
+    fn rewrite(&self) -> Option<Step> {
+        let ownership = &self.live.ownership;
+        let planned = self
+            .planned
+            .iter()
+            .flat_map(|container| container.env.iter().map(|env| ((container.name.clone(), env.name.clone()), env)));
+        let planned: Vec<(Place, &EnvEntry)> = planned.collect();
+        let mut needed = false;
+        let mut changes = Vec::new();
+        for (place, env) in &planned {
+            let there = self.site.variables().get(&place.0, &place.1);
+            if there.iter().any(|value| env.is(value)) {
+                continue;
+            }
+            let contested = self.seized.contains_key(place) || ownership.transient.contains(place);
+            needed |= contested && !there.is_empty();
+            changes.push(Change::Put(place.clone(), env.json()));
+        }
+        let is_planned: BTreeSet<&Place> = planned.iter().map(|(place, _)| place).collect();
+        for place in ownership.held().filter(|place| !is_planned.contains(place)) {
+            let there = self.site.variables().get(&place.0, &place.1);
+            // Whoever has set a value of theirs meanwhile keeps it; of several entries none is touched.
+            if ownership.others.contains_key(place) || there.len() != 1 {
+                continue;
+            }
+            match self.displaced(place) {
+                Some(displaced) if self.entry(place).as_ref() == Some(displaced.entry()) => {}
+                Some(displaced) => {
+                    needed = true;
+                    changes.push(Change::Put(place.clone(), displaced.entry().clone()));
+                }
+                None => {
+                    // An apply takes off what is ours alone; of what somebody else has a part it leaves an empty rest.
+                    needed |= ownership.shells.contains_key(place) || ownership.transient.contains(place);
+                    changes.push(Change::Remove(place.clone()));
+                }
+            }
+        }
+        needed.then(|| Step::Rewrite { patch: patch::rewrite(self.live, &changes), changes })
+    }
+
+    /// What was put back goes to whom it belongs.
+    fn hand_over(&self) -> Option<Step> {
+        let is_planned = |place: &Place| {
+            let container = self.planned.iter().find(|container| container.name == place.0);
+            container.is_some_and(|container| container.env.iter().any(|env| env.name == place.1))
+        };
+        let ownership = &self.live.ownership;
+        let (stay, leave): (BTreeSet<Place>, BTreeSet<Place>) =
+            ownership.transient.iter().cloned().partition(is_planned);
+        if leave.is_empty() {
+            return None;
+        }
+        let back = leave.iter().filter_map(|place| Some((place.clone(), self.displaced(place)?.owner())));
+        Some(self.hand_over_to(back.collect(), stay))
+    }
+
+    /// Nothing is left but the transient manager's traces.
+    fn finish(&self) -> Option<Step> {
+        self.live.ownership.has_transient().then(|| self.hand_over_to(BTreeMap::new(), BTreeSet::new()))
+    }
+
+    fn hand_over_to(&self, to: BTreeMap<Place, Owner>, stay: BTreeSet<Place>) -> Step {
+        let patch = managed_fields::hand_over(&self.live.ownership.entries, &to, &stay);
+        Step::HandOver { to, stay, patch }
+    }
+
+    fn displaced(&self, place: &Place) -> Option<&Displaced> {
+        self.site.record()?.displaced(by_ref(place))
+    }
+
+    fn entry(&self, (container, variable): &Place) -> Option<Json> {
+        let env = &self.live.container(container)?.env;
+        env.iter().find(|env| env.name == *variable).map(LiveEnv::entry)
+    }
+}
