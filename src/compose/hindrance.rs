@@ -213,8 +213,10 @@ impl Look<'_, '_> {
             let is_plain = matches!(value, LiveValue::Plain(_));
             !(is_plain && (is_sensitive(&place.1) || matches!(self.demand.value, Value::Sensitive(_))))
         });
-        let displaced =
-            to_remember.map(|value| Displaced::new(owner, &LiveEnv { name: place.1.clone(), value: value.clone() }));
+        let displaced = to_remember.map(|value| {
+            let fields = owner.and_then(|owner| self.live.ownership.fields.get(&place)?.get(owner));
+            Displaced::new(owner, &LiveEnv { name: place.1.clone(), value: value.clone() }, fields)
+        });
         let (deployment, by) = (self.site.name.to_owned(), self.meta.clone());
         found.seizures.push(Seizure { deployment, place, displaced, take_back, hand, by });
         None

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Owner,
+    displaced::Displaced,
     ownership::{Place, is_transient},
 };
 
@@ -53,62 +54,153 @@ fn merge(into: &mut Json, from: &Json) {
     }
 }
 
-/// The JSON Patch by which the transient manager's entry goes, but for what stays in its hands; what of it
-/// belongs to others becomes part of their own entries, or of new ones. It fails when the managed fields
-/// are others by then.
-pub fn hand_over(entries: &[ManagedFieldsEntry], to: &BTreeMap<Place, Owner>, stay: &BTreeSet<Place>) -> Json {
+/// The JSON Patch by which the transient manager's entry goes, but for what is to `stay` in its hands. What was
+/// put back (`to`) is its owner's as it was before, in the entry that the owner has or in a new one; and others
+/// get the entry around values of theirs (`whole`). It fails when the managed fields are others by then.
+pub fn hand_over(
+    entries: &[ManagedFieldsEntry],
+    to: &BTreeMap<Place, Displaced>,
+    stay: &BTreeSet<Place>,
+    whole: &BTreeMap<Place, Owner>,
+) -> Json {
     const AT: &str = "/metadata/managedFields";
-    let document = |entry: &ManagedFieldsEntry| serde_json::to_value(entry).unwrap_or_default();
-    let mut patch = Vec::new();
-    let test = |index: usize, entry: &ManagedFieldsEntry| {
+    let documents: Vec<Json> = entries.iter().map(|entry| serde_json::to_value(entry).unwrap_or_default()).collect();
+    let test = |index: usize| {
         ["manager", "operation", "fieldsV1"].map(
-            |field| json!({"op": "test", "path": format!("{AT}/{index}/{field}"), "value": document(entry)[field]}),
+            |field| json!({"op": "test", "path": format!("{AT}/{index}/{field}"), "value": documents[index][field]}),
         )
     };
+    let (mut patch, mut new) = (Vec::new(), Vec::new());
     // One at most: the API server keeps one entry a manager and operation.
-    let Some((at, transient)) = entries.iter().enumerate().find(|(_, entry)| is_transient(entry)) else {
-        return json!([]);
-    };
-    patch.extend(test(at, transient));
-    let fields = |entry: &ManagedFieldsEntry| document(entry)["fieldsV1"].take();
-    let in_transit = fields(transient);
-    let moved = |places: &mut dyn Iterator<Item = &Place>, mut document: Json| {
-        places
-            .filter_map(|place| Some((place, get(&in_transit, place)?)))
-            .for_each(|(place, of_place)| add(&mut document, place, of_place));
-        document
-    };
-    let owners: BTreeSet<&Owner> = to.values().collect();
-    let mut new = Vec::new();
+    let transient = entries.iter().position(is_transient);
+    let owned: Vec<(Owner, &Place, Json)> = to
+        .iter()
+        .map(|(place, displaced)| (displaced.owner(), place, displaced.fields().clone()))
+        .chain(whole.iter().map(|(place, owner)| (owner.clone(), place, json!({".": {}, "f:name": {}}))))
+        .collect();
+    let owners: BTreeSet<&Owner> = owned.iter().map(|(owner, ..)| owner).collect();
     for owner in owners {
-        let is_theirs = |entry: &&ManagedFieldsEntry| {
+        let is_theirs = |entry: &ManagedFieldsEntry| {
             entry.manager.as_deref() == Some(&owner.manager)
                 && entry.operation.as_deref() == Some(&owner.operation)
                 && entry.subresource.is_none()
         };
-        let there = entries.iter().enumerate().find(|(_, entry)| is_theirs(entry));
-        let before = there.map_or_else(|| json!({}), |(_, entry)| fields(entry));
-        let theirs = moved(&mut to.iter().filter(|(_, to)| *to == owner).map(|(place, _)| place), before);
-        match there {
-            Some((index, entry)) => {
-                patch.extend(test(index, entry));
-                patch.push(json!({"op": "replace", "path": format!("{AT}/{index}/fieldsV1"), "value": theirs}));
+        let there = entries.iter().position(is_theirs);
+        let mut theirs = there.map_or_else(|| json!({}), |at| documents[at]["fieldsV1"].clone());
+        let of_owner = owned.iter().filter(|(of, ..)| of == owner);
+        of_owner.for_each(|(_, place, fields)| add(&mut theirs, place, fields));
+        match (there, transient) {
+            (Some(at), _) => {
+                patch.extend(test(at));
+                patch.push(json!({"op": "replace", "path": format!("{AT}/{at}/fieldsV1"), "value": theirs}));
             }
-            None => {
-                let mut entry = document(transient);
+            (None, Some(transient)) => {
+                let mut entry = documents[transient].clone();
                 entry["manager"] = owner.manager.as_str().into();
                 entry["operation"] = owner.operation.as_str().into();
                 entry["fieldsV1"] = theirs;
                 new.push(json!({"op": "add", "path": format!("{AT}/-"), "value": entry}));
             }
+            (None, None) => {}
         }
     }
-    let rest = moved(&mut stay.iter(), json!({}));
-    if stay.is_empty() {
-        patch.push(json!({"op": "remove", "path": format!("{AT}/{at}")}));
-    } else {
-        patch.push(json!({"op": "replace", "path": format!("{AT}/{at}/fieldsV1"), "value": rest}));
+    if let Some(at) = transient {
+        patch.extend(test(at));
+        patch.push(match stay.is_empty() {
+            true => json!({"op": "remove", "path": format!("{AT}/{at}")}),
+            false => {
+                let mut rest = json!({});
+                let in_transit = &documents[at]["fieldsV1"];
+                stay.iter()
+                    .filter_map(|place| Some((place, get(in_transit, place)?)))
+                    .for_each(|(place, fields)| add(&mut rest, place, fields));
+                json!({"op": "replace", "path": format!("{AT}/{at}/fieldsV1"), "value": rest})
+            }
+        });
     }
     patch.append(&mut new);
     patch.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::{LiveEnv, LiveValue};
+
+    fn entries(json: Json) -> Vec<ManagedFieldsEntry> {
+        serde_json::from_value(json).expect("managed fields")
+    }
+
+    fn env(variables: Json) -> Json {
+        json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {"f:env": variables}}}}}})
+    }
+
+    fn place(variable: &str) -> Place {
+        ("web".to_owned(), variable.to_owned())
+    }
+
+    fn owner(manager: &str) -> Owner {
+        Owner { manager: manager.to_owned(), operation: "Update".to_owned() }
+    }
+
+    /// What was displaced is its owner's again, in the entry that it has; a new owner gets one.
+    #[test]
+    fn fields_go_to_their_owners() {
+        let of = |manager: &str, fields: Json| json!({"manager": manager, "operation": "Update", "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        let (a, b) = ("k:{\"name\":\"A\"}", "k:{\"name\":\"B\"}");
+        let helm = env(json!({a: {".": {}, "f:name": {}}}));
+        let transient = env(json!({a: {"f:value": {}}, b: {"f:value": {}}}));
+        let all = entries(json!([of("helm", helm.clone()), of("timbr-identity-adopt", transient.clone())]));
+        let test = |at: usize, manager: &str, fields: &Json| {
+            vec![
+                json!({"op": "test", "path": format!("/metadata/managedFields/{at}/manager"), "value": manager}),
+                json!({"op": "test", "path": format!("/metadata/managedFields/{at}/operation"), "value": "Update"}),
+                json!({"op": "test", "path": format!("/metadata/managedFields/{at}/fieldsV1"), "value": fields}),
+            ]
+        };
+        let with_value = env(json!({a: {".": {}, "f:name": {}, "f:value": {}}}));
+        let give = json!({"op": "replace", "path": "/metadata/managedFields/0/fieldsV1", "value": with_value});
+        let remove = json!({"op": "remove", "path": "/metadata/managedFields/1"});
+        let value = json!({".": {}, "f:name": {}, "f:value": {}});
+        let displaced = |manager: &str| {
+            let entry = LiveEnv { name: "A".to_owned(), value: LiveValue::Plain("x".into()) };
+            Displaced::new(Some(&owner(manager)), &entry, Some(&value))
+        };
+        let to = BTreeMap::from([(place("A"), displaced("helm"))]);
+        let none = BTreeMap::new();
+
+        let patch = hand_over(&all, &to, &BTreeSet::new(), &none);
+        let expected = [
+            test(0, "helm", &helm),
+            vec![give.clone()],
+            test(1, "timbr-identity-adopt", &transient),
+            vec![remove.clone()],
+        ];
+        assert_eq!(patch, Json::from(expected.concat()));
+
+        // What is still to be ours stays in transit.
+        let patch = hand_over(&all, &to, &BTreeSet::from([place("B")]), &none);
+        let rest = json!({"op": "replace", "path": "/metadata/managedFields/1/fieldsV1", "value": env(json!({b: {"f:value": {}}}))});
+        let expected = [test(0, "helm", &helm), vec![give], test(1, "timbr-identity-adopt", &transient), vec![rest]];
+        assert_eq!(patch, Json::from(expected.concat()));
+
+        // An owner who is not there any more gets an entry of its own.
+        let patch = hand_over(&all, &BTreeMap::from([(place("B"), displaced("argocd"))]), &BTreeSet::new(), &none);
+        let new = of("argocd", env(json!({b: value})));
+        let add = json!({"op": "add", "path": "/metadata/managedFields/-", "value": new});
+        assert_eq!(patch, Json::from([test(1, "timbr-identity-adopt", &transient), vec![remove, add]].concat()));
+    }
+
+    /// Whoever has the value of an entry gets the entry too, so that it stays when ours goes.
+    #[test]
+    fn an_entry_goes_with_its_value() {
+        let a = "k:{\"name\":\"A\"}";
+        let fields = env(json!({a: {"f:value": {}}}));
+        let all = entries(json!([{"manager": "kubectl-set", "operation": "Update", "fieldsV1": fields}]));
+        let whole = BTreeMap::from([(place("A"), owner("kubectl-set"))]);
+        let patch = hand_over(&all, &BTreeMap::new(), &BTreeSet::new(), &whole);
+        let expected = env(json!({a: {".": {}, "f:name": {}, "f:value": {}}}));
+        assert_eq!(patch[3], json!({"op": "replace", "path": "/metadata/managedFields/0/fieldsV1", "value": expected}));
+        assert_eq!(patch.as_array().map(Vec::len), Some(4));
+    }
 }

@@ -55,6 +55,7 @@ pub use case::Case;
 pub use databricks_passthrough::{DATABRICKS_SCOPE, is_looked_at_late};
 pub use demand::{Demand, EnvName, PlainValue, Value};
 pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer};
+pub use displaced::Displaced;
 pub use events::{Event, EventType, events};
 pub use hands::Hands;
 pub use hindrance::{Seizure, SetElsewhere};

@@ -47,17 +47,24 @@ pub struct Ownership {
     pub bare: BTreeSet<Place>,
     /// What a rewrite of ours touched and our Apply has yet to confirm, or its old owner to get back.
     pub transient: BTreeSet<Place>,
+    /// Whether a rewrite of ours has left its manager among the owners.
+    pub has_transient: bool,
     /// Everybody else who owns the value of a variable.
     pub others: BTreeMap<Place, BTreeSet<Owner>>,
+    /// What exactly they own of it, as managed fields say it.
+    pub fields: BTreeMap<Place, BTreeMap<Owner, Value>>,
     /// Everybody else who owns a variable's entry, but no value in it: once our value goes, an empty variable is left.
     pub shells: BTreeMap<Place, BTreeSet<Owner>>,
+    /// What of [`Self::others`] is theirs by value alone: were our Apply to let go of the entry, it would go with
+    /// their value in it.
+    pub rootless: BTreeSet<Place>,
     /// Whether our Apply owns the label and the annotation.
     pub metadata: bool,
     /// Containers that have something of ours and an image that nobody owns any more.
     pub without_image: BTreeSet<String>,
     /// Who wrote last to the pod template, of everybody else.
     pub latest: Option<Owner>,
-    /// All of it as it is, while a rewrite of ours is in it: what is given back is written there.
+    /// All of it as it is, while somebody is to get something of ours: it is written there.
     pub entries: Vec<ManagedFieldsEntry>,
 }
 
@@ -66,6 +73,7 @@ impl Ownership {
     pub fn read(managed_fields: &[ManagedFieldsEntry]) -> Self {
         let mut ownership = Self::default();
         let mut with_image = BTreeSet::new();
+        let mut rooted = BTreeSet::new();
         let mut latest = None;
         for entry in managed_fields {
             let (Some(manager), Some(operation), Some(fields)) = (&entry.manager, &entry.operation, &entry.fields_v1)
@@ -82,7 +90,10 @@ impl Ownership {
                 }
                 for (variable, fields) in keyed(descend(fields, &[ENV])) {
                     let place = (container.clone(), variable);
-                    let has_value = fields.get("f:value").or_else(|| fields.get("f:valueFrom")).is_some();
+                    let has_value = owns_value(fields);
+                    if !ours && !transient && fields.get(".").is_some() {
+                        rooted.insert(place.clone());
+                    }
                     if ours {
                         if !has_value {
                             ownership.bare.insert(place.clone());
@@ -91,6 +102,7 @@ impl Ownership {
                     } else if transient {
                         ownership.transient.insert(place);
                     } else if has_value {
+                        ownership.fields.entry(place.clone()).or_default().insert(owner(), fields.clone());
                         ownership.others.entry(place).or_default().insert(owner());
                     } else {
                         ownership.shells.entry(place).or_default().insert(owner());
@@ -117,7 +129,10 @@ impl Ownership {
         let with_ours = ownership.ours.iter().map(|(container, _)| container);
         ownership.without_image = with_ours.filter(|name| !with_image.contains(*name)).cloned().collect();
         ownership.latest = latest.map(|(_, owner)| owner);
-        if !ownership.transient.is_empty() || managed_fields.iter().any(is_transient) {
+        let is_rootless = |place: &&Place| ownership.others.contains_key(*place) && !rooted.contains(*place);
+        ownership.rootless = ownership.ours.iter().filter(is_rootless).cloned().collect();
+        ownership.has_transient = managed_fields.iter().any(is_transient);
+        if ownership.has_transient || !ownership.rootless.is_empty() {
             ownership.entries = managed_fields.to_vec();
         }
         ownership
@@ -131,11 +146,6 @@ impl Ownership {
     /// The places of [`Self::is_held`].
     pub fn held(&self) -> impl Iterator<Item = &Place> {
         self.ours.union(&self.transient)
-    }
-
-    /// Whether a rewrite of ours has left its manager among the owners.
-    pub fn has_transient(&self) -> bool {
-        !self.entries.is_empty()
     }
 
     /// Everybody else who owns a variable, for messages: "helm (Update) and argocd (Apply)".
@@ -156,6 +166,12 @@ pub fn is_transient(entry: &ManagedFieldsEntry) -> bool {
 /// The containers of a pod template, in managed fields.
 fn containers(fields: &FieldsV1) -> impl Iterator<Item = (String, &Value)> {
     keyed(descend(&fields.0, &CONTAINERS))
+}
+
+/// Whether a variable's value is owned: of a `valueFrom` whose source went to somebody else a husk is left.
+fn owns_value(fields: &Value) -> bool {
+    let source = fields.get("f:valueFrom").and_then(Value::as_object);
+    fields.get("f:value").is_some() || source.is_some_and(|source| source.keys().any(|key| key.starts_with("f:")))
 }
 
 fn descend<'a>(fields: &'a Value, path: &[&str]) -> Option<&'a Map<String, Value>> {

@@ -36,13 +36,15 @@ pub enum Step {
         /// The request.
         patch: Json,
     },
-    /// A JSON Patch of the managed fields alone: what the transient manager owns goes to these owners, or
-    /// to nobody.
+    /// A JSON Patch of the managed fields alone: what the transient manager owns goes to whom it belongs, and
+    /// what is another's by value becomes so whole.
     HandOver {
-        /// The owners who get something back.
-        to: BTreeMap<Place, Owner>,
+        /// What was put back, and is its owner's again.
+        to: BTreeMap<Place, Displaced>,
         /// Places that stay in its hands for now.
         stay: BTreeSet<Place>,
+        /// Who gets the entry around their value.
+        whole: BTreeMap<Place, Owner>,
         /// The request.
         patch: Json,
     },
@@ -177,21 +179,26 @@ impl Stand<'_, '_> {
         let ownership = &self.live.ownership;
         let (stay, leave): (BTreeSet<Place>, BTreeSet<Place>) =
             ownership.transient.iter().cloned().partition(is_planned);
-        if leave.is_empty() {
-            return None;
-        }
-        let back = leave.iter().filter_map(|place| Some((place.clone(), self.displaced(place)?.owner())));
-        Some(self.hand_over_to(back.collect(), stay))
+        let to = leave.iter().filter_map(|place| Some((place.clone(), self.displaced(place)?.clone()))).collect();
+        let let_go = ownership.rootless.iter().filter(|place| !is_planned(place));
+        let whole: BTreeMap<Place, Owner> =
+            let_go.filter_map(|place| Some((place.clone(), ownership.others.get(place)?.first()?.clone()))).collect();
+        (!leave.is_empty() || !whole.is_empty()).then(|| self.hand_over_to(to, stay, whole))
     }
 
     /// Nothing is left but the transient manager's traces.
     fn finish(&self) -> Option<Step> {
-        self.live.ownership.has_transient().then(|| self.hand_over_to(BTreeMap::new(), BTreeSet::new()))
+        self.live.ownership.has_transient.then(|| self.hand_over_to(BTreeMap::new(), BTreeSet::new(), BTreeMap::new()))
     }
 
-    fn hand_over_to(&self, to: BTreeMap<Place, Owner>, stay: BTreeSet<Place>) -> Step {
-        let patch = managed_fields::hand_over(&self.live.ownership.entries, &to, &stay);
-        Step::HandOver { to, stay, patch }
+    fn hand_over_to(
+        &self,
+        to: BTreeMap<Place, Displaced>,
+        stay: BTreeSet<Place>,
+        whole: BTreeMap<Place, Owner>,
+    ) -> Step {
+        let patch = managed_fields::hand_over(&self.live.ownership.entries, &to, &stay, &whole);
+        Step::HandOver { to, stay, whole, patch }
     }
 
     fn displaced(&self, place: &Place) -> Option<&Displaced> {

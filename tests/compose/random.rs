@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value as Json, json};
 use timbr_identity::{
@@ -399,7 +398,7 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
             any::<bool>(),
             prop_oneof![4 => Just(0), 1 => 0..3usize],
             prop::bool::weighted(0.1),
-            prop::bool::weighted(0.05),
+            (prop::bool::weighted(0.05), any::<bool>()),
             option::of(select(RESOURCES.to_vec())),
             prop::bool::weighted(0.1),
         ),
@@ -416,7 +415,8 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                 .iter()
                 .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())))
                 .collect();
-            for (place, (ours, others, shell, transient, holder, retained)) in places.into_iter().zip(hands) {
+            for (place, (ours, others, shell, (transient, rootless), holder, retained)) in places.into_iter().zip(hands)
+            {
                 // Two entries of one name cannot come from an apply, so none of them is ours.
                 let container = containers.iter().find(|container| container.name == place.0);
                 let twice = container.is_some_and(|container| container.variables(&place.1).count() > 1);
@@ -436,7 +436,7 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                 // A rewrite that was not finished.
                 if transient && of_one {
                     ownership.transient.insert(place.clone());
-                    ownership.entries = vec![ManagedFieldsEntry::default()];
+                    ownership.has_transient = true;
                 }
                 if let Some((kind, name)) = holder {
                     attribution.add((&place.0, &place.1), &format!("{kind}/{name}"));
@@ -445,6 +445,10 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                     attribution.retain((&place.0, &place.1));
                 }
                 if ours && !twice {
+                    if rootless && ownership.others.contains_key(&place) {
+                        ownership.bare.insert(place.clone());
+                        ownership.rootless.insert(place.clone());
+                    }
                     ownership.ours.insert(place);
                 }
             }

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value as Json;
 use timbr_identity::{
     api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
     compose::{
-        Change, DeploymentPlan, Event, Failure, Hands, InstallationKey, LiveDeployment, LiveEnv, LiveSecret, LiveValue,
-        Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Step,
-        Value, compose, keys, needs, statuses,
+        Change, DeploymentPlan, Displaced, Event, Failure, Hands, InstallationKey, LiveDeployment, LiveEnv, LiveSecret,
+        LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot,
+        Step, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -172,7 +171,7 @@ impl World {
             Step::Apply => server_side_apply(live, plan.apply.as_ref().expect("an apply")),
             Step::Record(apply) => server_side_apply(live, apply),
             Step::Rewrite { changes, .. } => changes.iter().for_each(|change| rewrite(live, change)),
-            Step::HandOver { to, stay, .. } => hand_over(live, to, stay),
+            Step::HandOver { to, stay, whole, .. } => hand_over(live, to, stay, whole),
         }
         let changed = live.containers != before;
         live.generation += i64::from(changed);
@@ -226,6 +225,7 @@ fn server_side_apply(live: &mut LiveDeployment, patch: &Json) {
     }
     let places: BTreeSet<Place> = wanted.into_iter().map(|(place, _)| place).collect();
     for place in live.ownership.ours.difference(&places) {
+        assert!(!live.ownership.rootless.contains(place), "another's value goes with our entry at {place:?}");
         if live.ownership.others.contains_key(place) || live.ownership.transient.contains(place) {
             continue;
         }
@@ -265,12 +265,14 @@ fn rewrite(live: &mut LiveDeployment, change: &Change) {
                 ownership.bare.insert(place.clone());
             }
             ownership.transient.insert(place.clone());
-            ownership.entries = vec![ManagedFieldsEntry::default()];
+            ownership.has_transient = true;
+            ownership.rootless.remove(place);
         }
         Change::Remove(_) => {
             container.env.retain(|env| env.name != place.1);
             ownership.ours.remove(place);
             ownership.bare.remove(place);
+            ownership.rootless.remove(place);
             ownership.transient.remove(place);
             ownership.others.remove(place);
             ownership.shells.remove(place);
@@ -278,18 +280,25 @@ fn rewrite(live: &mut LiveDeployment, change: &Change) {
     }
 }
 
-fn hand_over(live: &mut LiveDeployment, to: &BTreeMap<Place, Owner>, stay: &BTreeSet<Place>) {
+fn hand_over(
+    live: &mut LiveDeployment,
+    to: &BTreeMap<Place, Displaced>,
+    stay: &BTreeSet<Place>,
+    whole: &BTreeMap<Place, Owner>,
+) {
     let ownership = &mut live.ownership;
-    for (place, owner) in to {
-        ownership.others.entry(place.clone()).or_default().insert(owner.clone());
+    for (place, displaced) in to {
+        let owner = displaced.owner();
         if let Some(shells) = ownership.shells.get_mut(place) {
-            shells.remove(owner);
+            shells.remove(&owner);
         }
+        ownership.others.entry(place.clone()).or_default().insert(owner);
     }
     ownership.shells.retain(|_, owners| !owners.is_empty());
     ownership.transient.clone_from(stay);
-    if stay.is_empty() {
-        ownership.entries.clear();
+    ownership.has_transient = !stay.is_empty();
+    for place in whole.keys() {
+        ownership.rootless.remove(place);
     }
 }
 

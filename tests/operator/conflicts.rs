@@ -160,23 +160,3 @@ async fn a_duplicate_that_is_none_of_ours_is_no_hindrance() {
     let others = crate::fixtures::env(&deployment, "timbr-platform");
     assert_eq!(others.iter().filter(|entry| entry["name"] == "OTHER").count(), 2);
 }
-
-#[tokio::test]
-async fn an_edit_of_ours_is_a_conflict_and_is_not_fought() {
-    let lab = Lab::with_sso("edited").await;
-    let operator = lab.start().await;
-    lab.wait(SSO, "Ready").await;
-    lab.kubectl(&["set", "env", PLATFORM, "OAUTH_PROVIDER=google"]).await;
-    let message = lab.wait_condition(SSO, "Delivered", "False", "Conflict").await;
-    assert_eq!(
-        message,
-        "Deployment timbr-platform, container timbr-platform: variable OAUTH_PROVIDER is set by kubectl-set (Update) (as value); remove it there, and this resource delivers it"
-    );
-    assert_eq!(variable(&lab.get(PLATFORM).await, "OAUTH_PROVIDER")["value"], "google");
-    // The others of ours stay: what was delivered is not withdrawn.
-    assert!(!variable(&lab.get(PLATFORM).await, "OAUTH_SECRET").is_null());
-    lab.kubectl(&["set", "env", PLATFORM, "OAUTH_PROVIDER-"]).await;
-    lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
-    assert_eq!(variable(&lab.get(PLATFORM).await, "OAUTH_PROVIDER")["value"], "azure");
-    operator.stop().await;
-}

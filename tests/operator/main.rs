@@ -13,6 +13,7 @@ mod endpoints;
 mod everything;
 mod faults;
 mod fixtures;
+mod hands;
 mod harness;
 mod installations;
 mod references;
