@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apply::{TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
-    controller::{Clock, Heartbeat, Post, Reconciler, Runner, Timing},
+    controller::{Clock, Heartbeat, Post, Reconciler, Rollouts, Runner, Timing},
     http::{self, Checks},
     metrics::Metrics,
     world::{Index, Reader, Scope, Sync, watch_all},
@@ -34,6 +34,8 @@ pub struct Options {
     pub timing: Timing,
     /// Reconciliations at once.
     pub concurrency: usize,
+    /// Rollouts of Deployments that may be open at once, over all installations.
+    pub max_concurrent_rollouts: usize,
     /// How much faster than the wall clock statements are timed; 1 but in tests.
     pub clock_rate: f64,
     /// Address of `/livez` and `/readyz`.
@@ -74,12 +76,13 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     let clock = Clock::new(options.clock_rate);
     let api = TimbrApi::new(clock.rate()).context("no client for Timbr's REST API can be made")?;
-    let post = Post::new(api, clock, metrics.clone(), triggers);
+    let post = Post::new(api, clock, metrics.clone(), triggers.clone());
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
         std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     let writer = Writer::new(client, metrics.clone(), instance);
-    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock);
+    let rollouts = Rollouts::new(options.max_concurrent_rollouts);
+    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts, triggers);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, sync, timing, concurrency, metrics, heartbeat };
     tokio::select! {

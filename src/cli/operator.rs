@@ -35,6 +35,10 @@ pub struct Args {
     /// Installations looked at at the same time.
     #[arg(long, env = "TIMBR_IDENTITY_CONCURRENCY", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// Rollouts of Deployments that may be open at once, over all installations: an upgrade of the operator
+    /// must not restart every Timbr together.
+    #[arg(long, env = "TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrent_rollouts: u16,
     /// Address of /livez and /readyz.
     #[arg(long, env = "TIMBR_IDENTITY_HEALTH_BIND", default_value = "[::]:8081")]
     health_bind: SocketAddr,
@@ -109,6 +113,7 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
         settings: args.settings.settings()?,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
         concurrency: usize::from(args.concurrency),
+        max_concurrent_rollouts: usize::from(args.max_concurrent_rollouts),
         clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },
         health: args.health_bind,
         metrics: args.metrics_bind,

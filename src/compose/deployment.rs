@@ -80,6 +80,11 @@ pub struct DeploymentPlan {
 }
 
 impl DeploymentPlan {
+    /// Whether the next request makes a rollout.
+    pub fn replaces_pods(&self) -> bool {
+        self.changes_template && self.rollout.replicas > 0 && !self.rollout.paused
+    }
+
     /// The Events that the next request is worth once it has succeeded: about a resource, or about the
     /// Deployment.
     pub fn events(&self) -> Vec<(Option<&Meta>, Event)> {

@@ -60,8 +60,6 @@ pub struct Ownership {
     pub rootless: BTreeSet<Place>,
     /// Whether our Apply owns the label and the annotation.
     pub metadata: bool,
-    /// Containers that have something of ours and an image that nobody owns any more.
-    pub without_image: BTreeSet<String>,
     /// Who wrote last to the pod template, of everybody else.
     pub latest: Option<Owner>,
     /// All of it as it is, while somebody is to get something of ours: it is written there.
@@ -72,7 +70,6 @@ impl Ownership {
     /// Reads managed fields. What cannot be read owns nothing.
     pub fn read(managed_fields: &[ManagedFieldsEntry]) -> Self {
         let mut ownership = Self::default();
-        let mut with_image = BTreeSet::new();
         let mut rooted = BTreeSet::new();
         let mut latest = None;
         for entry in managed_fields {
@@ -85,9 +82,6 @@ impl Ownership {
             let transient = manager == TRANSIENT_MANAGER && is_object;
             let owner = || Owner { manager: manager.clone(), operation: operation.clone() };
             for (container, fields) in containers(fields) {
-                if fields.get("f:image").is_some() {
-                    with_image.insert(container.clone());
-                }
                 for (variable, fields) in keyed(descend(fields, &[ENV])) {
                     let place = (container.clone(), variable);
                     let has_value = owns_value(fields);
@@ -126,8 +120,6 @@ impl Ownership {
                 latest = Some((time, owner()));
             }
         }
-        let with_ours = ownership.ours.iter().map(|(container, _)| container);
-        ownership.without_image = with_ours.filter(|name| !with_image.contains(*name)).cloned().collect();
         ownership.latest = latest.map(|(_, owner)| owner);
         let is_rootless = |place: &&Place| ownership.others.contains_key(*place) && !rooted.contains(*place);
         ownership.rootless = ownership.ours.iter().filter(is_rootless).cloned().collect();

@@ -48,6 +48,13 @@ impl Rollout {
             && self.available >= self.updated
     }
 
+    /// Whether nothing is to be waited for: it is complete, nobody lets it go on, or it was given up.
+    pub fn is_settled(&self, generation: i64) -> bool {
+        self.is_complete(generation)
+            || self.paused
+            || (self.deadline_exceeded && self.observed_generation >= generation)
+    }
+
     /// "1 of 3 pods" for messages.
     pub fn progress(&self) -> String {
         format!("{} of {} pods are up to date, {} available", self.updated, self.replicas, self.available)

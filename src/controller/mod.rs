@@ -9,10 +9,12 @@ mod clock;
 mod post;
 mod queue;
 mod reconcile;
+mod rollouts;
 mod runner;
 
 pub use clock::Clock;
 pub use post::Post;
 pub use queue::Timing;
 pub use reconcile::Reconciler;
+pub use rollouts::Rollouts;
 pub use runner::{Heartbeat, Runner};

@@ -4,8 +4,10 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use tokio::sync::mpsc;
 
 use crate::{
     apply::{WriteError, Writer},
@@ -17,7 +19,7 @@ use crate::{
     world::{Index, Reader},
 };
 
-use super::{Clock, Post};
+use super::{Clock, Post, Rollouts};
 
 /// Most requests to one Deployment in one look: a variable that changes hands takes four.
 const MOST_STEPS: usize = 8;
@@ -31,6 +33,10 @@ pub struct Reconciler {
     metrics: Metrics,
     post: Post,
     clock: Clock,
+    /// How many rollouts are open.
+    rollouts: Arc<Mutex<Rollouts>>,
+    /// Wakes who waited for one to end.
+    triggers: mpsc::UnboundedSender<InstallationKey>,
     /// What is remembered of other hands.
     hands: Arc<Mutex<HashMap<InstallationKey, Hands>>>,
     /// Installations whose statuses tell of every write.
@@ -59,8 +65,22 @@ impl Reconciler {
         metrics: Metrics,
         post: Post,
         clock: Clock,
+        rollouts: Rollouts,
+        triggers: mpsc::UnboundedSender<InstallationKey>,
     ) -> Self {
-        Self { reader, writer, index, metrics, post, clock, hands: Arc::default(), recorded: Arc::default() }
+        let rollouts = Arc::new(Mutex::new(rollouts));
+        Self {
+            reader,
+            writer,
+            index,
+            metrics,
+            post,
+            clock,
+            rollouts,
+            triggers,
+            hands: Arc::default(),
+            recorded: Arc::default(),
+        }
     }
 
     /// Looks at one installation.
@@ -78,6 +98,7 @@ impl Reconciler {
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
         let (plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
+        self.rolled_out(key, &plan);
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         if let Some(again) = said.again {
             next = next.max(Next::After(Reverse(self.clock.until(again))));
@@ -136,6 +157,12 @@ impl Reconciler {
         while let Some(deployment) = plan.deployments.iter().find(|plan| !outcomes.contains_key(&plan.name)) {
             let name = deployment.name.clone();
             let (steps, changed) = written.get(&name).copied().unwrap_or_default();
+            if deployment.replaces_pods() && !self.may_roll_out(key, &name) {
+                let why = "other Deployments are being rolled out, and no more at once (--max-concurrent-rollouts)";
+                outcomes.insert(name, Outcome::Failed(Failure::Transient(why.to_owned())));
+                *next = (*next).max(Next::Slowly);
+                continue;
+            }
             let result = match steps {
                 MOST_STEPS.. => Err(WriteError::Overtaken),
                 _ => self.writer.deployment(&key.namespace, deployment).await,
@@ -182,6 +209,22 @@ impl Reconciler {
         let uids = snapshot.deployments.values().filter_map(Lookup::found).map(|live| live.uid.as_str()).collect();
         self.all_hands().entry(key.clone()).or_default().retain(&uids);
         (plan, outcomes)
+    }
+
+    fn may_roll_out(&self, key: &InstallationKey, deployment: &str) -> bool {
+        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).begin(key, deployment, Instant::now())
+    }
+
+    /// Lets others roll out once the pods of a Deployment are as they are going to be.
+    fn rolled_out(&self, key: &InstallationKey, plan: &Plan) {
+        let settled = plan.deployments.iter().filter(|plan| plan.rollout.is_settled(plan.generation));
+        for deployment in settled {
+            let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+            for waiting in rollouts.ended(&key.namespace, &deployment.name) {
+                // A closed channel means that the operator is shutting down.
+                let _ = self.triggers.send(waiting);
+            }
+        }
     }
 
     fn all_hands(&self) -> MutexGuard<'_, HashMap<InstallationKey, Hands>> {
