@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use testkit::{Action, Hook, Proxy, eventually, proxy::Call};
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, comparable, entra, platform, variable},
+    fixtures::{PLATFORM, SSO, azure_sso, comparable, entra, installation, platform, variable},
     harness::{Lab, SOON},
 };
 
@@ -82,25 +82,57 @@ fn masked(value: &Value, namespace: &str) -> Value {
     }
 }
 
-/// Delivers, rotates, and says how it ended. The operator is killed at the n-th write, and started
-/// again; `None` is the reference run.
-async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
-    let lab = Lab::new("crash").await;
-    lab.apply(&platform()).await;
-    lab.kubectl(&["rollout", "status", PLATFORM]).await;
-    lab.apply(&entra("first")).await;
-    lab.apply(&azure_sso("sso")).await;
-    let (counts, tasks) = count(&lab);
-    let proxy = lab.plane.proxy();
-    let script = async {
+/// What happens while the operator is killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Story {
+    /// A resource is delivered, and its Secret changed.
+    Rotation,
+    /// A variable of another tool's is adopted, and put back when the resource goes.
+    AdoptAndRelease,
+}
+
+impl Story {
+    /// What is there before the operator starts; returns the Deployment as it is then.
+    async fn begin(self, lab: &Lab) -> Value {
+        match self {
+            Story::Rotation => lab.apply(&platform()).await,
+            Story::AdoptAndRelease => {
+                let mut theirs = platform();
+                let env = theirs["spec"]["template"]["spec"]["containers"][0]["env"].as_array_mut().expect("env");
+                env.push(json!({"name": "OAUTH_PROVIDER", "value": "google"}));
+                lab.apply(&theirs).await;
+                lab.apply(&installation("default", json!({"onConflict": "Adopt"}))).await;
+            }
+        }
+        lab.kubectl(&["rollout", "status", PLATFORM]).await;
+        lab.apply(&entra("first")).await;
+        lab.apply(&azure_sso("sso")).await;
+        comparable(&lab.get(PLATFORM).await)
+    }
+
+    /// What a person does, and what has to come of it.
+    async fn go(self, lab: &Lab, before: Value) {
         lab.wait(SSO, "Ready").await;
-        let first = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
-        lab.apply(&entra("second")).await;
-        eventually("the rotation is delivered", SOON, async || {
-            let now = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
-            !now.is_null() && now != first
-        })
-        .await;
+        match self {
+            Story::Rotation => {
+                let first = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
+                lab.apply(&entra("second")).await;
+                eventually("the rotation is delivered", SOON, async || {
+                    let now = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
+                    !now.is_null() && now != first
+                })
+                .await;
+            }
+            Story::AdoptAndRelease => {
+                assert_eq!(variable(&lab.get(PLATFORM).await, "OAUTH_PROVIDER")["value"], "azure");
+                lab.kubectl(&["delete", SSO]).await;
+                return eventually("everything is as before", SOON, async || {
+                    let now = comparable(&lab.get(PLATFORM).await);
+                    if now == before { Ok(()) } else { Err(now.to_string()) }
+                })
+                .await;
+            }
+        }
         eventually("and rolled out", SOON, async || {
             let (deployment, sso) = (lab.get(PLATFORM).await, lab.get(SSO).await);
             let generation = &deployment["metadata"]["generation"];
@@ -112,7 +144,25 @@ async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
             }
         })
         .await;
-    };
+    }
+
+    fn replica_sets(self) -> usize {
+        // Each template there was; one that comes back is the old ReplicaSet.
+        match self {
+            Story::Rotation => 3,
+            Story::AdoptAndRelease => 2,
+        }
+    }
+}
+
+/// Tells a story and says how it ended. The operator is killed at the n-th write, and started again;
+/// `None` is the reference run.
+async fn run(story: Story, kill: Option<(usize, When)>) -> (End, Vec<Call>) {
+    let lab = Lab::new("crash").await;
+    let before = story.begin(&lab).await;
+    let (counts, tasks) = count(&lab);
+    let proxy = lab.plane.proxy();
+    let script = story.go(&lab, before);
     tokio::pin!(script);
     let operator = killed(&lab, &proxy, kill, script.as_mut()).await;
     // The queue has come to rest before the end is looked at.
@@ -131,7 +181,10 @@ async fn run(kill: Option<(usize, When)>) -> (End, Vec<Call>) {
     let came_and_went = counts.lock().expect("a count").clone();
     let end = End {
         deployment: masked(&comparable(&lab.get(PLATFORM).await), &lab.namespace),
-        status: masked(&lab.get(SSO).await["status"], &lab.namespace),
+        status: match story {
+            Story::Rotation => masked(&lab.get(SSO).await["status"], &lab.namespace),
+            Story::AdoptAndRelease => Value::Null,
+        },
         secrets,
         came_and_went,
     };
@@ -174,21 +227,30 @@ async fn killed(
 
 #[tokio::test]
 async fn a_kill_before_or_after_every_write_ends_the_same() {
-    let (reference, writes) = run(None).await;
+    everywhere(Story::Rotation).await;
+}
+
+#[tokio::test]
+async fn so_it_is_while_a_variable_is_adopted_and_put_back() {
+    everywhere(Story::AdoptAndRelease).await;
+}
+
+async fn everywhere(story: Story) {
+    let (reference, writes) = run(story, None).await;
     let names: Vec<String> = writes
         .iter()
         .map(|call| format!("{} {}/{} {}", call.verb, call.resource, call.subresource, call.name))
         .collect();
-    println!("the reference run sent {} writes: {}", names.len(), names.join(", "));
-    assert_eq!(reference.came_and_went["ReplicaSet ADDED"], 3, "{reference:#?}");
+    println!("{story:?}: the reference run sent {} writes: {}", names.len(), names.join(", "));
+    assert_eq!(reference.came_and_went["ReplicaSet ADDED"], story.replica_sets(), "{reference:#?}");
     let kills: Vec<(usize, When)> =
         (1..=writes.len()).flat_map(|nth| [(nth, When::Before), (nth, When::After)]).collect();
     let ends = futures::stream::iter(kills.clone())
-        .map(|kill| async move { (kill, run(Some(kill)).await.0) })
+        .map(|kill| async move { (kill, run(story, Some(kill)).await.0) })
         .buffer_unordered(4);
     let ends: Vec<_> = ends.collect().await;
     for (kill, end) in ends {
-        assert_eq!(end, reference, "killed {kill:?} of {names:?}");
+        assert_eq!(end, reference, "{story:?} killed {kill:?} of {names:?}");
     }
-    println!("{} kills ended as the reference run", kills.len());
+    println!("{story:?}: {} kills ended as the reference run", kills.len());
 }

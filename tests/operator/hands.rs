@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use testkit::{Writes as _, audit::Write, eventually};
+use testkit::{Proxy, Writes as _, audit::Write, eventually};
 
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso_with, comparable, deployment, entra, env, installation, variable},
@@ -180,6 +180,103 @@ async fn send(lab: &Lab, row: &Row, name: &str, level: &str, create: bool) {
     }
 }
 
+/// What was sent about a Deployment, in order.
+fn requests(proxy: &Proxy, name: &str) -> Vec<Value> {
+    let about = proxy.writes().into_iter().filter(|call| call.resource == "deployments" && call.name == name);
+    about.map(|call| call.body.0).collect()
+}
+
+/// The place of an entry in the pod template.
+fn path(deployment: &Value, variable: &str) -> Option<String> {
+    let at = env(deployment, "web").iter().position(|entry| entry["name"] == variable)?;
+    Some(format!("/spec/template/spec/containers/0/env/{at}"))
+}
+
+fn test(path: &str, value: &Value) -> Value {
+    json!({"op": "test", "path": path, "value": value})
+}
+
+/// The four requests by which entries of others become ours: on record, exchanged, confirmed, and no trace of
+/// the exchange.
+fn assert_adopted(row: &Row, name: &str, before: &Value, after: &Value, sent: &[Value]) {
+    let what = format!("{row:?}: {sent:#?}");
+    let [record, rewrite, apply, finish] = sent else { panic!("{what}") };
+    let uid = &before["metadata"]["uid"];
+    // 1. The record: nothing of the template.
+    assert_eq!((&record["metadata"]["uid"], &record["spec"]), (uid, &Value::Null), "{what}");
+    let annotation = record["metadata"]["annotations"]["identity.timbr.ai/delivered"].as_str().expect("the record");
+    let annotation: Value = serde_json::from_str(annotation).expect("JSON");
+    for entry in row.entries() {
+        let displaced = &annotation["displaced"][format!("web/{}", entry["name"].as_str().expect("a name"))];
+        assert_eq!(displaced["entry"], entry, "{what}");
+        assert_eq!((&displaced["manager"], &displaced["operation"]), (&row.manager.into(), &row.operation().into()));
+    }
+    // 2. The exchange: theirs in their places, then what is new at the end.
+    let ours = env(after, "web");
+    let theirs: Vec<Value> = env(before, "web");
+    let is_there = |entry: &&Value| theirs.iter().any(|there| there["name"] == entry["name"]);
+    let wanted: Vec<&Value> = ours.iter().filter(|entry| entry["name"] != "TIMBR_LOG_LEVEL").collect();
+    let order = ["OAUTH_PROVIDER", "OAUTH_SECRET"].into_iter();
+    let replaced: Vec<String> =
+        order.filter(|name| row.entries().iter().any(|entry| entry["name"] == *name)).map(str::to_owned).collect();
+    let mut expected = vec![test("/metadata/uid", uid)];
+    let mut changes = Vec::new();
+    // In the order of the template.
+    let mut in_order: Vec<(String, &String)> =
+        replaced.iter().map(|variable| (path(before, variable).expect("it is there"), variable)).collect();
+    in_order.sort();
+    for (path, variable) in &in_order {
+        let entry = |all: &[Value]| all.iter().find(|entry| entry["name"] == **variable).cloned().expect("an entry");
+        expected.push(test(path, &entry(&theirs)));
+        changes.push(json!({"op": "replace", "path": path, "value": entry(&ours)}));
+    }
+    expected.push(test("/spec/template/spec/containers/0/name", &"web".into()));
+    expected.append(&mut changes);
+    for entry in wanted.iter().filter(|entry| !is_there(entry)) {
+        expected.push(json!({"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": entry}));
+    }
+    assert_eq!(*rewrite, Value::from(expected), "{what}");
+    // 3. Our apply, of just what is ours.
+    assert_eq!(apply["metadata"]["uid"], *uid, "{what}");
+    let applied = &apply["spec"]["template"]["spec"]["containers"];
+    assert_eq!(*applied, json!([{"name": "web", "env": wanted}]), "{what}");
+    // 4. Nothing but the managed fields.
+    let operations = finish.as_array().expect("a patch");
+    assert!(
+        operations
+            .iter()
+            .all(|step| step["path"].as_str().is_some_and(|path| path.starts_with("/metadata/managedFields/"))),
+        "{what}"
+    );
+    assert_eq!(operations.iter().filter(|step| step["op"] == "remove").count(), 1, "{what}");
+    assert_eq!(name, before["metadata"]["name"]);
+}
+
+/// The three requests by which everything is as before.
+fn assert_put_back(row: &Row, before: &Value, sent: &[Value]) {
+    let what = format!("{row:?}: {sent:#?}");
+    let [rewrite, hand_over, apply] = sent else { panic!("{what}") };
+    let operations = rewrite.as_array().expect("a patch");
+    let put: Vec<&Value> =
+        operations.iter().filter(|step| step["op"] == "replace").map(|step| &step["value"]).collect();
+    let mut entries = row.entries();
+    entries.sort_by_key(|entry| entry["name"].to_string());
+    assert_eq!(put, entries.iter().collect::<Vec<_>>(), "{what}");
+    let removed = operations.iter().filter(|step| step["op"] == "remove").count();
+    assert_eq!(removed, 5 - entries.len(), "{what}");
+    let fields_only =
+        |step: &Value| step["path"].as_str().is_some_and(|path| path.starts_with("/metadata/managedFields/"));
+    assert!(hand_over.as_array().expect("a patch").iter().all(fields_only), "{what}");
+    assert_eq!(
+        *apply,
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": before["metadata"]["name"], "namespace": before["metadata"]["namespace"], "uid": before["metadata"]["uid"]},
+        }),
+        "{what}"
+    );
+}
+
 /// Every tool that may hold a variable, by what it sends: what the operator does about it, that it rests
 /// then, that everything is as before once it is gone, and that the tool goes on.
 #[tokio::test]
@@ -196,7 +293,8 @@ async fn every_manager_by_what_it_sets_and_what_the_installation_says() {
         lab.kubectl(&["rollout", "status", &format!("deployment/{name}")]).await;
         before.push(lab.get(&format!("deployment/{name}")).await);
     }
-    let operator = lab.start_with(lab.account.kubeconfig.clone(), &["--log-level=debug"]).await;
+    let proxy = lab.plane.proxy();
+    let operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &[]).await;
     let resources: Vec<Value> = rows
         .iter()
         .flat_map(|(name, row)| {
@@ -251,6 +349,12 @@ async fn every_manager_by_what_it_sets_and_what_the_installation_says() {
                 "{what}: {secret}"
             );
             assert!(!managers(&now).iter().any(|manager| manager.starts_with("timbr-identity-adopt")), "{what}");
+            let sent: Vec<Value> = requests(&proxy, name);
+            if row.adopt && row.what != "equal" {
+                assert_adopted(row, name, before, &now, &sent);
+            } else {
+                assert_eq!(sent.len(), 1, "{what}: {sent:?}");
+            }
             // One rollout.
             let generation = |object: &Value| object["metadata"]["generation"].as_i64().expect("a generation");
             let others = usize::from(row.adopt && row.what != "equal");
@@ -278,7 +382,7 @@ async fn every_manager_by_what_it_sets_and_what_the_installation_says() {
     let later: Vec<Write> = lab.writes().await.split_off(sent);
     assert!(later.is_empty(), "{later:?}");
 
-    // The resources go: everything is as before.
+    // The resources go: everything is as before, by one rollout at most.
     lab.kubectl(&["delete", "azuresso", "--all"]).await;
     for ((name, row), before) in rows.iter().zip(&before) {
         eventually(&format!("{name} {row:?} is as before"), SOON, async || {
@@ -287,6 +391,13 @@ async fn every_manager_by_what_it_sets_and_what_the_installation_says() {
             if now == before { Ok(()) } else { Err(format!("{now:#}\nbefore: {before:#}")) }
         })
         .await;
+    }
+    for ((name, row), before) in rows.iter().zip(&before) {
+        if row.adopt && row.what != "equal" {
+            assert_put_back(row, before, &requests(&proxy, name)[4..]);
+        }
+        let sets = lab.kubectl(&["get", "replicasets", "-l", &format!("app={name}"), "-o", "name"]).await;
+        assert!(sets.lines().count() <= 2, "{row:?}: {sets}");
     }
     // And the tools go on.
     for (name, row) in &rows {

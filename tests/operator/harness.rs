@@ -147,6 +147,8 @@ impl Lab {
             // By environment, so that a test can say otherwise by flag.
             .env("TIMBR_IDENTITY_DEBOUNCE", "100ms")
             .env("TIMBR_IDENTITY_DEBOUNCE_MAX", "2s")
+            // What a test is not about does not wait for other pods.
+            .env("TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", "1000")
             .start()
             .expect("the operator can be started");
         let listening = async |server: &str| {

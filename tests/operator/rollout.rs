@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::{Writes as _, eventually};
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, platform, variable},
+    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, deployment, entra, installation, platform, variable},
     harness::{Lab, SOON, condition},
 };
 
@@ -154,4 +154,65 @@ async fn a_deployment_replaced_between_look_and_apply_is_not_mistaken_for_the_ol
     operator.stop().await;
     let codes: Vec<u16> = lab.writes().await.of("deployments").iter().map(|write| write.code).collect();
     assert_eq!(codes, [409, 200]);
+}
+
+/// An upgrade of the operator must not restart every Timbr together.
+#[tokio::test]
+async fn so_many_rollouts_at_once_and_the_next_when_one_has_ended() {
+    let lab = Lab::new("at-once").await;
+    lab.apply(&entra("s3cr3t")).await;
+    let names = ["web-1", "web-2", "web-3"];
+    let objects: Vec<serde_json::Value> = names
+        .iter()
+        .flat_map(|name| {
+            let mut web = deployment(name, &["web"]);
+            web["spec"]["template"]["metadata"]["labels"][testkit::kwok::NEVER_READY] = json!("true");
+            let of = |component: &str| json!({"deployment": format!("{name}-{component}")});
+            let components = json!({"platform": {"deployment": name}, "server": of("server"), "api": of("api")});
+            [
+                web,
+                installation(name, json!({"components": components})),
+                azure_sso_with(name, json!({"installationRef": {"name": name}})),
+            ]
+        })
+        .collect();
+    lab.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects})).await;
+    let operator = lab.start_with(lab.account.kubeconfig.clone(), &["--max-concurrent-rollouts=2"]).await;
+    let delivered = async || {
+        let mut delivered = Vec::new();
+        for name in names {
+            let object = lab.get(&format!("azuresso/{name}")).await;
+            if condition(&object, "Delivered")["status"] == "True" {
+                delivered.push(name);
+            }
+        }
+        delivered
+    };
+    let first = eventually("two are rolled out", SOON, async || {
+        let delivered = delivered().await;
+        if delivered.len() == 2 { Ok(delivered) } else { Err(format!("{delivered:?}")) }
+    })
+    .await;
+    let last = *names.iter().find(|name| !first.contains(name)).expect("a third");
+    let message = lab.wait_condition(&format!("azuresso/{last}"), "Delivered", "Unknown", "Pending").await;
+    assert_eq!(
+        message,
+        format!(
+            "Deployment {last}: other Deployments are being rolled out, and no more at once (--max-concurrent-rollouts); trying again"
+        )
+    );
+    let object = lab.get(&format!("azuresso/{last}")).await;
+    assert_eq!(condition(&object, "Reconciling")["status"], "True");
+    let looks = operator.looks_at_least(3).await;
+    lab.kubectl(&["annotate", &format!("azuresso/{last}"), "identity.timbr.ai/reconcile-requested-at=now"]).await;
+    operator.looks_at_least(looks + 1).await;
+    assert_eq!(delivered().await, first);
+    assert_eq!(lab.writes().await.of("deployments").len(), 2);
+
+    // The pods of one become ready.
+    let mut repaired = deployment(first[0], &["web"]);
+    repaired["spec"]["template"]["metadata"]["labels"]["repaired"] = json!("true");
+    lab.apply(&repaired).await;
+    lab.wait_condition(&format!("azuresso/{last}"), "Delivered", "True", "Delivered").await;
+    operator.stop().await;
 }

@@ -24,6 +24,18 @@ pub struct Call {
     pub name: String,
     /// The path and query.
     pub uri: String,
+    /// What a write says.
+    pub body: Body,
+}
+
+/// The JSON of a write. Printed it is left out: it is long, and may hold a secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Body(pub Value);
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Call {
@@ -68,6 +80,11 @@ impl Call {
             namespace: namespace.to_owned(),
             name,
             uri: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            body: if *method == Method::GET {
+                Body::default()
+            } else {
+                Body(serde_json::from_slice(body).unwrap_or_default())
+            },
         }
     }
 
