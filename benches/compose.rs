@@ -4,13 +4,13 @@
 //! Two worst cases: ten resources that all want one installation, of which one has everything set and
 //! nine are in its way; and ten installations of one namespace with a resource each.
 
-use std::{collections::BTreeMap, hint::black_box};
+use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use timbr_identity::{
     api::{Kind, PasswordLogin, SelfRegistration, UserIdentity},
-    compose::{Lookup, Mail, Memory, Outcome, compose, events, statuses},
+    compose::{Lookup, Mail, Memory, compose, events, statuses},
 };
 
 #[allow(dead_code)]
@@ -107,8 +107,7 @@ fn benches(criterion: &mut Criterion) {
         criterion
             .bench_function(&format!("compose/{name}, steady"), |bench| bench.iter(|| compose(black_box(&steady))));
 
-        let outcomes: BTreeMap<String, Outcome> =
-            plan.deployments.iter().map(|plan| (plan.name.clone(), world.write(plan))).collect();
+        let (_, outcomes) = world.deliver(&key, at(60), &mut vec![], &mut vec![]);
         criterion.bench_function(&format!("statuses/{name}, steady"), |bench| {
             bench.iter(|| {
                 let statuses =

@@ -76,13 +76,13 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     let clock = Clock::new(options.clock_rate);
     let api = TimbrApi::new(clock.rate()).context("no client for Timbr's REST API can be made")?;
-    let post = Post::new(api, clock, metrics.clone(), triggers.clone());
+    let post = Post::new(api, clock, metrics.clone(), triggers);
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
         std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     let writer = Writer::new(client, metrics.clone(), instance);
     let rollouts = Rollouts::new(options.max_concurrent_rollouts);
-    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts, triggers);
+    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, sync, timing, concurrency, metrics, heartbeat };
     tokio::select! {

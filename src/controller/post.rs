@@ -49,6 +49,12 @@ impl Post {
         self.all().entry(key.clone()).or_default().announce(&statement.id, self.clock.now());
     }
 
+    /// Has an installation looked at again.
+    pub fn wake(&self, key: InstallationKey) {
+        // A closed channel means that the operator is shutting down.
+        let _ = self.triggers.send(key);
+    }
+
     /// Sends a statement, and wakes the installation when the answer is there.
     pub fn send(&self, key: &InstallationKey, statement: Statement) {
         self.all().entry(key.clone()).or_default().sent(&statement.id);
@@ -64,8 +70,7 @@ impl Post {
             tracing::info!(installation = %key, statement = statement.text, result, "statement sent to Timbr");
             post.metrics.statement(result);
             post.all().entry(key.clone()).or_default().keep(statement.id, answer, post.clock.now());
-            // A closed channel means that the operator is shutting down.
-            let _ = post.triggers.send(key);
+            post.wake(key);
         });
     }
 

@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
-
 use crate::{
     apply::{WriteError, Writer},
     compose::{
@@ -35,8 +33,6 @@ pub struct Reconciler {
     clock: Clock,
     /// How many rollouts are open.
     rollouts: Arc<Mutex<Rollouts>>,
-    /// Wakes who waited for one to end.
-    triggers: mpsc::UnboundedSender<InstallationKey>,
     /// What is remembered of other hands.
     hands: Arc<Mutex<HashMap<InstallationKey, Hands>>>,
     /// Installations whose statuses tell of every write.
@@ -66,21 +62,9 @@ impl Reconciler {
         post: Post,
         clock: Clock,
         rollouts: Rollouts,
-        triggers: mpsc::UnboundedSender<InstallationKey>,
     ) -> Self {
         let rollouts = Arc::new(Mutex::new(rollouts));
-        Self {
-            reader,
-            writer,
-            index,
-            metrics,
-            post,
-            clock,
-            rollouts,
-            triggers,
-            hands: Arc::default(),
-            recorded: Arc::default(),
-        }
+        Self { reader, writer, index, metrics, post, clock, rollouts, hands: Arc::default(), recorded: Arc::default() }
     }
 
     /// Looks at one installation.
@@ -221,8 +205,7 @@ impl Reconciler {
         for deployment in settled {
             let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
             for waiting in rollouts.ended(&key.namespace, &deployment.name) {
-                // A closed channel means that the operator is shutting down.
-                let _ = self.triggers.send(waiting);
+                self.post.wake(waiting);
             }
         }
     }
