@@ -9,13 +9,13 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::json;
 
 use crate::{
     api::FIELD_MANAGER,
-    compose::{SecretPlan, Value, live_secret},
+    compose::{OurSecret, SecretPlan, Value, live_secret},
 };
 
 use super::{Writer, error::WriteError};
@@ -63,6 +63,31 @@ impl Writer {
         }
     }
 
+    /// Deletes a Secret, if it is still the one that was looked at, in that version. One that is gone, or was changed
+    /// meanwhile, is no failure: whoever did that woke us.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn delete_secret(
+        &self,
+        namespace: &str,
+        secret: &OurSecret,
+        version: Option<String>,
+    ) -> Result<(), WriteError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let params = DeleteParams::default()
+            .preconditions(Preconditions { uid: Some(secret.uid.clone()), resource_version: version });
+        match self.send("delete", "secrets", api.delete(&secret.name, &params)).await {
+            Ok(_) => tracing::info!(namespace, secret = secret.name, "deleted the Secret: nothing needs it any more"),
+            Err(error) if error.is_code(404) => {}
+            Err(error) if error.is_code(409) => {
+                tracing::info!(namespace, secret = secret.name, "the Secret was changed meanwhile, and stays");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// A Secret of that name is there: it is ours, or it is in the way.
     async fn verify(&self, api: &Api<Secret>, deployment: &str, plan: &SecretPlan) -> Result<(), WriteError> {
         let found = self.send("get", "secrets", api.get(&plan.name)).await?;
@@ -70,7 +95,7 @@ impl Writer {
         let live = live_secret(found);
         if !plan.is(&live) {
             return Err(WriteError::NotOurs(format!(
-                "Secret {} is in the way: it has the name of a Secret of this operator but another content; delete it",
+                "Secret {} is in the way: it has the name of a Secret of this operator, but other content or labels, or is not immutable; delete it",
                 plan.name
             )));
         }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::hmac;
 
-use crate::api::Sensitive;
+use crate::api::{Component, Sensitive};
 
 /// The key of Secret names.
 #[derive(Clone)]
@@ -45,6 +45,15 @@ impl NameKey {
     }
 }
 
+/// Whether this can be the name of a Secret that carries sensitive values.
+pub fn is_secret_name(name: &str) -> bool {
+    let is_hex = |suffix: &str| suffix.len() == 10 && suffix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    Component::ALL.iter().any(|component| {
+        let rest = name.strip_prefix("timbr-").and_then(|rest| rest.strip_prefix(component.name()));
+        rest.and_then(|rest| rest.strip_prefix("-identity-")).is_some_and(is_hex)
+    })
+}
+
 impl fmt::Debug for NameKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -79,5 +88,27 @@ mod tests {
             assert_ne!(other, base);
         }
         assert_eq!(NameKey::Offline.suffix("d", "c", &data(&[])), "offline");
+    }
+
+    #[test]
+    fn names_of_ours_are_known_by_their_form() {
+        for component in Component::ALL {
+            let suffix = NameKey::new(&[7; 32]).suffix("d", "c", &data(&[("A", "1")]));
+            assert!(is_secret_name(&(component.secret_prefix() + &suffix)));
+        }
+        for other in [
+            "timbr-platform-identity",
+            "timbr-platform-identity-",
+            "timbr-platform-identity-offline",
+            "timbr-platform-identity-012345678",
+            "timbr-platform-identity-0123456789a",
+            "timbr-platform-identity-012345678A",
+            "timbr-web-identity-0123456789",
+            "xtimbr-platform-identity-0123456789",
+            "timbr-identity-name-key",
+            "",
+        ] {
+            assert!(!is_secret_name(other), "{other}");
+        }
     }
 }

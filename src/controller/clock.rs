@@ -27,6 +27,13 @@ impl Clock {
         self.begun.1.checked_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
+    /// What this clock showed when the wall clock showed `then`: to compare times that others wrote with its own.
+    pub fn shown(&self, then: Timestamp) -> Timestamp {
+        let rest = then.duration_since(self.begun.1).as_secs_f64() * (self.rate - 1.0);
+        let rest = SignedDuration::try_from_secs_f64(rest).unwrap_or_default();
+        then.checked_add(rest).unwrap_or(then)
+    }
+
     /// How long to wait, really, until `then`.
     pub fn until(&self, then: Timestamp) -> Duration {
         let wait = then.duration_since(self.now());
@@ -50,5 +57,15 @@ mod tests {
         let wait = clock.until(then);
         assert!(wait <= Duration::from_secs(60) && wait > Duration::from_secs(50), "{wait:?}");
         assert_eq!(clock.until(Timestamp::MIN), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_others_wrote_ages_as_fast() {
+        let begun = Timestamp::now();
+        let at = |seconds: i64| begun.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        for (rate, seconds) in [(1.0, 10), (60.0, 600), (60.0, -600)] {
+            let clock = Clock { begun: (Instant::now(), begun), rate };
+            assert_eq!(clock.shown(at(seconds / rate as i64)), at(seconds), "{rate}");
+        }
     }
 }

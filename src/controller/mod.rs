@@ -5,6 +5,7 @@
 //! [`runner`] that gives it a clock.
 
 mod backoff;
+mod cleanup;
 mod clock;
 mod post;
 mod queue;

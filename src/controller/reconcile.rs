@@ -17,7 +17,7 @@ use crate::{
     world::{Index, Reader},
 };
 
-use super::{Clock, Post, Rollouts};
+use super::{Clock, Post, Rollouts, cleanup::Cleaner};
 
 /// Most requests to one Deployment in one look: a variable that changes hands takes four.
 const MOST_STEPS: usize = 8;
@@ -31,6 +31,7 @@ pub struct Reconciler {
     metrics: Metrics,
     post: Post,
     clock: Clock,
+    cleaner: Cleaner,
     /// How many rollouts are open.
     rollouts: Arc<Mutex<Rollouts>>,
     /// What is remembered of other hands.
@@ -63,8 +64,10 @@ impl Reconciler {
         clock: Clock,
         rollouts: Rollouts,
     ) -> Self {
+        let cleaner = Cleaner::new(reader.clone(), writer.clone(), Arc::clone(&index), clock);
         let rollouts = Arc::new(Mutex::new(rollouts));
-        Self { reader, writer, index, metrics, post, clock, rollouts, hands: Arc::default(), recorded: Arc::default() }
+        let (hands, recorded) = (Arc::default(), Arc::default());
+        Self { reader, writer, index, metrics, post, clock, cleaner, rollouts, hands, recorded }
     }
 
     /// Looks at one installation.
@@ -81,7 +84,7 @@ impl Reconciler {
         let plan = self.tried(key, &mut snapshot, &mut next).await;
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
-        let (plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
+        let (snapshot, plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
         self.rolled_out(key, &plan);
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         if let Some(again) = said.again {
@@ -110,6 +113,10 @@ impl Reconciler {
         if is_told && !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
             self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }
+        // What failed comes first: it is tried again soon.
+        if !matches!(next, Next::Retry(_)) {
+            next = next.max(self.cleaner.clean_up(key, &snapshot, &plan).await);
+        }
         next
     }
 
@@ -135,7 +142,7 @@ impl Reconciler {
         mut snapshot: Snapshot,
         mut plan: Plan,
         next: &mut Next,
-    ) -> (Plan, BTreeMap<String, Outcome>) {
+    ) -> (Snapshot, Plan, BTreeMap<String, Outcome>) {
         let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
         let mut written: BTreeMap<String, (usize, bool)> = BTreeMap::new();
         while let Some(deployment) = plan.deployments.iter().find(|plan| !outcomes.contains_key(&plan.name)) {
@@ -192,7 +199,7 @@ impl Reconciler {
         }
         let uids = snapshot.deployments.values().filter_map(Lookup::found).map(|live| live.uid.as_str()).collect();
         self.all_hands().entry(key.clone()).or_default().retain(&uids);
-        (plan, outcomes)
+        (snapshot, plan, outcomes)
     }
 
     fn may_roll_out(&self, key: &InstallationKey, deployment: &str) -> bool {

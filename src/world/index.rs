@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{InstallationKey, claimants, keys, secret_refs, token_ref},
+    compose::{Charge, InstallationKey, OurSecret, claimants, keys, secret_refs, token_ref},
 };
 
 /// Something that a watch has seen.
@@ -36,8 +36,10 @@ pub enum Change {
         namespace: String,
         /// Its name.
         name: String,
-        /// When it is there and made by us: the label that names its installation.
+        /// When it is there and made by us, or called as if it were: the label that names its installation.
         installation: Option<String>,
+        /// When it is there and surely made by us: all that there is to know of it.
+        ours: Option<OurSecret>,
     },
 }
 
@@ -61,7 +63,7 @@ struct Namespace {
     /// Deployments that carry our label.
     managed: BTreeSet<String>,
     /// Secrets that we made, and the installation each is labelled with.
-    secrets: BTreeMap<String, String>,
+    secrets: BTreeMap<String, (String, Option<OurSecret>)>,
 }
 
 /// What the watches have seen.
@@ -103,7 +105,9 @@ impl Index {
             }
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
             Change::Deployment { namespace, name, managed } => self.deployment(&namespace, name, managed),
-            Change::Secret { namespace, name, installation } => self.secret(&namespace, name, installation),
+            Change::Secret { namespace, name, installation, ours } => {
+                self.secret(&namespace, name, installation.map(|label| (label, ours)))
+            }
         }
     }
 
@@ -115,6 +119,21 @@ impl Index {
             resources: here.resources.values().cloned().collect(),
             managed: here.managed.clone(),
         }
+    }
+
+    /// The Secrets that we made and that an installation looks after.
+    pub fn secrets(&self, key: &InstallationKey) -> Vec<OurSecret> {
+        let Some(here) = self.namespaces.get(&key.namespace) else { return Vec::new() };
+        if here.secrets.is_empty() {
+            return Vec::new();
+        }
+        let charge = Charge::of(key, here.installations.values());
+        here.secrets
+            .values()
+            .filter_map(|(_, ours)| ours.as_ref())
+            .filter(|secret| charge.has(secret))
+            .cloned()
+            .collect()
     }
 
     /// Every installation of a namespace, or of all.
@@ -233,22 +252,36 @@ impl Index {
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let was_managed = if managed { true } else { here.managed.remove(&name) };
         let mut concerned = claimants(namespace, &name, here.installations.values());
+        let is_unclaimed = concerned.is_empty();
         // Without claimants: the implicit installation's, or one that must be released.
         let usual = Component::ALL.iter().any(|component| component.usual_deployment() == name);
         let implicit = usual && here.installations.is_empty() && !here.resources.is_empty();
-        if concerned.is_empty() && (was_managed || implicit) {
+        if is_unclaimed && (was_managed || implicit) {
             concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
+        }
+        if is_unclaimed {
+            // Its Secrets may be needed no more; whoever their labels name looks after them.
+            let owned = here.secrets.values().filter_map(|(label, ours)| Some((label, ours.as_ref()?)));
+            let owned = owned.filter(|(_, secret)| secret.owner.as_deref() == Some(name.as_str()));
+            concerned.extend(owned.map(|(label, _)| here.key_of_label(namespace, label)));
         }
         concerned
     }
 
-    fn secret(&mut self, namespace: &str, name: String, installation: Option<String>) -> BTreeSet<InstallationKey> {
-        if let Some(installation) = &installation {
+    fn secret(
+        &mut self,
+        namespace: &str,
+        name: String,
+        ours: Option<(String, Option<OurSecret>)>,
+    ) -> BTreeSet<InstallationKey> {
+        if let Some(ours) = &ours {
             let here = self.namespaces.entry(namespace.to_owned()).or_default();
-            here.secrets.insert(name.clone(), installation.clone());
+            here.secrets.insert(name.clone(), ours.clone());
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        let labelled = if installation.is_some() { installation } else { here.secrets.remove(&name) };
+        let known = if ours.is_some() { ours } else { here.secrets.remove(&name) };
+        let owner = known.as_ref().and_then(|(_, ours)| ours.as_ref()?.owner.clone());
+        let labelled = known.map(|(label, _)| label);
         let named =
             here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
@@ -269,6 +302,8 @@ impl Index {
                 concerned.extend(keys(namespace, &here.names()));
             }
         }
+        // The Deployment may have gone to another installation since.
+        concerned.extend(owner.into_iter().flat_map(|owner| claimants(namespace, &owner, here.installations.values())));
         concerned
     }
 }
@@ -302,6 +337,13 @@ impl Namespace {
 
     fn is_empty(&self) -> bool {
         self.installations.is_empty() && self.resources.is_empty() && self.managed.is_empty() && self.secrets.is_empty()
+    }
+
+    /// The installation with this label, else the implicit one.
+    fn key_of_label(&self, namespace: &str, label: &str) -> InstallationKey {
+        let key = |name| InstallationKey { namespace: namespace.to_owned(), name };
+        let mut named = self.installations.keys().map(|name| key(Some(name.clone())));
+        named.find(|key| key.label() == label).unwrap_or_else(|| key(None))
     }
 
     /// The installation that speaks for a resource: its own, else the implicit one.
@@ -342,7 +384,8 @@ mod tests {
     }
 
     fn secret(name: &str, installation: Option<&str>) -> Change {
-        Change::Secret { namespace: "ns".into(), name: name.into(), installation: installation.map(str::to_owned) }
+        let installation = installation.map(str::to_owned);
+        Change::Secret { namespace: "ns".into(), name: name.into(), installation, ours: None }
     }
 
     fn deployment(name: &str, managed: bool) -> Change {
@@ -387,6 +430,46 @@ mod tests {
         assert_eq!(names(index.apply(deployment("web", true))), ["-"]);
         assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), ["b"]);
         assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_secret_of_ours_concerns_whoever_has_its_deployment() {
+        let mut index = Index::default();
+        let made = |name: &str, label: &str, owner: &str| Change::Secret {
+            namespace: "ns".into(),
+            name: name.into(),
+            installation: Some(label.into()),
+            ours: Some(OurSecret {
+                name: name.into(),
+                uid: "u".into(),
+                created: None,
+                installation: label.into(),
+                owner: Some(owner.into()),
+            }),
+        };
+        let in_charge = |index: &Index, name: Option<&str>| -> Vec<String> {
+            let key = InstallationKey { namespace: "ns".into(), name: name.map(str::to_owned) };
+            index.secrets(&key).into_iter().map(|secret| secret.name).collect()
+        };
+        assert_eq!(names(index.apply(made("x", "default", "web"))), ["-"]);
+        assert_eq!(in_charge(&index, None), ["x"]);
+        // Released, and no resource is left: the Secret is reason enough to look.
+        assert_eq!(names(index.apply(deployment("web", false))), ["-"]);
+        assert_eq!(names(index.apply(deployment("other", false))), [] as [&str; 0]);
+
+        index.apply(installation("a", "web"));
+        index.apply(installation("b", "web-b"));
+        assert_eq!((in_charge(&index, None), in_charge(&index, Some("a"))), (vec![], vec!["x".to_owned()]));
+        assert_eq!(names(index.apply(made("y", "b", "web"))), ["a", "b"]);
+        assert_eq!(in_charge(&index, Some("a")), ["x", "y"]);
+        assert_eq!(names(index.apply(made("z", "b", "before"))), ["b"]);
+        assert_eq!(in_charge(&index, Some("b")), ["z"]);
+        assert_eq!(names(index.apply(deployment("before", false))), ["b"]);
+        assert_eq!(names(index.apply(secret("y", None))), ["a", "b"]);
+        assert_eq!(in_charge(&index, Some("a")), ["x"]);
+        // Somebody took its label: it is watched, and no longer ours to clear away.
+        index.apply(secret("x", Some("default")));
+        assert_eq!(in_charge(&index, Some("a")), [] as [&str; 0]);
     }
 
     #[test]

@@ -10,9 +10,10 @@
 mod describe;
 mod index;
 mod read;
+mod users;
 mod watch;
 
 pub use describe::describe;
 pub use index::Index;
-pub use read::Reader;
+pub use read::{ReadError, Reader};
 pub use watch::{Scope, Sync, api_resource, watch_all};

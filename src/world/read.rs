@@ -10,22 +10,23 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{Api, Client};
 
 use crate::compose::{
-    Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, Settings, Snapshot, live_deployment,
-    live_secret, needs,
+    Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, OurSecret, Settings, Snapshot,
+    live_deployment, live_secret, needs,
 };
 
-use super::{describe, index::Index};
+use super::{describe, index::Index, users::LastReading};
 
 /// Longest time for one read.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes snapshots.
 #[derive(Clone)]
 pub struct Reader {
-    client: Client,
+    pub(super) client: Client,
     index: Arc<RwLock<Index>>,
     settings: Settings,
     name_key: NameKey,
+    pub(super) last_reading: LastReading,
 }
 
 /// A read that did not succeed.
@@ -42,12 +43,15 @@ pub enum ReadError {
     /// No answer in time.
     #[error("cannot read {0}: no answer within 10 seconds")]
     TimedOut(String),
+    /// The operator may not.
+    #[error("cannot read {0}: forbidden; grant the operator's ServiceAccount the rights of its manifest")]
+    Forbidden(String),
 }
 
 impl Reader {
     /// A reader over an index that watches keep.
     pub fn new(client: Client, index: Arc<RwLock<Index>>, settings: Settings, name_key: NameKey) -> Self {
-        Self { client, index, settings, name_key }
+        Self { client, index, settings, name_key, last_reading: LastReading::default() }
     }
 
     /// A snapshot of an installation.
@@ -85,6 +89,18 @@ impl Reader {
             hands: Hands::default(),
             refused: BTreeMap::new(),
         })
+    }
+
+    /// The version in which a Secret is still the one that we made; `None` when it is gone or another by now.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub async fn version(&self, namespace: &str, secret: &OurSecret) -> Result<Option<String>, ReadError> {
+        match self.get::<Secret>("Secret", namespace, &secret.name).await? {
+            Lookup::Found(live) => Ok(secret.version_of(&live)),
+            Lookup::Forbidden => Err(ReadError::Forbidden(format!("Secret {namespace}/{}", secret.name))),
+            Lookup::Missing | Lookup::NotInInput => Ok(None),
+        }
     }
 
     async fn get<K>(&self, kind: &str, namespace: &str, name: &str) -> Result<Lookup<K>, ReadError>

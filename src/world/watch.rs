@@ -23,7 +23,7 @@ use crate::{
     api::{
         Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object, VERSION,
     },
-    compose::InstallationKey,
+    compose::{InstallationKey, OurSecret},
 };
 
 use super::{
@@ -32,7 +32,7 @@ use super::{
 };
 
 /// Items a page of a list: bounds the memory that a list takes.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 
 /// Pause before a watch begins anew.
 const ANEW: Duration = Duration::from_secs(1);
@@ -192,7 +192,8 @@ fn secret(meta: &ObjectMeta) -> Change {
     let by_label = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
     let by_name = Component::ALL.iter().any(|component| name.starts_with(&component.secret_prefix()));
     let installation = label(meta, LABEL_INSTALLATION).cloned().unwrap_or_default();
-    Change::Secret { namespace, name, installation: (by_label || by_name).then_some(installation) }
+    let installation = (by_label || by_name).then_some(installation);
+    Change::Secret { namespace, name, installation, ours: OurSecret::read(meta) }
 }
 
 fn place(meta: &ObjectMeta) -> (String, String) {
@@ -264,7 +265,7 @@ impl Feed {
         match self.source.what {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
             Known::Deployment => Change::Deployment { namespace, name, managed: false },
-            Known::Secret => Change::Secret { namespace, name, installation: None },
+            Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
         }
     }
 
