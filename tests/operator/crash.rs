@@ -35,6 +35,9 @@ enum When {
     After,
 }
 
+/// The clean-up of old Secrets comes within the run: ten minutes are a second.
+const FLAGS: [&str; 2] = ["--concurrency=1", "--clock-rate=600"];
+
 type Counts = Arc<Mutex<BTreeMap<String, usize>>>;
 
 /// Counts what comes and goes in the namespace from now on.
@@ -200,7 +203,7 @@ async fn killed(
 ) -> crate::harness::Operator {
     let kubeconfig = || lab.account.kubeconfig_at(proxy.url());
     let Some((nth, when)) = kill else {
-        let operator = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+        let operator = lab.launch(kubeconfig(), &FLAGS).await;
         script.await;
         return operator;
     };
@@ -211,12 +214,12 @@ async fn killed(
         When::Before => Action::HoldBefore(Arc::clone(&there)),
         When::After => Action::HoldAfter(Arc::clone(&there)),
     });
-    let operator = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+    let operator = lab.launch(kubeconfig(), &FLAGS).await;
     tokio::select! {
         _ = hook.reached() => {
             operator.process.kill();
             hook.discard();
-            let successor = lab.launch(kubeconfig(), &["--concurrency=1"]).await;
+            let successor = lab.launch(kubeconfig(), &FLAGS).await;
             script.await;
             successor
         }

@@ -21,4 +21,5 @@ mod refusals;
 mod restart;
 mod rollout;
 mod scopes;
+mod secrets;
 mod statements;
