@@ -36,7 +36,7 @@ pub struct Options {
     pub concurrency: usize,
     /// Rollouts of Deployments that may be open at once, over all installations.
     pub max_concurrent_rollouts: usize,
-    /// How much faster than the wall clock statements are timed; 1 but in tests.
+    /// How much faster than the wall clock the operator's runs; 1 but in tests.
     pub clock_rate: f64,
     /// Address of `/livez` and `/readyz`.
     pub health: SocketAddr,

@@ -45,7 +45,7 @@ pub struct Args {
     /// Address of /metrics.
     #[arg(long, env = "TIMBR_IDENTITY_METRICS_BIND", default_value = "[::]:8080")]
     metrics_bind: SocketAddr,
-    /// For tests: time limits and waits for Timbr's REST API are this many times as short.
+    /// For tests: waits of minutes, and time limits for Timbr's REST API, are this many times as short.
     #[arg(long, env = "TIMBR_IDENTITY_CLOCK_RATE", default_value = "1", hide = true)]
     clock_rate: f64,
     /// How to write logs.
