@@ -504,7 +504,8 @@ mod tests {
     fn what_no_template_names_is_due_ten_minutes_after_it_was_made() {
         let snapshot = snapshot(json!([by_secret("OAUTH_SECRET", A)]), None);
         let plan = compose(&snapshot);
-        let rows: [(&[OurSecret], i64, &[&str], Option<i64>); 6] = [
+        type Row<'a> = (&'a [OurSecret], i64, &'a [&'a str], Option<i64>);
+        let rows: [Row<'_>; 6] = [
             (&[], 9_000, &[], None),
             (&[ours(A, 0)], 9_000, &[], None),
             (&[ours(A, 0), ours(B, 0)], 599, &[], Some(600)),

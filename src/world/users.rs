@@ -24,9 +24,15 @@ use super::{
     watch::PAGE,
 };
 
-/// What was found last, of which namespace, and when the reading had begun.
+/// What was found last.
 #[derive(Clone, Default)]
-pub(super) struct LastReading(Arc<Mutex<Option<(String, Instant, Arc<Users>)>>>);
+pub(super) struct LastReading(Arc<Mutex<Option<Reading>>>);
+
+struct Reading {
+    namespace: String,
+    begun: Instant,
+    users: Arc<Users>,
+}
 
 impl Reader {
     /// Who names Secrets of ours in a namespace, read not before this call.
@@ -38,11 +44,11 @@ impl Reader {
     pub async fn users(&self, namespace: &str) -> Result<Arc<Users>, ReadError> {
         let asked = Instant::now();
         let mut last = self.last_reading.0.lock().await;
-        if let Some((of, begun, users)) = last.as_ref()
-            && of == namespace
-            && *begun >= asked
+        if let Some(reading) = last.as_ref()
+            && reading.namespace == namespace
+            && reading.begun >= asked
         {
-            return Ok(Arc::clone(users));
+            return Ok(Arc::clone(&reading.users));
         }
         let begun = Instant::now();
         let mut census = Census::default();
@@ -50,7 +56,7 @@ impl Reader {
         self.each::<ReplicaSet>(namespace, |meta, object| census.replica_set(meta, object)).await?;
         self.each::<Pod>(namespace, |meta, object| census.pod(meta, object)).await?;
         let users = Arc::new(census.users());
-        *last = Some((namespace.to_owned(), begun, Arc::clone(&users)));
+        *last = Some(Reading { namespace: namespace.to_owned(), begun, users: Arc::clone(&users) });
         Ok(users)
     }
 

@@ -488,3 +488,57 @@ async fn what_a_deleted_installation_leaves_is_cleared_away_with_the_owners_next
     left(&lab, &[]).await;
     operator.stop().await;
 }
+
+#[tokio::test]
+async fn the_last_good_secret_of_one_stays_while_another_rotates() {
+    const API: &str = "deployment/timbr-api";
+    let lab = Lab::new("last-good-secret").await;
+    let resource = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "identity.timbr.ai/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let key = |name: &str| json!({"name": name, "key": "key"});
+    for manifest in [
+        crate::fixtures::deployment("timbr-api", &["timbr-api"]),
+        crate::fixtures::secret("default-key", "key", "default-1"),
+        crate::fixtures::secret("contoso-key", "key", "contoso-1"),
+        resource(
+            "JwtAuthentication",
+            "auth",
+            json!({"type": "Custom", "algorithms": ["HS256"], "keyRef": key("default-key")}),
+        ),
+        resource("JwtTenant", "contoso", json!({"tenant": "contoso", "keyRef": key("contoso-key")})),
+    ] {
+        lab.apply(&manifest).await;
+    }
+    let operator = lab.start_with(lab.account.kubeconfig.clone(), &[FASTER]).await;
+    for what in ["jwtauthentication/auth", "jwttenant/contoso"] {
+        lab.wait(what, "Ready").await;
+    }
+    // Where a variable comes from, and what a pod would get.
+    let value = async |name: &str| {
+        let reference = variable(&lab.get(API).await, name)["valueFrom"]["secretKeyRef"].clone();
+        let secret = reference["name"].as_str().expect("a name").to_owned();
+        let template = format!("go-template={{{{index .data {:?} | base64decode}}}}", name);
+        (lab.kubectl(&["get", "secret", &secret, "-o", &template]).await, secret)
+    };
+    let shared = value("JWT_CONTOSO_KEY").await.1;
+    assert_eq!(value("JWT_DEFAULT_KEY").await.1, shared);
+    lab.kubectl(&["delete", "secret", "contoso-key"]).await;
+    lab.wait_condition("jwttenant/contoso", "ReferencesResolved", "False", "SecretNotFound").await;
+    for round in 2..=4 {
+        let rotated = format!("default-{round}");
+        lab.apply(&crate::fixtures::secret("default-key", "key", &rotated)).await;
+        eventually("the rotation is delivered", SOON, async || value("JWT_DEFAULT_KEY").await.0 == rotated).await;
+        lab.kubectl(&["rollout", "status", API, "--timeout=60s"]).await;
+        assert_eq!(value("JWT_CONTOSO_KEY").await, ("contoso-1".to_owned(), shared.clone()));
+    }
+    // The live ones, and the one that an undo needs.
+    eventually("the rest is cleared away", SOON, async || {
+        let list = lab.kubectl(&["get", "secrets", "-l", "identity.timbr.ai/component=api", "-o", "name"]).await;
+        if list.lines().count() == 3 { Ok(()) } else { Err(list) }
+    })
+    .await;
+    tokio::time::sleep(LONG_OVER).await;
+    assert_eq!(value("JWT_CONTOSO_KEY").await, ("contoso-1".to_owned(), shared));
+    assert_eq!(value("JWT_DEFAULT_KEY").await.0, "default-4");
+    assert_eq!(lab.get(API).await["metadata"]["generation"], 5);
+    operator.stop().await;
+}
