@@ -19,9 +19,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{controller::Heartbeat, metrics::Metrics};
 
-/// What `/readyz` asks: each check by name, and what is missing. Checks are data, so that a new one
-/// is listed without anybody thinking of it.
-pub type Checks = Arc<dyn Fn() -> BTreeMap<String, Result<(), String>> + Send + std::marker::Sync>;
+/// One line of `/readyz?verbose`.
+pub enum Check {
+    /// What must be there, and what is missing of it.
+    Needed(Result<(), String>),
+    /// What is told, and makes nobody ready or not.
+    Told(String),
+}
+
+/// What `/readyz` asks: each check by name. Checks are data, so that a new one is listed without anybody
+/// thinking of it.
+pub type Checks = Arc<dyn Fn() -> BTreeMap<String, Check> + Send + std::marker::Sync>;
 
 /// `/livez` and `/readyz`.
 pub fn health(heartbeat: Heartbeat, checks: Checks) -> Router {
@@ -37,15 +45,17 @@ pub fn health(heartbeat: Heartbeat, checks: Checks) -> Router {
 
 async fn ready(State(checks): State<Checks>, RawQuery(query): RawQuery) -> Response {
     let checks = checks();
-    let ready = checks.values().all(Result::is_ok);
+    let ready = !checks.values().any(|check| matches!(check, Check::Needed(Err(_))));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let verbose =
         query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
     let mut body = String::new();
-    for (name, state) in checks.iter().filter(|(_, state)| verbose || state.is_err()) {
-        body += &match state {
-            Ok(()) => format!("[+] {name} ok\n"),
-            Err(missing) => format!("[-] {name}: {missing}\n"),
+    for (name, check) in checks {
+        body += &match check {
+            Check::Needed(Err(missing)) => format!("[-] {name}: {missing}\n"),
+            Check::Needed(Ok(())) if verbose => format!("[+] {name} ok\n"),
+            Check::Told(sentence) if verbose => format!("[ ] {name}: {sentence}\n"),
+            Check::Needed(Ok(())) | Check::Told(_) => continue,
         };
     }
     body += if ready { "ready\n" } else { "not ready\n" };

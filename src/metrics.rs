@@ -42,6 +42,7 @@ pub struct Metrics {
     statements: Family<ResultLabel, Counter>,
     waiting: Gauge,
     running: Gauge,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -55,6 +56,7 @@ impl Default for Metrics {
             statements: Family::default(),
             waiting: Gauge::default(),
             running: Gauge::default(),
+            leader: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("timbr_identity");
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
@@ -66,6 +68,7 @@ impl Default for Metrics {
         registry.register("sql_statements", "Statements sent to Timbr", metrics.statements.clone());
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
         registry.register("queue_running", "Installations being looked at", metrics.running.clone());
+        registry.register("leader", "1 while this process leads, else 0", metrics.leader.clone());
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -100,6 +103,11 @@ impl Metrics {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.waiting.set(gauge(waiting));
         self.running.set(gauge(running));
+    }
+
+    /// Whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// The metrics in OpenMetrics text.

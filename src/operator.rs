@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{TimbrApi, Writer, name_key},
+    apply::{Leadership, LeaseStore, TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
-    controller::{Clock, Heartbeat, Post, Reconciler, Rollouts, Runner, Timing},
-    http::{self, Checks},
+    controller::{Campaign, Clock, Election, Heartbeat, LeaseTiming, Post, Reconciler, Rollouts, Runner, Timing},
+    http::{self, Check, Checks},
     metrics::Metrics,
     world::{Index, Reader, Scope, Sync, watch_all},
 };
@@ -26,12 +26,14 @@ use crate::{
 pub struct Options {
     /// Where to watch.
     pub scopes: BTreeSet<Scope>,
-    /// The operator's own namespace, where the name key is; `None` asks the kubeconfig.
+    /// The operator's own namespace, where the lease and the name key are; `None` asks the kubeconfig.
     pub namespace: Option<String>,
     /// The settings that decisions depend on.
     pub settings: Settings,
     /// Debounce.
     pub timing: Timing,
+    /// How leadership is timed.
+    pub lease: LeaseTiming,
     /// Reconciliations at once.
     pub concurrency: usize,
     /// Rollouts of Deployments that may be open at once, over all installations.
@@ -64,7 +66,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let heartbeat = Heartbeat::default();
     let sync = Arc::new(Sync::default());
     let key_state = Arc::new(Mutex::new(Err("not read yet".to_owned())));
-    let checks = checks(&sync, &key_state, &stop);
+    let leadership = Leadership::new(options.lease.margin);
+    let checks = checks(&sync, &key_state, &leadership, &stop);
     let mut servers =
         vec![http::serve("health", options.health, http::health(heartbeat.clone(), checks), stop.clone()).await?];
     servers.push(http::serve("metrics", options.metrics, http::metrics(metrics.clone()), stop.clone()).await?);
@@ -76,21 +79,40 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     let clock = Clock::new(options.clock_rate);
     let api = TimbrApi::new(clock.rate()).context("no client for Timbr's REST API can be made")?;
-    let post = Post::new(api, clock, metrics.clone(), triggers);
+    let post = Post::new(api, clock, metrics.clone(), leadership.clone(), triggers);
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
         std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
-    let writer = Writer::new(client, metrics.clone(), instance);
+    // One of its own for each process: a container that starts anew in the same pod is another.
+    let election = Election::new(format!("{instance}_{:016x}", rand::random::<u64>()), options.lease);
+    let store = LeaseStore::new(client.clone(), namespace);
+    let campaign = Campaign {
+        store,
+        election,
+        leadership: leadership.clone(),
+        sync: Arc::clone(&sync),
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+    };
+    let resign = CancellationToken::new();
+    let mut campaign = tokio::spawn(campaign.run(resign.clone()));
+    let writer = Writer::new(client, metrics.clone(), instance, leadership.clone());
     let rollouts = Rollouts::new(options.max_concurrent_rollouts);
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
-    let runner = Runner { reconciler, sync, timing, concurrency, metrics, heartbeat };
-    tokio::select! {
-        () = runner.run(triggered, stop) => {}
+    let runner = Runner { reconciler, leadership, sync, timing, concurrency, metrics, heartbeat };
+    let ended = tokio::select! {
+        () = runner.run(triggered, stop) => Ok(()),
         // A watch goes on for ever; without one of them the rest would decide on half the truth.
-        _ = watches.join_next() => anyhow::bail!("a watch has ended; restart the operator"),
-    }
+        _ = watches.join_next() => Err(anyhow::anyhow!("a watch has ended; restart the operator")),
+        // It would never write again.
+        _ = &mut campaign => anyhow::bail!("the lease is not looked after any more; restart the operator"),
+    };
     drop(watches);
+    // Not before the last write was answered or abandoned: the next leader begins at once.
+    resign.cancel();
+    let _ = campaign.await;
+    ended?;
     for server in servers {
         // Keep-alive connections may outlive the wish to stop.
         let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
@@ -107,16 +129,20 @@ fn pod_namespace() -> Option<String> {
 
 type KeyState = Arc<Mutex<Result<(), String>>>;
 
-/// Readiness: every watch has listed, the name key is there, and nobody asked us to stop.
-fn checks(sync: &Arc<Sync>, key_state: &KeyState, stop: &CancellationToken) -> Checks {
-    let (sync, key_state, stop) = (Arc::clone(sync), Arc::clone(key_state), stop.clone());
+/// Readiness: every watch has listed, the name key is there, and nobody asked us to stop. Not leadership: who
+/// stands by is ready to take over.
+fn checks(sync: &Arc<Sync>, key_state: &KeyState, leadership: &Leadership, stop: &CancellationToken) -> Checks {
+    let (sync, key_state, leadership, stop) =
+        (Arc::clone(sync), Arc::clone(key_state), leadership.clone(), stop.clone());
     Arc::new(move || {
+        let states = sync.states().into_iter();
         let mut checks: std::collections::BTreeMap<_, _> =
-            sync.states().into_iter().map(|(name, state)| (format!("watch {name}"), state)).collect();
+            states.map(|(name, state)| (format!("watch {name}"), Check::Needed(state))).collect();
         let key = key_state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        checks.insert("name key".to_owned(), key);
+        checks.insert("name key".to_owned(), Check::Needed(key));
         let stopping = stop.is_cancelled().then(|| "stopping".to_owned());
-        checks.insert("running".to_owned(), stopping.map_or(Ok(()), Err));
+        checks.insert("running".to_owned(), Check::Needed(stopping.map_or(Ok(()), Err)));
+        checks.insert("leadership".to_owned(), Check::Told(leadership.told()));
         checks
     })
 }

@@ -39,5 +39,8 @@ pub const NAME_KEY_SECRET: &str = "timbr-identity-name-key";
 /// Key within [`NAME_KEY_SECRET`].
 pub const NAME_KEY: &str = "key";
 
+/// Lease in the operator's namespace: of several replicas, its holder writes.
+pub const LEASE: &str = "timbr-identity-operator";
+
 /// Name of the implicit installation in labels, and of the one that is taken when several exist.
 pub const DEFAULT_INSTALLATION: &str = "default";

@@ -30,6 +30,9 @@ pub enum WriteError {
     /// A request that cannot be put into words.
     #[error("the request cannot be written: {0}")]
     Unsendable(String),
+    /// Not sent: another replica leads, or may by now.
+    #[error("this process does not have the lease; the replica that has it writes")]
+    NotLeading,
     /// An object that ought to be ours is somebody else's.
     #[error("{0}")]
     NotOurs(String),
@@ -99,6 +102,7 @@ impl WriteError {
             WriteError::NotOurs(_) => "not_ours",
             WriteError::Overtaken => "overtaken",
             WriteError::Unsendable(_) => "unsendable",
+            WriteError::NotLeading => "not_leading",
         }
     }
 }
@@ -118,13 +122,16 @@ impl From<kube::Error> for WriteError {
 }
 
 impl Writer {
-    /// Sends a write once, within its time limit, and counts it.
+    /// Sends a write once, within its time limit, and counts it; nothing is sent unless this process leads.
     pub(super) async fn send<T>(
         &self,
         verb: &'static str,
         resource: &'static str,
         write: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, WriteError> {
+        if !self.leadership.may_write() {
+            return Err(WriteError::NotLeading);
+        }
         let result = match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Ok(result) => result.map_err(WriteError::from),
             Err(_) => Err(WriteError::TimedOut),

@@ -2,10 +2,13 @@
 //! Events. It decides nothing: what to write is in the plan, and what came of it goes back as an
 //! [`Outcome`](crate::compose::Outcome).
 //!
-//! Every write has a time limit and is sent once; trying again is the queue's.
+//! Every write has a time limit and is sent once; trying again is the queue's. Of several replicas only the
+//! leader writes: each write asks [`Leadership`] just before it is sent.
 
 mod deployment;
 mod error;
+mod leadership;
+mod lease;
 mod name_key;
 mod secret;
 mod status;
@@ -18,6 +21,8 @@ use kube::{Client, runtime::events::Reporter};
 use crate::{api::FIELD_MANAGER, metrics::Metrics};
 
 pub use error::WriteError;
+pub use leadership::Leadership;
+pub use lease::{LeaseError, LeaseStore, Record};
 pub use name_key::name_key;
 pub use timbr::TimbrApi;
 
@@ -30,12 +35,13 @@ pub struct Writer {
     client: Client,
     metrics: Metrics,
     reporter: Reporter,
+    leadership: Leadership,
 }
 
 impl Writer {
     /// A writer; `instance` names this process in Events.
-    pub fn new(client: Client, metrics: Metrics, instance: String) -> Self {
+    pub fn new(client: Client, metrics: Metrics, instance: String, leadership: Leadership) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) };
-        Self { client, metrics, reporter }
+        Self { client, metrics, reporter, leadership }
     }
 }

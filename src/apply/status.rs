@@ -65,6 +65,10 @@ impl Writer {
         // shows the first one's words.
         let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         for event in events {
+            if !self.leadership.may_write() {
+                tracing::warn!(resource = what(), event.reason, "Event not sent: this process does not have the lease");
+                break;
+            }
             let event = events::Event {
                 type_: match event.type_ {
                     EventType::Normal => events::EventType::Normal,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    controller::Timing,
+    controller::{LeaseTiming, Timing},
     operator::{Options, operate},
     world::Scope,
 };
@@ -20,7 +20,7 @@ pub struct Args {
     /// Namespaces to watch, separated by commas. Absent: all.
     #[arg(long, env = "TIMBR_IDENTITY_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
-    /// The operator's own namespace. Absent: POD_NAMESPACE, else the service account's, else the
+    /// The operator's own namespace, where its lease and its name key are. Absent: POD_NAMESPACE, else the service account's, else the
     /// kubeconfig's.
     #[arg(long, env = "TIMBR_IDENTITY_NAMESPACE")]
     namespace: Option<String>,
@@ -32,6 +32,19 @@ pub struct Args {
     /// Changes are collected at most this long.
     #[arg(long, env = "TIMBR_IDENTITY_DEBOUNCE_MAX", default_value = "15s", value_parser = duration)]
     debounce_max: Duration,
+    /// How long the lease by which replicas agree on a leader is good for after each renewal.
+    #[arg(long, env = "TIMBR_IDENTITY_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    lease_duration: Duration,
+    /// A leader that could not renew its lease for this long leads no more.
+    #[arg(long, env = "TIMBR_IDENTITY_LEASE_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    lease_renew_deadline: Duration,
+    /// How often the lease is renewed, and looked at by replicas that do not lead.
+    #[arg(long, env = "TIMBR_IDENTITY_LEASE_RETRY", default_value = "2s", value_parser = duration)]
+    lease_retry: Duration,
+    /// For tests: how old a renewal may be when a write is sent, and how much longer than the lease is good
+    /// for another replica waits. A write takes up to 5s: with less a hand-over is not safe.
+    #[arg(long, env = "TIMBR_IDENTITY_LEASE_MARGIN", default_value = "5s", value_parser = duration, hide = true)]
+    lease_margin: Duration,
     /// Installations looked at at the same time.
     #[arg(long, env = "TIMBR_IDENTITY_CONCURRENCY", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
@@ -70,15 +83,32 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| format!("`{text}` is negative; write 90s, 1m30s or 500ms"))
 }
 
+impl Args {
+    fn lease(&self) -> Result<LeaseTiming, impl std::error::Error + Send + Sync + 'static> {
+        let Self { lease_duration, lease_renew_deadline, lease_retry, lease_margin, .. } = *self;
+        LeaseTiming {
+            duration: lease_duration,
+            renew_deadline: lease_renew_deadline,
+            retry: lease_retry,
+            margin: lease_margin,
+        }
+        .checked()
+    }
+}
+
 /// Runs the operator until SIGTERM or SIGINT.
 pub fn run(args: Args) -> ExitCode {
+    let lease = match args.lease() {
+        Ok(lease) => lease,
+        Err(error) => return usage(&error.into()),
+    };
     if let Err(error) = init_logging(&args) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
+        return usage(&error);
     }
     // The operator waits for the API server, and little else: one thread does, and saves memory.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operate_until_signal(args)));
+    let ended =
+        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(operate_until_signal(args, lease)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -88,7 +118,12 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
+fn usage(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(2)
+}
+
+async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<()> {
     // Exactly one crypto provider is in the tree; rustls wants to be told.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stop = CancellationToken::new();
@@ -112,6 +147,7 @@ async fn operate_until_signal(args: Args) -> anyhow::Result<()> {
         namespace: args.namespace,
         settings: args.settings.settings()?,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
+        lease,
         concurrency: usize::from(args.concurrency),
         max_concurrent_rollouts: usize::from(args.max_concurrent_rollouts),
         clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },

@@ -2,18 +2,23 @@
 //!
 //! kube's Controller is keyed by an object, and its debounce has no upper bound; our unit of work is
 //! an installation, which may be no object at all. So the loop is our own: a pure [`queue`], and a
-//! [`runner`] that gives it a clock.
+//! [`runner`] that gives it a clock. It runs only while this process leads, which is decided in
+//! [`election`] and brought about by [`campaign`].
 
 mod backoff;
+mod campaign;
 mod cleanup;
 mod clock;
+mod election;
 mod post;
 mod queue;
 mod reconcile;
 mod rollouts;
 mod runner;
 
+pub use campaign::Campaign;
 pub use clock::Clock;
+pub use election::{Election, LeaseTiming};
 pub use post::Post;
 pub use queue::Timing;
 pub use reconcile::Reconciler;

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    apply::TimbrApi,
+    apply::{Leadership, TimbrApi},
     compose::{Answer, InstallationKey, Mail, Statement},
     metrics::Metrics,
 };
@@ -24,6 +24,7 @@ pub struct Post {
     api: TimbrApi,
     clock: Clock,
     metrics: Metrics,
+    leadership: Leadership,
     triggers: mpsc::UnboundedSender<InstallationKey>,
     mail: Arc<Mutex<HashMap<InstallationKey, Mail>>>,
 }
@@ -34,9 +35,10 @@ impl Post {
         api: TimbrApi,
         clock: Clock,
         metrics: Metrics,
+        leadership: Leadership,
         triggers: mpsc::UnboundedSender<InstallationKey>,
     ) -> Self {
-        Self { api, clock, metrics, triggers, mail: Arc::default() }
+        Self { api, clock, metrics, leadership, triggers, mail: Arc::default() }
     }
 
     /// What is known of an installation's statements.
@@ -55,12 +57,19 @@ impl Post {
         let _ = self.triggers.send(key);
     }
 
+    /// Forgets everything: another may have written what is on record since.
+    pub fn forget(&self) {
+        self.all().clear();
+    }
+
     /// Sends a statement, and wakes the installation when the answer is there.
     pub fn send(&self, key: &InstallationKey, statement: Statement) {
         self.all().entry(key.clone()).or_default().sent(&statement.id);
         let (post, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
-            let answer = post.api.send(&statement).await;
+            // Asked here and not by who sends: the task may have waited for its turn.
+            let leads = post.leadership.may_write();
+            let answer = if leads { post.api.send(&statement).await } else { Answer::Withheld };
             let result = match &answer {
                 Answer::Done => "done",
                 Answer::Refused(_) => "refused",
@@ -69,9 +78,18 @@ impl Post {
             };
             tracing::info!(installation = %key, statement = statement.text, result, "statement sent to Timbr");
             post.metrics.statement(result);
-            post.all().entry(key.clone()).or_default().keep(statement.id, answer, post.clock.now());
+            post.keep(&key, statement.id, answer);
             post.wake(key);
         });
+    }
+
+    /// What was forgotten meanwhile stays so: the record is another's, and so may a statement of that name be.
+    fn keep(&self, key: &InstallationKey, id: String, answer: Answer) {
+        let mut all = self.all();
+        let mail = all.get_mut(key).filter(|mail| mail.on_its_way.as_ref() == Some(&id));
+        if let Some(mail) = mail {
+            mail.keep(id, answer, self.clock.now());
+        }
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<InstallationKey, Mail>> {

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -68,6 +68,18 @@ impl Reconciler {
         let rollouts = Arc::new(Mutex::new(rollouts));
         let (hands, recorded) = (Arc::default(), Arc::default());
         Self { reader, writer, index, metrics, post, clock, cleaner, rollouts, hands, recorded }
+    }
+
+    /// Every installation that is known.
+    pub fn installations(&self) -> BTreeSet<InstallationKey> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).keys(None)
+    }
+
+    /// Forgets what was known from earlier looks: another replica may have written since.
+    pub fn forget(&self) {
+        self.all_hands().clear();
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.post.forget();
     }
 
     /// Looks at one installation.

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::InstallationKey, metrics::Metrics, world::Sync};
+use crate::{apply::Leadership, compose::InstallationKey, metrics::Metrics, world::Sync};
 
 use super::{Reconciler, Timing, backoff, queue::Queue, reconcile::Next};
 
@@ -49,6 +49,8 @@ fn seconds() -> u64 {
 pub struct Runner {
     /// Looks at an installation.
     pub reconciler: Reconciler,
+    /// Nothing runs but while this process leads.
+    pub leadership: Leadership,
     /// Nothing runs before the watches have listed everything once.
     pub sync: Arc<Sync>,
     /// Debounce.
@@ -62,27 +64,49 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs until `stop`, then lets running reconciliations end.
+    /// Runs until `stop`, then lets running reconciliations end. While another leads it stands by: the watches
+    /// go on, so that everything is known when it takes over.
     pub async fn run(self, mut triggers: mpsc::UnboundedReceiver<InstallationKey>, stop: CancellationToken) {
-        let Self { reconciler, sync, timing, concurrency, metrics, heartbeat } = self;
+        let Self { reconciler, leadership, sync, timing, concurrency, metrics, heartbeat } = self;
         let mut queue = Queue::new(timing);
         let mut failures: HashMap<InstallationKey, u32> = HashMap::new();
         let mut running: JoinSet<(InstallationKey, Next)> = JoinSet::new();
+        let mut changes = leadership.changes();
+        let mut term = None;
         loop {
             heartbeat.beat();
+            let current = changes.borrow_and_update().clone();
+            if current.as_ref().map(|term| term.number) != term {
+                // What still runs is of a term that has ended.
+                running.shutdown().await;
+                (queue, failures) = (Queue::new(timing), HashMap::new());
+                term = current.as_ref().map(|term| term.number);
+                if term.is_some() {
+                    reconciler.forget();
+                    let now = Instant::now();
+                    reconciler.installations().into_iter().for_each(|key| queue.changed(key, now));
+                }
+            }
             let now = Instant::now();
-            while running.len() < concurrency && sync.is_complete() {
+            let runs = current.is_some() && sync.is_complete();
+            while let Some(term) = current.as_ref().filter(|_| runs && running.len() < concurrency) {
                 let Some(key) = queue.take(now) else { break };
-                running.spawn(look(reconciler.clone(), key, metrics.clone()));
+                running.spawn(look(reconciler.clone(), key, metrics.clone(), term.ended.clone()));
             }
             metrics.queue(queue.len(), running.len());
-            let free = running.len() < concurrency && sync.is_complete();
+            let free = runs && running.len() < concurrency;
             let due = queue.next().filter(|_| free).map_or(TURN, |due| due.saturating_duration_since(now));
             // Before everything is listed nothing wakes the loop but the watches: look often.
             let wait = if sync.is_complete() { due.min(TURN) } else { Duration::from_millis(50) };
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(key) = triggers.recv() => queue.changed(key, Instant::now()),
+                Some(key) = triggers.recv() => {
+                    // A new leader looks at all of them anyway.
+                    if term.is_some() {
+                        queue.changed(key, Instant::now());
+                    }
+                }
+                Ok(()) = changes.changed() => {}
                 Some(ended) = running.join_next() => {
                     if let Ok((key, next)) = ended {
                         queue.done(&key);
@@ -128,10 +152,24 @@ fn requeue(
     }
 }
 
-/// One reconciliation; a panic in it is one failure of one installation.
-async fn look(reconciler: Reconciler, key: InstallationKey, metrics: Metrics) -> (InstallationKey, Next) {
+/// One reconciliation; a panic in it is one failure of one installation. It is abandoned where it is when the
+/// term ends.
+async fn look(
+    reconciler: Reconciler,
+    key: InstallationKey,
+    metrics: Metrics,
+    ended: CancellationToken,
+) -> (InstallationKey, Next) {
     let begun = Instant::now();
-    let next = std::panic::AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind().await;
+    let looked = std::panic::AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind();
+    let next = tokio::select! {
+        biased;
+        () = ended.cancelled() => {
+            tracing::info!(installation = %key, "reconciliation abandoned: this process leads no more");
+            return (key, Next::Wait);
+        }
+        next = looked => next,
+    };
     let next = next.unwrap_or_else(|_| {
         tracing::error!(installation = %key, "reconciliation panicked, trying again");
         Next::Retry(None)

@@ -16,7 +16,7 @@ use testkit::{Action, Hook, Proxy, eventually, proxy::Call};
 
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso, comparable, entra, installation, platform, variable},
-    harness::{Lab, SOON},
+    harness::{LEASE, Lab, SOON},
 };
 
 /// Everything that must not depend on when the operator died.
@@ -202,8 +202,10 @@ async fn killed(
     mut script: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> crate::harness::Operator {
     let kubeconfig = || lab.account.kubeconfig_at(proxy.url());
+    // A successor waits until the lease of the one that was killed is over.
+    let flags: Vec<&str> = LEASE.into_iter().chain(FLAGS).collect();
     let Some((nth, when)) = kill else {
-        let operator = lab.launch(kubeconfig(), &FLAGS).await;
+        let operator = lab.launch(kubeconfig(), &flags).await;
         script.await;
         return operator;
     };
@@ -214,12 +216,12 @@ async fn killed(
         When::Before => Action::HoldBefore(Arc::clone(&there)),
         When::After => Action::HoldAfter(Arc::clone(&there)),
     });
-    let operator = lab.launch(kubeconfig(), &FLAGS).await;
+    let operator = lab.launch(kubeconfig(), &flags).await;
     tokio::select! {
         _ = hook.reached() => {
             operator.process.kill();
             hook.discard();
-            let successor = lab.launch(kubeconfig(), &FLAGS).await;
+            let successor = lab.launch(kubeconfig(), &flags).await;
             script.await;
             successor
         }

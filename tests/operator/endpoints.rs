@@ -33,17 +33,20 @@ async fn probes_metrics_and_logs_tell_what_happens() {
         "timbrinstallations",
     ];
     let watches = watched.map(|what| format!("[+] watch {what} in {here} ok\n")).concat();
+    let (leadership, checks) = body.split_once('\n').expect("lines");
+    assert!(leadership.starts_with("[ ] leadership: this process leads, as "), "{leadership}");
     let expected = format!("[+] name key ok\n[+] running ok\n{watches}ready\n");
-    assert_eq!((status, body), (200, expected));
+    assert_eq!((status, checks), (200, expected.as_str()));
 
     operator.looked(1).await;
     let (status, metrics) = get(&format!("{}/metrics", operator.metrics)).await.expect("an answer");
     assert_eq!(status, 200);
     for line in [
-        "timbr_identity_api_writes_total{verb=\"patch\",resource=\"deployments\",result=\"ok\"} 1",
+        "timbr_identity_api_writes_total{verb=\"apply\",resource=\"deployments\",result=\"ok\"} 1",
         "timbr_identity_api_writes_total{verb=\"create\",resource=\"secrets\",result=\"ok\"} 1",
         "timbr_identity_status_changes_total{kind=\"AzureSso\",reason=\"DeliveredUnverified\"} 1",
         "timbr_identity_queue_running 0",
+        "timbr_identity_leader 1",
         "# EOF",
     ] {
         assert!(metrics.lines().any(|there| there == line), "{line}\n{metrics}");
@@ -114,6 +117,8 @@ async fn wrong_flags_are_refused_with_a_sentence() {
     };
     for (args, sentence) in [
         (&["--debounce=fast"][..], "`fast` is no duration; write 90s, 1m30s or 500ms"),
+        (&["--lease-duration=10s"], "error: --lease-duration must be longer than --lease-renew-deadline"),
+        (&["--lease-retry=5s"], "error: --lease-retry must be longer than 0s and shorter than 5s: later than that"),
         (&["--concurrency=0"], "0 is not in 1..=65535"),
         (&["--log-level=info,[["], "--log-level info,[["),
     ] {

@@ -11,6 +11,11 @@ use crate::fixtures::{azure_sso, entra, platform};
 /// Longest wait for anything that the operator does.
 pub const SOON: Duration = Duration::from_secs(60);
 
+/// A lease that is over soon, for tests in which a leader ends without giving it back. What remains of a
+/// write's time limit, 5 seconds, is not waited for: these operators end, or send nothing when it counts.
+pub const LEASE: [&str; 4] =
+    ["--lease-duration=2s", "--lease-renew-deadline=1500ms", "--lease-retry=300ms", "--lease-margin=1s"];
+
 /// A namespace of a test's own, with the CRDs installed and an operator's account in it.
 pub struct Lab {
     pub plane: &'static ControlPlane,
@@ -49,24 +54,42 @@ impl Lab {
         let account = plane.service_account(&namespace, "operator").await;
         let lab = Self { plane, watched: vec![namespace.clone()], namespace, account };
         lab.grant(&lab.namespace).await;
+        lab.grant_own(&lab.account).await;
         lab
+    }
+
+    /// Gives an account the manifest's rights in the operator's own namespace, which is the lab's.
+    pub async fn grant_own(&self, account: &ServiceAccount) {
+        let role: String = rbac()
+            .split("\n---\n")
+            .filter(|document| document.contains("kind: Role\n") && !document.contains("kind: RoleBinding"))
+            .map(|role| role.replace("namespace: timbr-identity-system", &format!("namespace: {}", self.namespace)))
+            .collect();
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&role)).await.ok();
+        self.bind(account, &self.namespace, "Role", "own").await;
+    }
+
+    /// Another account with the same rights as the operator's.
+    pub async fn another_account(&self, name: &str) -> ServiceAccount {
+        let account = self.plane.service_account(&self.namespace, name).await;
+        self.bind(&account, &self.namespace, "ClusterRole", name).await;
+        account
+    }
+
+    async fn bind(&self, account: &ServiceAccount, namespace: &str, kind: &str, name: &str) {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": format!("timbr-identity-operator-{name}-{}", account.name), "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "timbr-identity-operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
+        });
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding.to_string())).await.ok();
     }
 
     /// Gives the operator the manifest's rights in a namespace.
     pub async fn grant(&self, namespace: &str) {
-        let subject =
-            json!([{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}]);
-        let binding = |name: &str| {
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": name, "namespace": namespace},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-                "subjects": subject,
-            })
-        };
-        let binding = binding("timbr-identity-operator").to_string();
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding)).await.ok();
+        self.bind(&self.account, namespace, "ClusterRole", "watched").await;
     }
 
     /// Applies a manifest as admin, as a person would.
@@ -165,9 +188,15 @@ impl Lab {
         Operator { process, health, metrics }
     }
 
-    /// The writes that this operator's account has sent so far, without Events.
+    /// The writes that this operator's account has sent so far, without Events, and without those of the
+    /// Lease, which is renewed all the time.
     pub async fn writes(&self) -> Vec<Write> {
-        self.plane.audit().writes_of(&self.account.username).await.without_events()
+        self.writes_of(&self.account).await
+    }
+
+    /// The same of another account.
+    pub async fn writes_of(&self, account: &ServiceAccount) -> Vec<Write> {
+        self.plane.audit().writes_of(&account.username).await.without_events().without_leases()
     }
 }
 
@@ -254,11 +283,16 @@ async fn install(plane: &ControlPlane) {
         std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("crds").output().expect("crds runs");
     let crds = String::from_utf8(crds.stdout).expect("UTF-8");
     plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&crds)).await.ok();
-    let rbac = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    let rbac = std::fs::read_to_string(rbac).expect("deploy/rbac.yaml");
+    let rbac = rbac();
     let roles: Vec<&str> = rbac.split("\n---\n").filter(|document| document.contains("kind: ClusterRole\n")).collect();
     plane.kubectl(&["apply", "-f", "-"], Some(&roles.join("\n---\n"))).await.ok();
     plane.kubectl(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"], None).await.ok();
+}
+
+/// The operator's rights, as they are installed.
+fn rbac() -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
+    std::fs::read_to_string(file).expect("deploy/rbac.yaml")
 }
 
 fn rand() -> u32 {

@@ -16,6 +16,7 @@ mod fixtures;
 mod hands;
 mod harness;
 mod installations;
+mod leader;
 mod references;
 mod refusals;
 mod restart;

@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::{
     fixtures::{CLIENT_ID, TENANT, deployment, installation, secret},
-    harness::{Lab, Operator, SOON, condition},
+    harness::{LEASE, Lab, Operator, SOON, condition},
 };
 
 const RGS: &str = "rolegroupsync/groups";
@@ -47,6 +47,12 @@ async fn lab(url: &str, key: &str) -> Lab {
     let sql = json!({"url": url, "tokenSecretRef": {"name": "timbr-api-key", "key": "key"}});
     lab.apply(&installation("main", json!({"sql": sql}))).await;
     lab
+}
+
+/// Flags of an operator that is slow enough that no answer is given up while a test looks, and whose lease is
+/// over soon when it ends.
+fn slow() -> Vec<&'static str> {
+    LEASE.into_iter().chain(["--clock-rate=60", "--allowed-sql-hosts=127.0.0.1"]).collect()
 }
 
 async fn start(lab: &Lab) -> Operator {
@@ -232,9 +238,8 @@ async fn a_restart_in_mid_statement_keeps_count() {
     api.always(Fault::Hang);
     let lab = lab(api.url(), api.key()).await;
     lab.apply(&groups(json!([editor("Timbr Editors")]))).await;
-    // Slow enough that no answer is given up: each life sends once.
+    let flags = slow();
     for life in 1..=3 {
-        let flags = ["--clock-rate=60", "--allowed-sql-hosts=127.0.0.1"];
         let operator = lab.start_with(lab.account.kubeconfig.clone(), &flags).await;
         eventually(&format!("life {life} has sent"), SOON, async || {
             let sends = api.received().len();
@@ -251,11 +256,42 @@ async fn a_restart_in_mid_statement_keeps_count() {
     }
     assert_eq!(api.received().len(), 3);
     api.recover();
-    let operator = start(&lab).await;
+    let operator = lab.start_with(lab.account.kubeconfig.clone(), &flags).await;
     mapped(&lab, "editor", "Applied").await;
     assert_eq!(api.received().len(), 4);
     assert_eq!(api.executed(), ["ALTER ROLE `editor` SYNC name = 'Timbr Editors'"]);
     operator.stop().await;
+}
+
+/// Frozen with a statement on its way; the other replica takes it over from the record.
+#[tokio::test]
+async fn a_leader_that_was_frozen_in_mid_statement_sends_no_more() {
+    let api = TimbrApi::start().with_roles(["editor", "viewer"]);
+    api.always(Fault::Hang);
+    let lab = lab(api.url(), api.key()).await;
+    let other = lab.another_account("other").await;
+    lab.grant_own(&other).await;
+    let flags = slow();
+    let leader = lab.start_with(lab.account.kubeconfig.clone(), &flags).await;
+    lab.apply(&groups(json!([editor("Timbr Editors"), {"role": "viewer", "group": {"name": "Timbr Viewers"}}]))).await;
+    eventually("the leader has sent", SOON, async || {
+        if api.received().len() == 1 { Ok(()) } else { Err(format!("{:?}", api.received())) }
+    })
+    .await;
+    leader.process.signal(Signal::STOP);
+    api.recover();
+    let standby = lab.start_with(other.kubeconfig.clone(), &flags).await;
+    mapped(&lab, "viewer", "Applied").await;
+    let mapping = mapped(&lab, "editor", "Applied").await;
+    assert_eq!(mapping["sends"], 2);
+    assert_eq!(arrived(&api).len(), 3, "{:?}", arrived(&api));
+    leader.process.signal(Signal::CONT);
+    leader.process.wait_for_line(|line| line.contains("leading no more"), SOON).await;
+    tokio::time::sleep(LONG_OVER).await;
+    assert_eq!(arrived(&api).len(), 3, "{:?}", arrived(&api));
+    assert_eq!(api.violations(), [] as [&str; 0]);
+    leader.stop().await;
+    standby.stop().await;
 }
 
 /// A finished rollout does not mean that the API answers: what surely was not sent is not counted.
