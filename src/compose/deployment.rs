@@ -169,10 +169,10 @@ pub fn plan_deployment(
     if !kept.orphans.is_empty() {
         attribution.note(RETAINED_NOTE);
     }
-    let secrets = secrets(snapshot, site, uid.as_deref(), &wanted);
+    let kept_values: BTreeMap<_, _> = kept.values.iter().map(|(place, value)| (by_ref(place), *value)).collect();
+    let secrets = secrets(snapshot, site, &wanted, &kept_values);
 
     let mut containers: Vec<PlannedContainer> = Vec::new();
-    let kept_values: BTreeMap<_, _> = kept.values.iter().map(|(place, value)| (by_ref(place), *value)).collect();
     for place in order(live, &wanted, &kept_values) {
         let (container, name) = place;
         let source = match wanted.values.get(&place) {
@@ -330,8 +330,8 @@ impl<'a> Wanted<'a> {
 fn secrets(
     snapshot: &Snapshot,
     site: &Site<'_>,
-    uid: Option<&str>,
     wanted: &Wanted<'_>,
+    kept: &BTreeMap<PlaceRef<'_>, &LiveValue>,
 ) -> BTreeMap<String, SecretPlan> {
     let mut data: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for ((container, variable), value) in &wanted.values {
@@ -342,7 +342,7 @@ fn secrets(
     data.into_iter()
         .filter_map(|(container, data)| {
             let component = site.component(container)?;
-            Some((container.to_owned(), plan_secret(snapshot, site.name, uid, component, container, data)))
+            Some((container.to_owned(), plan_secret(snapshot, site, component, container, data, kept)))
         })
         .collect()
 }

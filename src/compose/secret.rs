@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY};
 
-use super::{LiveSecret, Snapshot, Value};
+use super::{LiveSecret, LiveValue, Lookup, Snapshot, Value, ownership::PlaceRef, site::Site};
 
 /// A Secret that carries sensitive values to a container.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,16 +44,17 @@ impl SecretPlan {
     }
 }
 
-/// The Secret for a container's sensitive values. A live one of ours with equal content keeps its
-/// name: a lost name key is no reason to replace pods.
+/// The Secret for a container's sensitive values; `kept` is what stays of resources that ask for nothing now. A live
+/// one of ours with equal content keeps its name: a lost name key is no reason to replace pods.
 pub fn plan_secret(
     snapshot: &Snapshot,
-    deployment: &str,
-    uid: Option<&str>,
+    site: &Site<'_>,
     component: Component,
     container: &str,
     data: BTreeMap<String, Value>,
+    kept: &BTreeMap<PlaceRef<'_>, &LiveValue>,
 ) -> SecretPlan {
+    let uid = site.live().map(|live| live.uid.as_str());
     let sensitive: BTreeMap<String, _> = data
         .iter()
         .filter_map(|(name, value)| match value {
@@ -67,20 +68,52 @@ pub fn plan_secret(
         (LABEL_COMPONENT.to_owned(), component.name().to_owned()),
         (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
     ]);
-    let equal = snapshot.secrets.iter().find(|(name, lookup)| {
-        name.starts_with(&prefix)
-            && lookup.found().is_some_and(|secret| {
-                secret.ours && secret.immutable && secret.data == sensitive && secret.owner.as_deref() == uid
+    let is_ours = |secret: &&LiveSecret| secret.ours && secret.immutable && secret.owner.as_deref() == uid;
+    let found = |name: &str| snapshot.secrets.get(name).and_then(Lookup::found).filter(is_ours);
+    let equal = || {
+        let mut all = snapshot.secrets.keys().filter(|name| name.starts_with(&prefix));
+        all.find(|name| found(name).is_some_and(|secret| secret.data == sensitive)).map(String::as_str)
+    };
+    // Where the values come from now may also hold what is kept of a neighbour: that one turned invalid is no reason
+    // to replace pods either.
+    let current = source(site, container, sensitive.keys()).filter(|current| {
+        let is_needed = |key: &String, value| match sensitive.get(key) {
+            Some(wanted) => wanted == value,
+            None => kept.get(&(container, key.as_str())).is_some_and(|kept| is_from(kept, current, key)),
+        };
+        current.starts_with(&prefix)
+            && found(current).is_some_and(|secret| {
+                sensitive.keys().all(|key| secret.data.contains_key(key))
+                    && secret.data.iter().all(|(key, value)| is_needed(key, value))
             })
     });
+    let there = current.or_else(equal);
     SecretPlan {
-        name: match equal {
-            Some((name, _)) => name.clone(),
-            None => prefix + &snapshot.name_key.suffix(deployment, container, &sensitive),
+        name: match there {
+            Some(name) => name.to_owned(),
+            None => prefix + &snapshot.name_key.suffix(site.name, container, &sensitive),
         },
+        present: there.is_some(),
         labels,
         owner: uid.map(str::to_owned),
         data,
-        present: equal.is_some(),
     }
+}
+
+/// The Secret that all of these variables of a container come from.
+fn source<'a, 'b>(
+    site: &Site<'a>,
+    container: &str,
+    mut variables: impl Iterator<Item = &'b String>,
+) -> Option<&'a str> {
+    let of = |variable: &String| match site.variables().get(container, variable) {
+        [LiveValue::SecretKey { name, key }] if key == variable => Some(name.as_str()),
+        _ => None,
+    };
+    let first = of(variables.next()?)?;
+    variables.all(|variable| of(variable) == Some(first)).then_some(first)
+}
+
+fn is_from(value: &LiveValue, secret: &str, variable: &str) -> bool {
+    matches!(value, LiveValue::SecretKey { name, key } if name == secret && key == variable)
 }

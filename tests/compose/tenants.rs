@@ -1,5 +1,7 @@
 //! JwtAuthentication and its JwtTenants on the REST API.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 use timbr_identity::{
     api::{Kind, Resource, Spec},
@@ -249,4 +251,47 @@ fn tenants_equal_but_for_case_are_one() {
     settle(&mut world);
     assert_eq!(verdict(world.status("lower"), "Ready"), "True/DeliveredUnverified");
     assert!(on_api(&world).contains(&("JWT_ACME_AUDIENCE".to_owned(), "lower".to_owned())));
+}
+
+/// One Secret carries the values of all that write to a container: that one of them turns invalid is no reason to
+/// replace the pods of the others.
+#[test]
+fn a_neighbour_that_turns_invalid_replaces_no_pods() {
+    let mut world = with_keys(vec![
+        authentication(json!({"type": "Custom", "algorithms": ["HS256"], "keyRef": key("word")})),
+        tenant(
+            "contoso",
+            1,
+            json!({"tenant": "contoso", "algorithms": ["HS256"], "keyRef": {"name": "own", "key": "k"}}),
+        ),
+    ]);
+    world.secrets.insert("own".to_owned(), Lookup::Found(secret(&[("k", "contoso-1")])));
+    settle(&mut world);
+    let secrets =
+        |world: &World| -> BTreeSet<String> { world.live("timbr-api").our_secrets().map(str::to_owned).collect() };
+    let before = world.live("timbr-api").clone();
+    let shared = secrets(&world);
+    assert_eq!(shared.len(), 1);
+    world.secrets.insert("own".to_owned(), Lookup::Missing);
+    settle(&mut world);
+    assert_eq!(*world.live("timbr-api"), before);
+
+    // The other's next value is in a Secret of its own, and the one for both stays for what is kept.
+    world.secrets.insert("keys".to_owned(), Lookup::Found(secret(&[("word", "another")])));
+    settle(&mut world);
+    let both = secrets(&world);
+    assert!(both.len() == 2 && both.is_superset(&shared), "{both:?}");
+    let fixed = world.live("timbr-api").clone();
+    settle(&mut world);
+    assert_eq!(*world.live("timbr-api"), fixed);
+
+    // Deleted, its value is on its way to nobody any more.
+    world.secrets.insert("keys".to_owned(), Lookup::Found(secret(&[("word", "s3cr3t")])));
+    world.secrets.insert("own".to_owned(), Lookup::Found(secret(&[("k", "contoso-1")])));
+    settle(&mut world);
+    assert_eq!(secrets(&world), shared);
+    world.resources.retain(|resource| resource.meta.name != "contoso");
+    settle(&mut world);
+    let alone = secrets(&world);
+    assert!(alone.len() == 1 && alone.is_disjoint(&shared), "{alone:?}");
 }
