@@ -27,7 +27,6 @@ fn deployment_reference(namespace: &str, plan: &DeploymentPlan) -> ObjectReferen
 
 /// A request about a Deployment.
 struct Request<'a> {
-    verb: &'static str,
     params: PatchParams,
     patch: Patch<&'a Json>,
 }
@@ -35,13 +34,13 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     /// The plan's next one. Never forced: what another manager holds is a conflict for a person to see.
     fn next(plan: &'a DeploymentPlan) -> Result<Option<Self>, WriteError> {
-        let apply = |json| Self { verb: "apply", params: PatchParams::apply(FIELD_MANAGER), patch: Patch::Apply(json) };
+        let apply = |json| Self { params: PatchParams::apply(FIELD_MANAGER), patch: Patch::Apply(json) };
         Ok(match (&plan.next, &plan.apply) {
             (None, _) | (Some(Step::Apply), None) => None,
             (Some(Step::Apply), Some(json)) | (Some(Step::Record(json)), _) => Some(apply(json)),
             (Some(Step::Rewrite { patch, .. } | Step::HandOver { patch, .. }), _) => {
                 let params = PatchParams { field_manager: Some(TRANSIENT_MANAGER.to_owned()), ..Default::default() };
-                Some(Self { verb: "rewrite", params, patch: Patch::Json(json_patch(patch)?) })
+                Some(Self { params, patch: Patch::Json(json_patch(patch)?) })
             }
         })
     }
@@ -59,7 +58,7 @@ impl Writer {
     /// # Errors
     /// Its refusal.
     pub async fn try_deployment(&self, namespace: &str, plan: &DeploymentPlan) -> Result<(), WriteError> {
-        let Some(Request { params, patch, .. }) = Request::next(plan)? else { return Ok(()) };
+        let Some(Request { params, patch }) = Request::next(plan)? else { return Ok(()) };
         for secret in &plan.secrets {
             self.try_secret(namespace, &plan.name, secret).await?;
         }
@@ -80,9 +79,9 @@ impl Writer {
         for secret in &plan.secrets {
             self.ensure_secret(namespace, &plan.name, secret).await?;
         }
-        let Some(Request { verb, params, patch }) = Request::next(plan)? else { return Ok(None) };
+        let Some(Request { params, patch }) = Request::next(plan)? else { return Ok(None) };
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let after = self.send(verb, "deployments", api.patch(&plan.name, &params, &patch)).await;
+        let after = self.send("patch", "deployments", api.patch(&plan.name, &params, &patch)).await;
         let after = live_deployment(&after.map_err(|error| error.of_test(&patch))?);
         let step = plan.next.as_ref().map(Step::name);
         tracing::info!(namespace, deployment = plan.name, generation = after.generation, step, "written");

@@ -150,7 +150,9 @@ impl<'a> Vault<'a> {
             Some(before) if before.is_retained(by_ref(place)) => true,
             Some(before) => is_of_vault(variable) && before.holders(by_ref(place)).next().is_none(),
             None => {
-                let has_vault = || live.ownership.ours.iter().any(|(of, name)| of == container && is_of_vault(name));
+                let stays = |place: &&Place| could_be_kept(live, place).is_some();
+                let mut ours = live.ownership.ours.iter().filter(stays);
+                let mut has_vault = || ours.any(|(of, name)| of == container && is_of_vault(name));
                 is_of_vault(variable) || (TRIO.contains(&variable.as_str()) && has_vault())
             }
         }

@@ -4,7 +4,7 @@ use serde_json::json;
 use timbr_identity::api::Kind;
 
 use crate::{
-    fixtures::{at, verdict},
+    fixtures::{at, other, verdict},
     kinds::{
         SERVER, groups, holders, installation, names_on_server, principal, resource, settle, value_on_server, vault,
         world,
@@ -245,4 +245,21 @@ fn the_installation_tells_of_it() {
     assert_eq!(codes, ["KeyVaultRetained"]);
     assert_eq!(status.warnings, Some(1));
     assert_eq!(verdict(status, "Ready"), "True/Ready");
+}
+
+/// Without a record the principal stays for the key vault's own variables, and those must be able to stay.
+#[test]
+fn without_a_record_what_cannot_stay_holds_nothing_else() {
+    let mut world = world(vec![vault(0, "a", "Retain")]);
+    settle(&mut world);
+    world.resources.clear();
+    let live = world.live_mut(SERVER);
+    live.delivered = None;
+    for env in live.containers[0].env.iter_mut().filter(|env| env.name.starts_with("KV_")) {
+        env.value = other();
+    }
+    let written = |world: &mut World| world.look(at(50)).iter().map(|look| look.steps.len()).sum::<usize>();
+    assert_eq!(written(&mut world), 1);
+    assert_eq!(written(&mut world), 0, "in one look");
+    assert_eq!(names_on_server(&world), [] as [&str; 0]);
 }

@@ -42,7 +42,7 @@ async fn probes_metrics_and_logs_tell_what_happens() {
     let (status, metrics) = get(&format!("{}/metrics", operator.metrics)).await.expect("an answer");
     assert_eq!(status, 200);
     for line in [
-        "timbr_identity_api_writes_total{verb=\"apply\",resource=\"deployments\",result=\"ok\"} 1",
+        "timbr_identity_api_writes_total{verb=\"patch\",resource=\"deployments\",result=\"ok\"} 1",
         "timbr_identity_api_writes_total{verb=\"create\",resource=\"secrets\",result=\"ok\"} 1",
         "timbr_identity_status_changes_total{kind=\"AzureSso\",reason=\"DeliveredUnverified\"} 1",
         "timbr_identity_queue_running 0",
