@@ -186,6 +186,20 @@ impl Reconciler {
                     let (generation, rollout) = (deployment.generation, deployment.rollout.clone());
                     outcomes.insert(name, Outcome::Done { generation, changed, rollout });
                 }
+                // Somebody else wrote to it in between: the next request is made for what is there now.
+                Err(WriteError::Overtaken) if steps < MOST_STEPS => {
+                    match self.reader.deployment(&key.namespace, &name).await {
+                        Ok(found) => {
+                            written.insert(name.clone(), (steps + 1, changed));
+                            snapshot.deployments.insert(name, found);
+                            plan = compose(&snapshot);
+                        }
+                        Err(error) => {
+                            *next = (*next).max(Next::Retry(None));
+                            outcomes.insert(name, Outcome::Failed(Failure::Transient(error.to_string())));
+                        }
+                    }
+                }
                 Err(error) => {
                     let failure = error.failure();
                     tracing::warn!(installation = %key, deployment = name, %error, "cannot write the Deployment");

@@ -64,8 +64,7 @@ impl Reader {
         let needs = needs(key, &view.installations, &view.resources, &view.managed);
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {
-            let found = self.get::<Deployment>("Deployment", &key.namespace, &name).await?;
-            let found: Lookup<LiveDeployment> = map(found, |deployment| live_deployment(&deployment));
+            let found = self.deployment(&key.namespace, &name).await?;
             deployments.insert(name, found);
         }
         let mut secrets = BTreeMap::new();
@@ -101,6 +100,15 @@ impl Reader {
             Lookup::Forbidden => Err(ReadError::Forbidden(format!("Secret {namespace}/{}", secret.name))),
             Lookup::Missing | Lookup::NotInInput => Ok(None),
         }
+    }
+
+    /// A Deployment, as it is now.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn deployment(&self, namespace: &str, name: &str) -> Result<Lookup<LiveDeployment>, ReadError> {
+        let found = self.get::<Deployment>("Deployment", namespace, name).await?;
+        Ok(map(found, |deployment| live_deployment(&deployment)))
     }
 
     async fn get<K>(&self, kind: &str, namespace: &str, name: &str) -> Result<Lookup<K>, ReadError>
