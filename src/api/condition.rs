@@ -83,6 +83,8 @@ closed_list! {
         Forbidden,
         /// Delivered: the container lists a variable twice.
         DuplicateVariable,
+        /// Delivered: an entry of somebody else's hides the variable of the Secret that the container names.
+        ShadowedByEnv,
         /// Delivered: the other Deployment of the two that this resource needs cannot be changed.
         PartnerBlocked,
         /// Delivered: the pods get the variables from Azure Workload Identity.

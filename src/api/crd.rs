@@ -91,6 +91,7 @@ fn columns(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
                 0,
                 "Ready resources of all that belong here",
             ),
+            column("Delivery", "string", ".spec.delivery".to_owned(), 0, "How variables get to the pods"),
             age,
         ],
         _ => {

@@ -67,6 +67,6 @@ pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
-    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, OnConflict,
+    COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Delivery, OnConflict,
     Resources, Sql, TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
 };

@@ -29,6 +29,9 @@ pub const CREDENTIAL_TYPE: &str = "identity.timbr.ai/credential";
 pub const LABEL_WORKLOAD_IDENTITY: &str = "azure.workload.identity/use";
 /// Annotation on a Deployment: which resource caused which variable.
 pub const ANNOTATION_DELIVERED: &str = "identity.timbr.ai/delivered";
+/// Annotation on a pod template, under `delivery: Reference`: another content of the Secret is another value here, and
+/// so a rollout.
+pub const ANNOTATION_CONTENT: &str = "identity.timbr.ai/content";
 /// Annotation on a resource: any new value makes the operator look at it again.
 pub const ANNOTATION_RECONCILE: &str = "identity.timbr.ai/reconcile-requested-at";
 /// Annotation on a RoleGroupSync: any new value makes Timbr synchronise its roles now.

@@ -32,6 +32,12 @@ pub struct TimbrInstallationSpec {
     /// next change of it: the lasting way is to drop the variable from what the tool deploys.
     #[serde(default)]
     pub on_conflict: OnConflict,
+    /// How variables get to the pods. Patch (the default): the operator puts them into the Deployments. Reference: it
+    /// keeps them in one Secret a component, timbr-platform-identity, timbr-server-identity and timbr-api-identity, and
+    /// the Deployments name that Secret themselves, with envFrom: for charts and repositories that are to say all that
+    /// a Deployment holds.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// Lets the operator run statements through Timbr's REST API. Absent: they are shown in the status
     /// of the RoleGroupSync, for a person to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +55,16 @@ pub enum OnConflict {
     Report,
     /// Take it over, and put it back in the end.
     Adopt,
+}
+
+/// How variables get to the pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Delivery {
+    /// Entries of the operator's in the pod templates.
+    #[default]
+    Patch,
+    /// A Secret that the pod templates name.
+    Reference,
 }
 
 /// How statements are run.
@@ -177,6 +193,15 @@ impl Component {
     /// The beginning of the names of the Secrets that carry its sensitive variables.
     pub fn secret_prefix(self) -> String {
         format!("timbr-{}-identity-", self.name())
+    }
+
+    /// The Secret that carries all of its variables under `delivery: Reference`. Charts name it.
+    pub const fn stable_secret(self) -> &'static str {
+        match self {
+            Component::Platform => "timbr-platform-identity",
+            Component::Server => "timbr-server-identity",
+            Component::Api => "timbr-api-identity",
+        }
     }
 
     /// Container names that are tried, in this order, when none is given. Timbr's published

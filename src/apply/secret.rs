@@ -1,4 +1,5 @@
-//! Secrets that carry sensitive values: immutable, named by their content, owned by the Deployment.
+//! Secrets that carry sensitive values: immutable, named by their content, owned by the Deployment; and
+//! those that charts name, which are written over and owned by nobody.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     api::FIELD_MANAGER,
-    compose::{OurSecret, SecretPlan, Value, live_secret},
+    compose::{Leftover, LiveSecret, OurSecret, SecretPlan, live_secret},
 };
 
 use super::{Writer, error::WriteError};
@@ -31,6 +32,9 @@ impl Writer {
     ) -> Result<(), WriteError> {
         if plan.present {
             return Ok(());
+        }
+        if plan.stable {
+            return self.write_stable(namespace, plan, false).await;
         }
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let secret = manifest(deployment, plan);
@@ -54,6 +58,9 @@ impl Writer {
     ) -> Result<(), WriteError> {
         if plan.present {
             return Ok(());
+        }
+        if plan.stable {
+            return self.write_stable(namespace, plan, true).await;
         }
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: true };
@@ -88,6 +95,62 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes a Secret that charts name, or writes it over what the plan saw there.
+    async fn write_stable(&self, namespace: &str, plan: &SecretPlan, dry_run: bool) -> Result<(), WriteError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let field_manager = Some(FIELD_MANAGER.to_owned());
+        let verb = |verb| if dry_run { "try" } else { verb };
+        let Some(seen) = &plan.replaces else {
+            let params = PostParams { field_manager, dry_run };
+            // What is there by now is looked at first.
+            let created = self.send(verb("create"), "secrets", api.create(&params, &manifest("", plan))).await;
+            return match created {
+                Err(error) if error.is_code(409) => Err(WriteError::Overtaken),
+                created => created.map(|_| ()),
+            };
+        };
+        let version = self.unchanged(&api, &plan.name, seen).await?;
+        let patch = json!({
+            "metadata": {"resourceVersion": version, "labels": plan.labels},
+            "data": changes(plan, seen),
+        });
+        let params = PatchParams { field_manager, dry_run, ..Default::default() };
+        let written = self.send(verb("patch"), "secrets", api.patch(&plan.name, &params, &Patch::Merge(patch))).await;
+        written.map_err(overtaken).map(|_| ())
+    }
+
+    /// Does what is left to do about a Secret that charts name and no Deployment needs.
+    ///
+    /// # Errors
+    /// The failed write.
+    pub async fn leftover(&self, namespace: &str, leftover: &Leftover) -> Result<(), WriteError> {
+        let (name, seen) = match leftover {
+            Leftover::Empty(plan) => return self.write_stable(namespace, plan, false).await,
+            Leftover::Delete { name, seen } => (name, seen),
+        };
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let version = self.unchanged(&api, name, seen).await?;
+        let preconditions = Preconditions { resource_version: Some(version), uid: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..Default::default() };
+        match self.send("delete", "secrets", api.delete(name, &params)).await {
+            Err(error) if !error.is_code(404) => Err(overtaken(error)),
+            _ => {
+                tracing::info!(namespace, secret = name, "deleted the Secret: no Deployment names it any more");
+                Ok(())
+            }
+        }
+    }
+
+    /// The version of a Secret that is as it was seen, and so ours.
+    async fn unchanged(&self, api: &Api<Secret>, name: &str, seen: &LiveSecret) -> Result<String, WriteError> {
+        let found = match self.send("get", "secrets", api.get(name)).await {
+            Err(error) if error.is_code(404) => return Err(WriteError::Overtaken),
+            found => found?,
+        };
+        let version = found.metadata.resource_version.clone().unwrap_or_default();
+        if live_secret(found) == *seen { Ok(version) } else { Err(WriteError::Overtaken) }
+    }
+
     /// A Secret of that name is there: it is ours, or it is in the way.
     async fn verify(&self, api: &Api<Secret>, deployment: &str, plan: &SecretPlan) -> Result<(), WriteError> {
         let found = self.send("get", "secrets", api.get(&plan.name)).await?;
@@ -112,6 +175,25 @@ impl Writer {
     }
 }
 
+/// A precondition did not hold: somebody wrote in between.
+fn overtaken(error: WriteError) -> WriteError {
+    if error.is_code(409) { WriteError::Overtaken } else { error }
+}
+
+/// What changes of a Secret's data, as a merge patch: a null takes a key away.
+fn changes(plan: &SecretPlan, seen: &LiveSecret) -> BTreeMap<String, Option<ByteString>> {
+    let gone = seen.data.keys().filter(|key| !plan.data.contains_key(*key)).map(|key| (key.clone(), None));
+    let data = data(plan)
+        .into_iter()
+        .filter(|(key, value)| seen.data.get(key).is_none_or(|there| there.expose() != value.0.as_slice()));
+    gone.chain(data.map(|(key, value)| (key, Some(value)))).collect()
+}
+
+fn data(plan: &SecretPlan) -> BTreeMap<String, ByteString> {
+    let data = plan.live().data.into_iter();
+    data.map(|(name, value)| (name, ByteString(value.expose().to_vec()))).collect()
+}
+
 fn owner_references(deployment: &str, plan: &SecretPlan) -> Vec<OwnerReference> {
     // Neither controller nor blockOwnerDeletion: nothing of a Deployment's deletion waits for us.
     let reference = |uid: &String| OwnerReference {
@@ -125,22 +207,16 @@ fn owner_references(deployment: &str, plan: &SecretPlan) -> Vec<OwnerReference> 
 }
 
 fn manifest(deployment: &str, plan: &SecretPlan) -> Secret {
-    let bytes = |value: &Value| match value {
-        Value::Sensitive(value) => Some(ByteString(value.expose().to_vec())),
-        Value::Plain(_) | Value::Placeholder(_) => None,
-    };
-    let data: BTreeMap<String, ByteString> =
-        plan.data.iter().filter_map(|(name, value)| Some((name.clone(), bytes(value)?))).collect();
     Secret {
         metadata: ObjectMeta {
             name: Some(plan.name.clone()),
             labels: Some(plan.labels.clone()),
-            owner_references: Some(owner_references(deployment, plan)),
+            owner_references: Some(owner_references(deployment, plan)).filter(|owners| !owners.is_empty()),
             ..Default::default()
         },
         type_: Some("Opaque".to_owned()),
-        immutable: Some(true),
-        data: Some(data),
+        immutable: (!plan.stable).then_some(true),
+        data: Some(data(plan)),
         ..Default::default()
     }
 }

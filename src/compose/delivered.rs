@@ -13,7 +13,7 @@ pub(super) type Held<'a> = HashMap<&'a str, Vec<(&'a PlannedContainer, Vec<&'a E
 pub(super) fn held(deployment: &DeploymentPlan) -> Held<'_> {
     let mut held = Held::new();
     for container in &deployment.containers {
-        for env in &container.env {
+        for env in container.variables() {
             for holder in deployment.attribution.holders((&container.name, &env.name)) {
                 let of_holder = held.entry(holder).or_default();
                 match of_holder.last_mut().filter(|(last, _)| std::ptr::eq(*last, container)) {
@@ -112,18 +112,30 @@ fn on_deployment(
 
 pub(super) fn delivered_verdict(
     judgement: &Judgement,
+    before: Option<&CommonStatus>,
     delivered: &[Delivered],
     plan: &Plan,
     outcomes: &BTreeMap<String, Outcome>,
 ) -> Verdict {
+    // What it waits for is said in any case.
+    let waits = judgement.delivered.cause == Some(Reason::WaitingForDeployment);
     let last_good = || {
         let names: Vec<&str> = delivered.iter().map(|there| there.deployment.as_str()).collect();
-        Verdict::yes(
-            Reason::DeliveredLastGood,
-            format!("what was delivered before stays on Deployment {}", names.join(", ")),
-        )
+        let stays = format!("what was delivered before stays on Deployment {}", names.join(", "));
+        match waits {
+            true => Verdict {
+                cause: judgement.delivered.cause,
+                ..Verdict::yes(Reason::DeliveredLastGood, format!("{stays}; {}", judgement.delivered.message))
+            },
+            false => Verdict::yes(Reason::DeliveredLastGood, stays),
+        }
     };
     if judgement.delivered.status == ConditionStatus::Unknown {
+        // A part alone is not what it was.
+        let was_whole = judgement.in_force || before.is_some_and(|before| said(before, ConditionType::Delivered));
+        if waits && !was_whole {
+            return judgement.delivered.clone();
+        }
         return if delivered.is_empty() { judgement.delivered.clone() } else { last_good() };
     }
     if judgement.delivered.is_true() {

@@ -13,11 +13,12 @@ use super::{
     displaced::Displaced,
     hands::Demander,
     hindrance::Seizure,
-    keep::keep,
+    keep::{KeptValue, keep},
     ownership::{Place, PlaceRef, by_ref},
-    patch::{changes_template, is_as_planned, patch},
+    patch::{Template, changes_template, is_as_planned, patch},
     secret::{SecretPlan, plan_secret},
     site::Site,
+    stable::{self, Contents, Shelf},
     step::{Stand, Step},
 };
 
@@ -102,6 +103,15 @@ pub struct PlannedContainer {
     pub name: String,
     /// Our variables, in their order in the apply.
     pub env: Vec<EnvEntry>,
+    /// Variables that the chart takes from the Secret that it names, by name.
+    pub referenced: Vec<EnvEntry>,
+}
+
+impl PlannedContainer {
+    /// All variables that it has of us, however they come.
+    pub fn variables(&self) -> impl Iterator<Item = &EnvEntry> {
+        self.env.iter().chain(&self.referenced)
+    }
 }
 
 /// A variable of ours.
@@ -125,6 +135,17 @@ pub enum EnvSource {
         /// The key.
         key: String,
     },
+}
+
+impl EnvSource {
+    /// As an entry in the template has it; `None` of what is never ours.
+    pub(super) fn of(value: &LiveValue) -> Option<Self> {
+        match value {
+            LiveValue::Plain(value) => Some(Self::Plain(String::from_utf8_lossy(value.expose()).into_owned())),
+            LiveValue::SecretKey { name, key } => Some(Self::Secret { name: name.clone(), key: key.clone() }),
+            LiveValue::Other(_) => None,
+        }
+    }
 }
 
 impl EnvEntry {
@@ -169,30 +190,46 @@ pub fn plan_deployment(
     if !kept.orphans.is_empty() {
         attribution.note(RETAINED_NOTE);
     }
-    let kept_values: BTreeMap<_, _> = kept.values.iter().map(|(place, value)| (by_ref(place), *value)).collect();
-    let secrets = secrets(snapshot, site, &wanted, &kept_values);
+    let kept_values: BTreeMap<PlaceRef<'_>, KeptValue<'_>> =
+        kept.values.iter().map(|(place, value)| (by_ref(place), *value)).collect();
+    let mut shelves = shelves(snapshot, site, &wanted, &kept_values);
+    let secrets = Secrets::plan(snapshot, site, &wanted, &kept_values, &shelves);
 
     let mut containers: Vec<PlannedContainer> = Vec::new();
+    let planned = |containers: &mut Vec<PlannedContainer>, name: &str| -> usize {
+        let found = containers.iter().position(|planned| planned.name == name);
+        found.unwrap_or_else(|| {
+            containers.push(PlannedContainer { name: name.to_owned(), env: vec![], referenced: vec![] });
+            containers.len() - 1
+        })
+    };
     for place in order(live, &wanted, &kept_values) {
         let (container, name) = place;
-        let source = match wanted.values.get(&place) {
-            Some(Value::Plain(value)) => EnvSource::Plain(value.as_str().to_owned()),
-            Some(_) => {
-                let Some(secret) = secrets.get(container) else { continue };
-                EnvSource::Secret { name: secret.name.clone(), key: name.to_owned() }
-            }
-            None => match kept_values.get(&place) {
-                Some(LiveValue::Plain(value)) => EnvSource::Plain(String::from_utf8_lossy(value.expose()).into_owned()),
-                Some(LiveValue::SecretKey { name, key }) => EnvSource::Secret { name: name.clone(), key: key.clone() },
-                _ => continue,
+        let shelf = shelves.get(container);
+        if shelf.is_some_and(|shelf| shelf.has(name)) {
+            continue;
+        }
+        let of = |secret: &SecretPlan| EnvSource::Secret { name: secret.name.clone(), key: name.to_owned() };
+        let source = match (shelf.and_then(|shelf| shelf.stay.get(name)), wanted.values.get(&place)) {
+            (Some(stays), _) => Some(stays.clone()),
+            (None, Some(Value::Plain(value))) => Some(EnvSource::Plain(value.as_str().to_owned())),
+            (None, Some(_)) => secrets.wanted.get(container).map(of),
+            (None, None) => match kept_values.get(&place) {
+                Some(KeptValue::Entry(value)) => EnvSource::of(value),
+                Some(KeptValue::Shelved(_)) => secrets.kept.get(container).map(of),
+                None => None,
             },
         };
-        let entry = EnvEntry { name: name.to_owned(), source };
-        match containers.iter_mut().find(|planned| planned.name == container) {
-            Some(planned) => planned.env.push(entry),
-            None => containers.push(PlannedContainer { name: container.to_owned(), env: vec![entry] }),
-        }
+        let Some(source) = source else { continue };
+        let at = planned(&mut containers, container);
+        containers[at].env.push(EnvEntry { name: name.to_owned(), source });
     }
+    let content = stable::content(snapshot, site, &shelves);
+    for (container, shelf) in shelves.iter_mut().filter(|(_, shelf)| !shelf.referenced.is_empty()) {
+        let at = planned(&mut containers, container);
+        containers[at].referenced = std::mem::take(&mut shelf.referenced);
+    }
+    let stable_secrets: Vec<SecretPlan> = shelves.into_values().filter_map(|shelf| shelf.secret).collect();
 
     // As in the live object, for the same reason as the variables.
     let position =
@@ -203,10 +240,13 @@ pub fn plan_deployment(
         (&seizure.deployment, (seizure.place.clone(), seizure.clone()))
     });
     displace(site, &seized, &containers, &mut attribution);
+    let is_held = !containers.is_empty() || stable_secrets.iter().any(|secret| !secret.data.is_empty());
+    let template =
+        Template { containers: &containers, content: content.as_deref(), record: is_held.then_some(&attribution) };
     let apply = match live {
-        Some(live) if is_as_planned(site, live, &containers, &attribution) => None,
+        Some(live) if is_as_planned(site, live, &template) => None,
         None if containers.is_empty() => None,
-        _ => Some(patch(snapshot, site.name, uid.as_deref(), &containers, &attribution)),
+        _ => Some(patch(snapshot, site.name, uid.as_deref(), &template)),
     };
     let next = match live {
         None => apply.as_ref().map(|_| Step::Apply),
@@ -216,7 +256,7 @@ pub fn plan_deployment(
         }
     };
     let changes_template = match &next {
-        Some(Step::Apply) => live.is_none_or(|live| changes_template(site, live, &containers)),
+        Some(Step::Apply) => live.is_none_or(|live| changes_template(site, live, &template)),
         Some(Step::Rewrite { .. }) => true,
         Some(Step::Record(_) | Step::HandOver { .. }) | None => false,
     };
@@ -230,7 +270,7 @@ pub fn plan_deployment(
         name: site.name.to_owned(),
         uid,
         containers,
-        secrets: secrets.into_values().collect(),
+        secrets: secrets.wanted.into_values().chain(secrets.kept.into_values()).chain(stable_secrets).collect(),
         changes_template,
         has_pair: has_pair(live, &attribution),
         retained: retained_event(&kept.orphans).filter(|_| kept.newly_orphaned),
@@ -268,7 +308,7 @@ fn displace(
         return;
     }
     for place in places {
-        let displaced = new.get(&place).copied().or_else(|| site.record()?.displaced(place));
+        let displaced = new.get(&place).copied().or_else(|| site.displaced(place));
         if let Some(displaced) = displaced {
             attribution.displace(place, displaced.clone());
         }
@@ -326,25 +366,69 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The Secret of each container that gets sensitive values.
-fn secrets(
+/// What of each container is left to the Secret that charts name.
+fn shelves(
     snapshot: &Snapshot,
     site: &Site<'_>,
     wanted: &Wanted<'_>,
-    kept: &BTreeMap<PlaceRef<'_>, &LiveValue>,
-) -> BTreeMap<String, SecretPlan> {
-    let mut data: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
-    for ((container, variable), value) in &wanted.values {
-        if !matches!(value, Value::Plain(_)) {
-            data.entry(container).or_default().insert((*variable).to_owned(), (*value).clone());
+    kept: &BTreeMap<PlaceRef<'_>, KeptValue<'_>>,
+) -> BTreeMap<String, Shelf> {
+    let shelf = |container: &str| {
+        let is_here = |(of, _): &PlaceRef<'_>| *of == container;
+        let wanted = wanted.values.iter().filter(|(place, _)| is_here(place));
+        let kept = kept.iter().filter(|(place, _)| is_here(place));
+        let contents = Contents {
+            wanted: wanted.map(|((_, variable), value)| (*variable, *value)).collect(),
+            kept: kept.map(|((_, variable), value)| (*variable, value)).collect(),
+        };
+        (container.to_owned(), Shelf::plan(snapshot, site, container, &contents))
+    };
+    site.component_containers().map(shelf).collect()
+}
+
+/// The Secrets that entries of ours name, by container.
+struct Secrets {
+    /// For what is asked for.
+    wanted: BTreeMap<String, SecretPlan>,
+    /// For what stays, and has been in the Secret only that charts name.
+    kept: BTreeMap<String, SecretPlan>,
+}
+
+impl Secrets {
+    fn plan(
+        snapshot: &Snapshot,
+        site: &Site<'_>,
+        wanted: &Wanted<'_>,
+        kept: &BTreeMap<PlaceRef<'_>, KeptValue<'_>>,
+        shelves: &BTreeMap<String, Shelf>,
+    ) -> Self {
+        let has_entry = |(container, variable): &PlaceRef<'_>| {
+            shelves.get(*container).is_none_or(|shelf| !shelf.has(variable) && !shelf.stay.contains_key(*variable))
+        };
+        let plan = |values: &mut dyn Iterator<Item = (PlaceRef<'_>, Value)>| {
+            let mut data: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+            for ((container, variable), value) in values {
+                data.entry(container.to_owned()).or_default().insert(variable.to_owned(), value);
+            }
+            let planned = data.into_iter().filter_map(|(container, data)| {
+                let component = site.component(&container)?;
+                let plan = plan_secret(snapshot, site, component, &container, data, kept);
+                Some((container, plan))
+            });
+            planned.collect()
+        };
+        let by_secret = wanted.values.iter().filter(|(_, value)| !matches!(value, Value::Plain(_)));
+        let shelved = kept.iter().filter_map(|(place, value)| match value {
+            KeptValue::Shelved(value) => Some((*place, Value::Sensitive((*value).clone()))),
+            KeptValue::Entry(_) => None,
+        });
+        Self {
+            wanted: plan(
+                &mut by_secret.map(|(place, value)| (*place, (*value).clone())).filter(|(it, _)| has_entry(it)),
+            ),
+            kept: plan(&mut shelved.filter(|(place, _)| has_entry(place))),
         }
     }
-    data.into_iter()
-        .filter_map(|(container, data)| {
-            let component = site.component(container)?;
-            Some((container.to_owned(), plan_secret(snapshot, site, component, container, data, kept)))
-        })
-        .collect()
 }
 
 /// Order is a fixed point: what is live keeps its order, what is new follows. Re-sorting would be a
@@ -352,7 +436,7 @@ fn secrets(
 fn order<'a>(
     live: Option<&'a LiveDeployment>,
     wanted: &Wanted<'a>,
-    kept: &BTreeMap<PlaceRef<'a>, &LiveValue>,
+    kept: &BTreeMap<PlaceRef<'a>, KeptValue<'_>>,
 ) -> Vec<PlaceRef<'a>> {
     let in_container =
         |container: &'a LiveContainer| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str()));

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{ANNOTATION_RECONCILE, Code, ConditionStatus, LABEL_WORKLOAD_IDENTITY, Meta, Reason, Sensitive};
+use crate::api::{
+    ANNOTATION_RECONCILE, Code, Component, ConditionStatus, Delivery, LABEL_WORKLOAD_IDENTITY, Meta, Reason, Sensitive,
+};
 
 use super::{
     Demand, EnvName, Event, EventType, LiveDeployment, LiveEnv, LiveValue, Lookup, Owner, Snapshot, Value, Verdict,
@@ -16,6 +18,7 @@ use super::{
     ownership::{Place, by_ref},
     plan::Judgement,
     site::Site,
+    stable::{self, Reference, Stable},
 };
 
 /// A variable that a resource asks for and that somebody else sets in the live Deployment.
@@ -82,7 +85,7 @@ pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut 
         .map(|(judgement, claim)| judge_claim(snapshot, sites, claims, claim, &judgement.meta))
         .collect();
     for ((judgement, claim), judged) in judgements.iter_mut().zip(claims).zip(judged) {
-        let Some(Found { set_elsewhere, seizures, lost, refusal }) = judged else { continue };
+        let Some(Found { set_elsewhere, seizures, lost, missing, refusal }) = judged else { continue };
         judgement.set_elsewhere = set_elsewhere;
         claim.lost = lost;
         judgement.delivered = match refusal {
@@ -91,11 +94,25 @@ pub fn judge_delivery(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut 
                 claim.demands.clear();
                 verdict
             }
+            None if !missing.is_empty() => {
+                judgement.in_force = missing.values().all(|missing| missing.without.is_empty());
+                // What is on two Deployments or on none is not even put into a Secret before both name theirs.
+                if judgement.deployments.len() > 1 {
+                    claim.active = false;
+                    claim.demands.clear();
+                }
+                Verdict { cause: Some(Reason::WaitingForDeployment), ..Verdict::pending(not_named(&missing)) }
+            }
             None => {
                 claim.seizures = seizures;
                 let names: Vec<&str> = judgement.deployments.iter().map(String::as_str).collect();
-                let message = format!("the variables are on Deployment {}", names.join(", "));
-                Verdict::yes(Reason::Delivered, message + &adopted(sites, claim))
+                let message = match snapshot.delivery() {
+                    Some(Delivery::Reference) => {
+                        format!("Deployment {} takes the variables from Secrets", names.join(", "))
+                    }
+                    _ => format!("the variables are on Deployment {}", names.join(", ")) + &adopted(sites, claim),
+                };
+                Verdict::yes(Reason::Delivered, message)
             }
         };
     }
@@ -108,7 +125,33 @@ struct Found {
     seizures: Vec<Seizure>,
     /// Variables that are left to others, by Deployment.
     lost: Vec<(String, Place, Demander)>,
+    /// Variables that nothing takes from the Secret that charts name yet, by Deployment and container.
+    missing: BTreeMap<(String, String), Missing>,
     refusal: Option<Verdict>,
+}
+
+/// Variables that a container does not take from the Secret that charts name.
+struct Missing {
+    secret: &'static str,
+    variables: Vec<EnvName>,
+    /// Those of them that the container does not get otherwise.
+    without: Vec<EnvName>,
+}
+
+/// What is to be put into the chart.
+fn not_named(missing: &BTreeMap<(String, String), Missing>) -> String {
+    let sentences = missing.iter().map(|((deployment, container), Missing { secret, variables, .. })| {
+        let variables: Vec<&str> = variables.iter().map(AsRef::as_ref).collect();
+        format!(
+            "Deployment {deployment}, container {container}: {} not taken from Secret {secret} yet; put {} into the container where it is deployed from",
+            match variables.as_slice() {
+                [only] => format!("variable {only} is"),
+                all => format!("variables {} are", all.join(", ")),
+            },
+            stable::chart_line(secret)
+        )
+    });
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 /// What others set of a claim, and what stands in its way. `None` for a claim that is not active, or
@@ -126,7 +169,11 @@ fn judge_claim(snapshot: &Snapshot, sites: &[Site<'_>], claims: &[Claim], claim:
             (None, Ok(_), None) => None,
             (None, Ok(container), Some(live)) => {
                 let look = Look { snapshot, site, live, container, demand, meta };
-                look.judge(claims, &mut found).or_else(|| workload_identity(site, live, demand))
+                let judged = match snapshot.delivery() {
+                    Some(Delivery::Reference) => look.refer(&mut found),
+                    _ => look.judge(claims, &mut found),
+                };
+                judged.or_else(|| workload_identity(site, live, demand))
             }
         };
         *refusal = refusal.take().or(verdict);
@@ -172,6 +219,47 @@ impl Look<'_, '_> {
         verdict
     }
 
+    /// Whether the variable comes from the Secret that charts name, and what hides it there.
+    fn refer(&self, found: &mut Found) -> Option<Verdict> {
+        let Self { site, live, container, demand, .. } = *self;
+        let (component, stable) = site.stable(container)?;
+        if let Stable::Foreign(verdict) = stable {
+            return Some(verdict.clone());
+        }
+        let place: Place = (container.to_owned(), demand.name.to_string());
+        let secret = component.stable_secret();
+        let who = || live.ownership.others_of(&place).unwrap_or_else(|| "an unknown manager".to_owned());
+        // What was taken over is put back when ours goes.
+        if site.displaced(by_ref(&place)).is_some() {
+            return Some(self.shadowed(component, &who(), "is taken over from"));
+        }
+        match stable::reference(site, by_ref(&place), secret) {
+            Reference::Taken => {}
+            Reference::Shadowed => return Some(self.shadowed(component, &who(), "is set by")),
+            Reference::Missing => {
+                let key = (site.name.to_owned(), container.to_owned());
+                let none = || Missing { secret, variables: vec![], without: vec![] };
+                let missing = found.missing.entry(key).or_insert_with(none);
+                missing.variables.push(demand.name.clone());
+                if site.variables().get(container, &demand.name).is_empty() {
+                    missing.without.push(demand.name.clone());
+                }
+            }
+        }
+        None
+    }
+
+    fn shadowed(&self, component: Component, who: &str, how: &str) -> Verdict {
+        Verdict::no(
+            Reason::ShadowedByEnv,
+            format!(
+                "{} {how} {who} in env, which hides it from Secret {}; remove it there",
+                self.at(),
+                component.stable_secret()
+            ),
+        )
+    }
+
     /// What to do about a variable that another hand has set to something else, or taken off.
     fn grip(&self, value: Option<&LiveValue>, found: &mut Found) -> Option<Verdict> {
         let place: Place = (self.container.to_owned(), self.demand.name.to_string());
@@ -185,7 +273,11 @@ impl Look<'_, '_> {
         let owner = self.hand(&place, value.is_some());
         let demander = Demander::of(self.meta);
         let (times, lost) = hands.taken_back(uid, &place, &demander);
-        let was_ours = self.live.ownership.is_held(&place) || hands.was_delivered(uid, &place) || is_recorded();
+        // What is in the Secret that charts name was not taken off: it has yet to get an entry.
+        let is_shelved = || self.site.shelved(by_ref(&place)).is_some();
+        let was_ours = self.live.ownership.is_held(&place)
+            || hands.was_delivered(uid, &place)
+            || (is_recorded() && !(value.is_none() && is_shelved()));
         let touched = Touched {
             was_ours,
             is_set: value.is_some(),
@@ -240,6 +332,17 @@ impl Look<'_, '_> {
     fn conflict(&self, hand: &str, value: Option<&LiveValue>) -> Verdict {
         let place: Place = (self.container.to_owned(), self.demand.name.to_string());
         let who = self.live.ownership.others_of(&place).unwrap_or_else(|| hand.to_owned());
+        let stable = self.site.stable(self.container).map(|(component, _)| component.stable_secret());
+        if let (Some(secret), Some((named, _))) = (stable, value.and_then(LiveValue::secret))
+            && secret == named
+        {
+            let message = format!(
+                "{} is set by {who} as a key of Secret {secret}, as for delivery: Reference; put {} there instead, and take that away once this resource is delivered",
+                self.at(),
+                stable::chart_line(secret)
+            );
+            return Verdict::no(Reason::Conflict, message);
+        }
         let how = if matches!(value, Some(LiveValue::Plain(_))) { "value" } else { "valueFrom" };
         let message =
             format!("{} is set by {who} (as {how}); remove it there, and this resource delivers it", self.at());

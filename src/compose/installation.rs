@@ -316,11 +316,13 @@ mod tests {
             generation: 1,
             containers: names
                 .iter()
-                .map(|name| super::super::LiveContainer { name: (*name).to_owned(), env: vec![] })
+                .map(|name| super::super::LiveContainer { name: (*name).to_owned(), env: vec![], env_from: vec![] })
                 .collect(),
             ownership: Default::default(),
             managed: None,
             delivered: None,
+            content: None,
+            elsewhere: Default::default(),
             workload_identity: false,
             rollout: Default::default(),
         };

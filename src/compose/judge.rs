@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Case, Demand, LiveContainer, LiveValue, Lookup, Snapshot, Unresolved, Value, Verdict,
+    Case, Demand, LiveContainer, LiveDeployment, LiveSecret, LiveValue, Lookup, Snapshot, Unresolved, Value, Verdict,
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
@@ -15,6 +15,7 @@ use super::{
     kinds::{self, Place, components_of},
     ownership::by_ref,
     plan::{Asked, Judgement, is_ours},
+    stable::Stable,
 };
 
 /// Why a resource has no place.
@@ -145,6 +146,7 @@ impl<'a> Judge<'a> {
             deployments: here.map(|target| target.deployment.clone()).collect(),
             set_elsewhere: vec![],
             details: self.details(resource, details),
+            in_force: false,
         };
         let has_place = at_home && displaced_by.is_none();
         let claim = Claim {
@@ -267,28 +269,50 @@ impl<'a> Judge<'a> {
         self.carriers(holder).next().is_some()
     }
 
-    /// The containers that carry a principal on a resource's account.
-    fn carriers(&self, holder: &str) -> impl Iterator<Item = &'a LiveContainer> {
-        let live = self.snapshot.deployments.values().filter_map(Lookup::found);
-        live.filter_map(|live| Some((live, Attribution::read(live.delivered.as_deref())?))).flat_map(
-            move |(live, attribution)| {
-                let of_trio = live.ownership.ours.iter().filter(|(_, variable)| variable == TRIO[0]);
-                let of_holder = of_trio.filter(move |place| {
-                    attribution.holders(by_ref(place)).any(|name| name == holder)
-                        && could_be_kept(live, place).is_some()
-                });
-                of_holder.filter_map(|(container, _)| live.container(container))
-            },
-        )
+    /// The containers that carry a principal on a resource's account, with the Secrets that charts name for them.
+    fn carriers(&self, holder: &str) -> impl Iterator<Item = (&'a LiveContainer, Option<&'a LiveSecret>)> {
+        let live = self.snapshot.deployments.iter().filter_map(|(name, lookup)| Some((name, lookup.found()?)));
+        let read = live.filter_map(|(name, live)| Some((name, live, Attribution::read(live.delivered.as_deref())?)));
+        read.flat_map(move |(name, live, attribution)| {
+            let carries = |container: &&'a LiveContainer| {
+                let place = (container.name.clone(), TRIO[0].to_owned());
+                let is_in_entry = live.ownership.ours.contains(&place) && could_be_kept(live, &place).is_some();
+                let is_shelved =
+                    || self.shelf(name, live, container).is_some_and(|secret| secret.data.contains_key(TRIO[0]));
+                attribution.holders(by_ref(&place)).any(|name| name == holder) && (is_in_entry || is_shelved())
+            };
+            let found: Vec<_> = live.containers.iter().filter(carries).collect();
+            found.into_iter().map(move |container| (container, self.shelf(name, live, container)))
+        })
+    }
+
+    /// The Secret that charts name for a container, if it is there and ours.
+    fn shelf(&self, deployment: &str, live: &LiveDeployment, container: &LiveContainer) -> Option<&'a LiveSecret> {
+        let mut here = self.targets.iter().filter(|target| target.deployment == deployment);
+        let target = here.find(|target| target.find_container(live).as_ref() == Ok(&container.name))?;
+        Stable::find(self.snapshot, target.component).ours()
     }
 
     /// Whether the principal that is carried on a resource's account is the one that it asks for, to the
     /// letter.
     fn carries_as_asked(&self, holder: &str, demands: &[Demand]) -> bool {
         let asked = || demands.iter().filter(|demand| TRIO.contains(&demand.name.as_ref()));
-        self.carriers(holder).any(|container| {
-            asked().all(|demand| container.variables(&demand.name).any(|live| self.is_value(live, &demand.value)))
-        })
+        let has = |container: &LiveContainer, shelf: Option<&LiveSecret>, demand: &Demand| {
+            let mut entries = container.variables(&demand.name).peekable();
+            match entries.peek() {
+                Some(_) => entries.any(|live| self.is_value(live, &demand.value)),
+                None => {
+                    shelf.and_then(|secret| secret.data.get(demand.name.as_ref())).is_some_and(|value| {
+                        match &demand.value {
+                            Value::Plain(wanted) => value.expose() == wanted.as_str().as_bytes(),
+                            Value::Sensitive(wanted) => value == wanted,
+                            Value::Placeholder(_) => false,
+                        }
+                    })
+                }
+            }
+        };
+        self.carriers(holder).any(|(container, shelf)| asked().all(|demand| has(container, shelf, demand)))
     }
 
     /// Whether a live variable has this value.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Component, Kind, Meta};
+use crate::api::{Component, Kind, Meta, Sensitive};
 
 use super::{
     Attribution, LiveDeployment, LiveValue, Lookup, PlainValue, Snapshot,
@@ -22,17 +22,40 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Kept<'a> {
     /// Values that no active resource asks for.
-    pub values: BTreeMap<Place, &'a LiveValue>,
+    pub values: BTreeMap<Place, KeptValue<'a>>,
     /// Variables that only a deleted KeyVaultBinding stands for.
     pub orphans: BTreeSet<Place>,
     /// Whether they had a holder until now.
     pub newly_orphaned: bool,
 }
 
+/// A value that no active resource asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum KeptValue<'a> {
+    /// It is in an entry of ours.
+    Entry(&'a LiveValue),
+    /// It is only in the Secret that charts name.
+    Shelved(&'a Sensitive),
+}
+
+impl KeptValue<'_> {
+    /// The value itself, if it is to be had.
+    pub fn resolve(&self, snapshot: &Snapshot) -> Option<Sensitive> {
+        match self {
+            KeptValue::Entry(LiveValue::Plain(value)) => Some(value.clone()),
+            KeptValue::Shelved(value) => Some((*value).clone()),
+            KeptValue::Entry(LiveValue::SecretKey { name, key }) => {
+                snapshot.secrets.get(name)?.found()?.data.get(key).cloned()
+            }
+            KeptValue::Entry(LiveValue::Other(_)) => None,
+        }
+    }
+}
+
 /// What stays on a live Deployment, beside what is wanted; notes in `attribution` on whose account.
 pub fn keep<'a>(
     snapshot: &Snapshot,
-    site: &Site<'_>,
+    site: &Site<'a>,
     live: &'a LiveDeployment,
     claims: &[Claim],
     adrift: &[&Meta],
@@ -44,6 +67,7 @@ pub fn keep<'a>(
     let is_quiet = claims.iter().all(|claim| claim.retains.is_none() && (claim.active || replaced(claim, claims)))
         && adrift.is_empty()
         && live.ownership.ours.iter().all(&is_wanted)
+        && site.all_shelved().all(|place| is_wanted(&place))
         && !live.delivered.as_deref().is_some_and(|before| before.contains(RETAINED));
     if is_quiet {
         return kept;
@@ -51,7 +75,10 @@ pub fn keep<'a>(
     let before = site.record();
     let silent = silent(snapshot, claims, adrift, before);
     let vault = Vault::of(snapshot, site, claims, before);
-    for place in &live.ownership.ours {
+    let ours: BTreeSet<Place> = live.ownership.ours.iter().cloned().chain(site.all_shelved()).collect();
+    let can_stay = |place: &&Place| could_be_kept(live, place).is_some() || site.shelved(by_ref(place)).is_some();
+    let keepable: BTreeSet<Place> = ours.iter().filter(can_stay).cloned().collect();
+    for place in &ours {
         let held_by = |Silent { holder, components, .. }: &&Silent| match before {
             Some(before) => before.holders(by_ref(place)).any(|name| name == holder),
             // Somebody wiped the annotation: whoever may have caused it keeps it, as taking sign-in
@@ -62,18 +89,20 @@ pub fn keep<'a>(
             // Shared: it stays when the one who asks for it goes.
             let sharers = silent.iter().filter(|silent| !silent.collides && before.is_some()).filter(held_by);
             sharers.for_each(|silent| attribution.add(by_ref(place), &silent.holder));
-            if vault.retains(place, live) {
+            if vault.retains(place, &keepable) {
                 attribution.retain(by_ref(place));
             }
             continue;
         }
-        let Some(value) = could_be_kept(live, place) else { continue };
+        let entry = live.ownership.ours.contains(place).then(|| could_be_kept(live, place)).flatten();
+        let value = entry.map(KeptValue::Entry).or_else(|| site.shelved(by_ref(place)).map(KeptValue::Shelved));
+        let Some(value) = value else { continue };
         let mut stays = false;
         for silent in silent.iter().filter(held_by) {
             attribution.add(by_ref(place), &silent.holder);
             stays = true;
         }
-        if vault.retains(place, live) && (stays || !vault.is_held(place)) {
+        if vault.retains(place, &keepable) && (stays || !vault.is_held(place)) {
             attribution.retain(by_ref(place));
             stays = true;
         }
@@ -138,7 +167,7 @@ impl<'a> Vault<'a> {
 
     /// Whether a variable outlives its KeyVaultBinding. Without any record, those that can only be a
     /// key vault's do, and what it cannot work without.
-    fn retains(&self, place: &Place, live: &LiveDeployment) -> bool {
+    fn retains(&self, place: &Place, keepable: &BTreeSet<Place>) -> bool {
         if self.removes {
             return false;
         }
@@ -150,9 +179,7 @@ impl<'a> Vault<'a> {
             Some(before) if before.is_retained(by_ref(place)) => true,
             Some(before) => is_of_vault(variable) && before.holders(by_ref(place)).next().is_none(),
             None => {
-                let stays = |place: &&Place| could_be_kept(live, place).is_some();
-                let mut ours = live.ownership.ours.iter().filter(stays);
-                let mut has_vault = || ours.any(|(of, name)| of == container && is_of_vault(name));
+                let has_vault = || keepable.iter().any(|(of, name)| of == container && is_of_vault(name));
                 is_of_vault(variable) || (TRIO.contains(&variable.as_str()) && has_vault())
             }
         }

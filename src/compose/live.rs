@@ -1,14 +1,16 @@
 //! A Deployment as compose sees it: containers, their variables, and who owns them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Container, EnvVar},
+    core::v1::{Container, EnvVar, PodSpec},
 };
 use serde_json::{Value as Json, json};
 
-use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED, LABEL_WORKLOAD_IDENTITY, Sensitive};
+use crate::api::{
+    ANNOTATION_CONTENT, ANNOTATION_DELIVERED, Component, LABEL_MANAGED, LABEL_WORKLOAD_IDENTITY, Sensitive,
+};
 
 use super::{Ownership, Rollout};
 
@@ -27,6 +29,11 @@ pub struct LiveDeployment {
     pub managed: Option<String>,
     /// Value of our annotation.
     pub delivered: Option<String>,
+    /// Value of our annotation on the pod template.
+    pub content: Option<String>,
+    /// Secrets of the kind that charts name ([`Component::stable_secret`]) that the pod template names elsewhere than in
+    /// the environment of its containers.
+    pub elsewhere: BTreeSet<String>,
     /// Whether Azure Workload Identity sets variables in its pods.
     pub workload_identity: bool,
     /// How far its pods are.
@@ -40,6 +47,17 @@ pub struct LiveContainer {
     pub name: String,
     /// Its variables, in their order.
     pub env: Vec<LiveEnv>,
+    /// The Secrets all of whose keys are variables too, unless there is one of that name in `env`.
+    pub env_from: Vec<LiveEnvFrom>,
+}
+
+/// A Secret all of whose keys are variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveEnvFrom {
+    /// The Secret.
+    pub secret: String,
+    /// Whether the variables have other names than the keys.
+    pub prefixed: bool,
 }
 
 /// A variable.
@@ -65,6 +83,20 @@ pub enum LiveValue {
     },
     /// Anything else that Kubernetes offers, as the template has it: none of it is a value.
     Other(Json),
+}
+
+impl LiveValue {
+    /// The Secret and the key that it is, however it is written.
+    pub(super) fn secret(&self) -> Option<(&str, &str)> {
+        match self {
+            LiveValue::Plain(_) => None,
+            LiveValue::SecretKey { name, key } => Some((name, key)),
+            LiveValue::Other(source) => {
+                let text = |field: &str| source.get("secretKeyRef")?.get(field)?.as_str();
+                Some((text("name")?, text("key")?))
+            }
+        }
+    }
 }
 
 impl LiveEnv {
@@ -97,6 +129,15 @@ impl LiveDeployment {
                 LiveValue::Plain(_) | LiveValue::Other(_) => None,
             })
         })
+    }
+
+    /// Whether the pod template names a Secret of the kind that charts name, anywhere.
+    pub fn names(&self, secret: &str) -> bool {
+        let in_container = |container: &LiveContainer| {
+            container.env_from.iter().any(|from| from.secret == secret)
+                || container.env.iter().any(|env| env.value.secret().is_some_and(|(name, _)| name == secret))
+        };
+        self.elsewhere.contains(secret) || self.containers.iter().any(in_container)
     }
 
     /// Names of the containers, for messages.
@@ -172,6 +213,11 @@ pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
         ownership: Ownership::read(meta.managed_fields.as_deref().unwrap_or_default()),
         managed: value(&meta.labels, LABEL_MANAGED),
         delivered: value(&meta.annotations, ANNOTATION_DELIVERED),
+        content: value(
+            &deployment.spec.template.metadata.as_ref().and_then(|template| template.annotations.clone()),
+            ANNOTATION_CONTENT,
+        ),
+        elsewhere: pod.map(elsewhere).unwrap_or_default(),
         workload_identity: value(
             &deployment.spec.template.metadata.as_ref().and_then(|template| template.labels.clone()),
             LABEL_WORKLOAD_IDENTITY,
@@ -185,7 +231,30 @@ fn container(container: &Container) -> LiveContainer {
     LiveContainer {
         name: container.name.clone(),
         env: container.env.iter().flatten().map(|env| LiveEnv { name: env.name.clone(), value: value(env) }).collect(),
+        env_from: env_from(container).collect(),
     }
+}
+
+fn env_from(container: &Container) -> impl Iterator<Item = LiveEnvFrom> {
+    container.env_from.iter().flatten().filter_map(|from| {
+        let secret = from.secret_ref.as_ref()?.name.clone();
+        Some(LiveEnvFrom { secret, prefixed: from.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) })
+    })
+}
+
+/// The Secrets that charts name, where a pod template names them in an init container or in a volume.
+fn elsewhere(pod: &PodSpec) -> BTreeSet<String> {
+    let of_env = pod.init_containers.iter().flatten().flat_map(|container| {
+        let env = container.env.iter().flatten().filter_map(|env| value(env).secret().map(|(name, _)| name.to_owned()));
+        env.chain(env_from(container).map(|from| from.secret)).collect::<Vec<_>>()
+    });
+    let of_volumes = pod.volumes.iter().flatten().flat_map(|volume| {
+        let secret = volume.secret.iter().filter_map(|secret| secret.secret_name.clone());
+        let projected = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+        secret.chain(projected.filter_map(|source| Some(source.secret.as_ref()?.name.clone()))).collect::<Vec<_>>()
+    });
+    let is_stable = |name: &String| Component::ALL.iter().any(|component| component.stable_secret() == name);
+    of_env.chain(of_volumes).filter(is_stable).collect()
 }
 
 fn value(env: &EnvVar) -> LiveValue {
@@ -235,10 +304,21 @@ mod tests {
                 "managedFields": [{"manager": crate::api::FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}],
             },
             "spec": {"selector": {}, "template": {
-                "metadata": {"labels": {LABEL_WORKLOAD_IDENTITY: "true"}},
+                "metadata": {"labels": {LABEL_WORKLOAD_IDENTITY: "true"}, "annotations": {ANNOTATION_CONTENT: "0123"}},
                 "spec": {
-                    "initContainers": [{"name": "init", "env": [{"name": "INIT", "value": "x"}]}],
-                    "containers": [{"name": "timbr", "env": [
+                    "initContainers": [{
+                        "name": "init", "env": [{"name": "INIT", "value": "x"}],
+                        "envFrom": [{"secretRef": {"name": "timbr-api-identity"}}],
+                    }],
+                    "volumes": [
+                        {"name": "a", "secret": {"secretName": "timbr-platform-identity"}},
+                        {"name": "b", "projected": {"sources": [{"secret": {"name": "other"}}]}},
+                    ],
+                    "containers": [{"name": "timbr", "envFrom": [
+                        {"secretRef": {"name": "timbr-server-identity"}},
+                        {"configMapRef": {"name": "any"}},
+                        {"prefix": "X_", "secretRef": {"name": "prefixed"}},
+                    ], "env": [
                         {"name": "PLAIN", "value": "x"},
                         {"name": "EMPTY"},
                         {"name": "KEY", "valueFrom": key("ours")},
@@ -263,7 +343,15 @@ mod tests {
             ("FIELD", LiveValue::Other(serde_json::json!({"fieldRef": {"fieldPath": "metadata.name"}}))),
         ];
         let env = expected.map(|(name, value)| LiveEnv { name: name.to_owned(), value });
-        assert_eq!(live.containers, [LiveContainer { name: "timbr".to_owned(), env: env.to_vec() }]);
+        let env_from = [("timbr-server-identity", false), ("prefixed", true)]
+            .map(|(secret, prefixed)| LiveEnvFrom { secret: secret.to_owned(), prefixed });
+        let expected = LiveContainer { name: "timbr".to_owned(), env: env.to_vec(), env_from: env_from.to_vec() };
+        assert_eq!(live.containers, [expected]);
+        assert_eq!(live.content.as_deref(), Some("0123"));
+        assert_eq!(live.elsewhere, ["timbr-api-identity".to_owned(), "timbr-platform-identity".to_owned()].into());
+        let named =
+            ["timbr-server-identity", "timbr-api-identity", "optional", "theirs", "other"].map(|it| live.names(it));
+        assert_eq!(named, [true, true, true, true, false]);
         assert_eq!((live.uid.as_str(), live.generation), ("u", 7));
         assert_eq!((live.managed.as_deref(), live.delivered.as_deref()), (Some("true"), Some("{}")));
         assert!(live.workload_identity && live.ownership.metadata);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Credentials, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
+use crate::api::{Component, Credentials, Delivery, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
 use super::{InstallationKey, installation::Claims};
 
@@ -11,7 +11,7 @@ use super::{InstallationKey, installation::Claims};
 pub struct Needs {
     /// Deployments: the installation's own, and those it must release.
     pub deployments: BTreeSet<String>,
-    /// Secrets that its resources name.
+    /// Secrets that its resources name, and those that its Deployments are to name.
     pub secrets: BTreeSet<String>,
 }
 
@@ -35,7 +35,11 @@ pub fn needs(
     }
     let installation = key.name.as_ref().and_then(|name| claims.get(name));
     let references = mine.iter().flat_map(|resource| secret_refs(resource)).chain(installation.and_then(token_ref));
-    let secrets = references.map(|reference| reference.name.clone()).collect();
+    let mut secrets: BTreeSet<String> = references.map(|reference| reference.name.clone()).collect();
+    let spec = installation.and_then(|installation| installation.spec.as_ref().ok());
+    if spec.is_some_and(|spec| spec.delivery == Delivery::Reference) {
+        secrets.extend(Component::ALL.map(|component| component.stable_secret().to_owned()));
+    }
     Needs { deployments, secrets }
 }
 

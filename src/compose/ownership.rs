@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use serde_json::{Map, Value};
 
-use crate::api::{ANNOTATION_DELIVERED, FIELD_MANAGER, LABEL_MANAGED, TRANSIENT_MANAGER};
+use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, FIELD_MANAGER, LABEL_MANAGED, TRANSIENT_MANAGER};
 
 use super::managed_fields::{CONTAINERS, ENV};
 
@@ -60,6 +60,8 @@ pub struct Ownership {
     pub rootless: BTreeSet<Place>,
     /// Whether our Apply owns the label and the annotation.
     pub metadata: bool,
+    /// Whether our Apply owns the annotation on the pod template.
+    pub content: bool,
     /// Who wrote last to the pod template, of everybody else.
     pub latest: Option<Owner>,
     /// All of it as it is, while somebody is to get something of ours: it is written there.
@@ -108,6 +110,8 @@ impl Ownership {
                     descend(&fields.0, &["f:metadata", map]).is_some_and(|map| map.contains_key(&format!("f:{key}")))
                 };
                 ownership.metadata = owns("f:labels", LABEL_MANAGED) && owns("f:annotations", ANNOTATION_DELIVERED);
+                let of_template = descend(&fields.0, &["f:spec", "f:template", "f:metadata", "f:annotations"]);
+                ownership.content = of_template.is_some_and(|map| map.contains_key(&format!("f:{ANNOTATION_CONTENT}")));
             }
             let time = entry.time.as_ref().map(|time| time.0);
             let touches_template = descend(&fields.0, &["f:spec", "f:template"]).is_some();

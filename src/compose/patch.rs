@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::api::{ANNOTATION_DELIVERED, LABEL_MANAGED};
+use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED};
 
 use super::{
     Attribution, EnvEntry, LiveDeployment, PlannedContainer, Snapshot,
@@ -13,28 +13,44 @@ use super::{
     step::Change,
 };
 
+/// What is ours of a Deployment.
+#[derive(Clone, Copy)]
+pub struct Template<'a> {
+    /// Its containers and what they have of us.
+    pub containers: &'a [PlannedContainer],
+    /// The annotation on the pod template.
+    pub content: Option<&'a str>,
+    /// Our annotation, while there is anything of ours; the label goes with it.
+    pub record: Option<&'a Attribution>,
+}
+
 /// Whether the live object says all that we would say, and our manager owns exactly that.
-pub fn is_as_planned(
-    site: &Site<'_>,
-    live: &LiveDeployment,
-    planned: &[PlannedContainer],
-    attribution: &Attribution,
-) -> bool {
-    let places: BTreeSet<PlaceRef<'_>> = planned
+pub fn is_as_planned(site: &Site<'_>, live: &LiveDeployment, template: &Template<'_>) -> bool {
+    let places: BTreeSet<PlaceRef<'_>> = template
+        .containers
         .iter()
         .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())))
         .collect();
     if !live.ownership.bare.is_empty() || !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
         return false;
     }
-    let metadata = if planned.is_empty() {
-        !live.ownership.metadata
-    } else {
-        live.ownership.metadata
-            && live.managed.as_deref() == Some("true")
-            && live.delivered.as_deref() == Some(&attribution.write())
+    let metadata = match template.record {
+        None => !live.ownership.metadata,
+        Some(record) => {
+            live.ownership.metadata
+                && live.managed.as_deref() == Some("true")
+                && live.delivered.as_deref() == Some(&record.write())
+        }
     };
-    holds(site, planned) && metadata
+    holds(site, template.containers) && has_content(live, template.content) && metadata
+}
+
+/// Whether the pod template has the planned annotation of ours, or none.
+fn has_content(live: &LiveDeployment, content: Option<&str>) -> bool {
+    match content {
+        Some(content) => live.ownership.content && live.content.as_deref() == Some(content),
+        None => !live.ownership.content,
+    }
 }
 
 /// Whether the live object has every planned variable as it is planned.
@@ -49,27 +65,24 @@ fn holds(site: &Site<'_>, planned: &[PlannedContainer]) -> bool {
 
 /// Whether the apply changes the pod template, and pods are replaced. An annotation alone moves the
 /// Deployment's generation too.
-pub fn changes_template(site: &Site<'_>, live: &LiveDeployment, planned: &[PlannedContainer]) -> bool {
+pub fn changes_template(site: &Site<'_>, live: &LiveDeployment, template: &Template<'_>) -> bool {
+    let planned = template.containers;
     let is_planned = |(container, variable): &Place| {
         planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
     };
     let is_ours_alone = |place: &&Place| !live.ownership.others.contains_key(*place);
-    !holds(site, planned) || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
+    !holds(site, planned)
+        || !has_content(live, template.content)
+        || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
 }
 
 /// The server-side apply. What it does not list and we own is released.
-pub fn patch(
-    snapshot: &Snapshot,
-    name: &str,
-    uid: Option<&str>,
-    planned: &[PlannedContainer],
-    attribution: &Attribution,
-) -> Json {
-    let record = (!planned.is_empty()).then_some(attribution);
-    let containers = planned.iter().map(|container| {
+pub fn patch(snapshot: &Snapshot, name: &str, uid: Option<&str>, template: &Template<'_>) -> Json {
+    let with_entries = template.containers.iter().filter(|container| !container.env.is_empty());
+    let containers = with_entries.map(|container| {
         json!({"name": container.name, "env": container.env.iter().map(EnvEntry::json).collect::<Vec<_>>()})
     });
-    apply_of(snapshot, name, uid, record, containers.collect())
+    apply_of(snapshot, name, uid, template.record, template.content, containers.collect())
 }
 
 /// A server-side apply of these containers; label and annotation are ours while there is a record.
@@ -78,6 +91,7 @@ pub fn apply_of(
     name: &str,
     uid: Option<&str>,
     record: Option<&Attribution>,
+    content: Option<&str>,
     containers: Vec<Json>,
 ) -> Json {
     let mut patch = json!({
@@ -94,6 +108,9 @@ pub fn apply_of(
     }
     if !containers.is_empty() {
         patch["spec"] = json!({"template": {"spec": {"containers": containers}}});
+    }
+    if let Some(content) = content {
+        patch["spec"]["template"]["metadata"] = json!({"annotations": {ANNOTATION_CONTENT: content}});
     }
     patch
 }

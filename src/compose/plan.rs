@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    Code, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource, RoleGroupSyncSpec, Spec,
-    Status, TimbrInstallationSpec,
+    Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource,
+    RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     references::Unresolved,
     site::{Site, forbidden},
     sql::{self, Sql},
+    stable::{Leftover, leftover},
 };
 
 /// Everything there is to do and to say about an installation.
@@ -23,6 +24,8 @@ use super::{
 pub struct Plan {
     /// Its Deployments, in the order in which they are rolled out.
     pub deployments: Vec<DeploymentPlan>,
+    /// What is to become of Secrets that charts name, and that no plan of a Deployment speaks of.
+    pub leftovers: Vec<Leftover>,
     /// Its Deployments that the operator may not read: what is on them is as it was.
     pub unread: BTreeSet<String>,
     /// Its resources, oldest first; and, under the implicit installation, those that belong to none.
@@ -100,6 +103,8 @@ pub struct Judgement {
     pub unresolved: Vec<Unresolved>,
     /// Delivered, if every Deployment in `deployments` can be written.
     pub delivered: Verdict,
+    /// While its variables are not taken from the Secret that charts name: whether all are there otherwise.
+    pub in_force: bool,
     /// The Deployments it is on, or wants to be on.
     pub deployments: BTreeSet<String>,
     /// What it asks for and somebody else sets too, whether or not that is in the way.
@@ -189,6 +194,7 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let adrift = belongs_nowhere(snapshot, &claims);
     let deployments: Vec<DeploymentPlan> =
         sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &adrift)).collect();
+    let leftovers = leftovers(snapshot, &sites, &deployments, &asked, adrift.is_empty());
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
@@ -200,7 +206,40 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
         Some(judgement) if !judgement.accepted.is_true() || !judgement.references.is_true() => sql.blocked(judgement),
         _ => sql,
     };
-    Plan { deployments, unread, resources: judgements, installation, sql }
+    Plan { deployments, leftovers, unread, resources: judgements, installation, sql }
+}
+
+/// What is to become of the Secrets that charts name and no plan of a Deployment speaks of.
+fn leftovers(
+    snapshot: &Snapshot,
+    sites: &[Site<'_>],
+    deployments: &[DeploymentPlan],
+    claims: &[Claim],
+    none_adrift: bool,
+) -> Vec<Leftover> {
+    let of = |component: Component| {
+        let planned = deployments.iter().flat_map(|plan| &plan.secrets);
+        if planned.into_iter().any(|secret| secret.name == component.stable_secret()) {
+            return None;
+        }
+        let site = sites.iter().find(|site| site.container(component).is_some());
+        let idle = none_adrift && claims.iter().all(|claim| !claim.components.contains(&component));
+        let at_rest = match site {
+            // Which container it is for cannot be told, or whether anything names it.
+            Some(site)
+                if *site.lookup == Lookup::Forbidden || site.container(component).is_some_and(|it| it.is_err()) =>
+            {
+                return None;
+            }
+            Some(site) => deployments
+                .iter()
+                .find(|plan| plan.name == site.name)
+                .map(|plan| plan.next.is_none() && plan.rollout.is_complete(plan.generation)),
+            None => None,
+        };
+        leftover(snapshot, component, site, at_rest, idle)
+    };
+    Component::ALL.into_iter().filter_map(of).collect()
 }
 
 /// Says of each resource which of its variables outlive it, on account of a KeyVaultBinding that is gone.

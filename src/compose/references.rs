@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::api::{
-    CREDENTIAL_TYPE, Code, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_MANAGED_BY, Problem, Reason, SecretKeyRef, Sensitive,
-    rules,
+    CREDENTIAL_TYPE, Code, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_INSTALLATION, LABEL_MANAGED_BY, Problem, Reason,
+    SecretKeyRef, Sensitive, rules,
 };
 
 use super::{Lookup, Snapshot, Value};
@@ -18,6 +18,8 @@ pub struct LiveSecret {
     pub type_: String,
     /// Whether its labels say that we made it.
     pub ours: bool,
+    /// The installation that its labels name.
+    pub installation: Option<String>,
     /// Whether its owner agreed that it may be referenced.
     pub opted_in: bool,
     /// Whether it is immutable.
@@ -36,6 +38,7 @@ pub fn live_secret(secret: Secret) -> LiveSecret {
     LiveSecret {
         type_: secret.type_.unwrap_or_else(|| "Opaque".to_owned()),
         ours: labels.get(LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER),
+        installation: labels.get(LABEL_INSTALLATION).cloned(),
         opted_in: labels.get(LABEL_CREDENTIAL).is_some_and(|value| value == "true"),
         immutable: secret.immutable.unwrap_or_default(),
         owner: if owners.len() == 1 {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY};
+use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Sensitive};
 
-use super::{LiveSecret, LiveValue, Lookup, Snapshot, Value, ownership::PlaceRef, site::Site};
+use super::{LiveSecret, LiveValue, Lookup, Snapshot, Value, keep::KeptValue, ownership::PlaceRef, site::Site};
 
 /// A Secret that carries sensitive values to a container.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,28 +19,36 @@ pub struct SecretPlan {
     pub data: BTreeMap<String, Value>,
     /// It is there already, with this content and this owner.
     pub present: bool,
+    /// Whether its name is the same whatever its content is, as charts name it.
+    pub stable: bool,
+    /// Of one whose name is always the same: what it is to be written over.
+    pub replaces: Option<LiveSecret>,
 }
 
 impl SecretPlan {
     /// The Secret as it is once it is made.
     pub fn live(&self) -> LiveSecret {
-        let sensitive = self.data.iter().filter_map(|(name, value)| match value {
+        let data = self.data.iter().filter_map(|(name, value)| match value {
             Value::Sensitive(value) => Some((name.clone(), value.clone())),
-            Value::Plain(_) | Value::Placeholder(_) => None,
+            Value::Plain(value) => Some((name.clone(), Sensitive::from(value.as_str()))),
+            Value::Placeholder(_) => None,
         });
         LiveSecret {
             type_: "Opaque".to_owned(),
             ours: true,
+            installation: self.labels.get(LABEL_INSTALLATION).cloned(),
             opted_in: false,
-            immutable: true,
+            immutable: !self.stable,
             owner: self.owner.clone(),
-            data: sensitive.collect(),
+            data: data.collect(),
         }
     }
 
     /// Whether a live Secret is just this one, but for its owner.
     pub fn is(&self, live: &LiveSecret) -> bool {
-        LiveSecret { owner: None, opted_in: false, ..live.clone() } == LiveSecret { owner: None, ..self.live() }
+        let but_for_whose =
+            |secret: &LiveSecret| LiveSecret { owner: None, opted_in: false, installation: None, ..secret.clone() };
+        but_for_whose(live) == but_for_whose(&self.live())
     }
 }
 
@@ -52,7 +60,7 @@ pub fn plan_secret(
     component: Component,
     container: &str,
     data: BTreeMap<String, Value>,
-    kept: &BTreeMap<PlaceRef<'_>, &LiveValue>,
+    kept: &BTreeMap<PlaceRef<'_>, KeptValue<'_>>,
 ) -> SecretPlan {
     let uid = site.live().map(|live| live.uid.as_str());
     let sensitive: BTreeMap<String, _> = data
@@ -63,11 +71,6 @@ pub fn plan_secret(
         })
         .collect();
     let prefix = component.secret_prefix();
-    let labels = BTreeMap::from([
-        (LABEL_MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned()),
-        (LABEL_COMPONENT.to_owned(), component.name().to_owned()),
-        (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
-    ]);
     let is_ours = |secret: &&LiveSecret| secret.ours && secret.immutable && secret.owner.as_deref() == uid;
     let found = |name: &str| snapshot.secrets.get(name).and_then(Lookup::found).filter(is_ours);
     let equal = || {
@@ -93,10 +96,12 @@ pub fn plan_secret(
             Some(name) => name.to_owned(),
             None => prefix + &snapshot.name_key.suffix(site.name, container, &sensitive),
         },
-        present: there.is_some(),
-        labels,
+        labels: labels(snapshot, component),
         owner: uid.map(str::to_owned),
         data,
+        present: there.is_some(),
+        stable: false,
+        replaces: None,
     }
 }
 
@@ -114,6 +119,16 @@ fn source<'a, 'b>(
     variables.all(|variable| of(variable) == Some(first)).then_some(first)
 }
 
-fn is_from(value: &LiveValue, secret: &str, variable: &str) -> bool {
-    matches!(value, LiveValue::SecretKey { name, key } if name == secret && key == variable)
+/// Whether what is kept is an entry that names this key of a Secret.
+fn is_from(kept: &KeptValue<'_>, secret: &str, variable: &str) -> bool {
+    matches!(kept, KeptValue::Entry(LiveValue::SecretKey { name, key }) if name == secret && key == variable)
+}
+
+/// The labels of a Secret that we make.
+pub fn labels(snapshot: &Snapshot, component: Component) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (LABEL_MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned()),
+        (LABEL_COMPONENT.to_owned(), component.name().to_owned()),
+        (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
+    ])
 }

@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::hmac;
 
+use zeroize::Zeroizing;
+
 use crate::api::{Component, Sensitive};
+
+use super::Value;
 
 /// The key of Secret names.
 #[derive(Clone)]
@@ -27,21 +31,45 @@ impl NameKey {
 
     /// The suffix for a Deployment's container and content: ten hex digits.
     pub(super) fn suffix(&self, deployment: &str, container: &str, data: &BTreeMap<String, Sensitive>) -> String {
+        let values = data.iter().flat_map(|(name, value)| [name.as_bytes(), value.expose()]);
+        self.digits([deployment.as_bytes(), container.as_bytes()].into_iter().chain(values), 5)
+    }
+
+    /// A word for all that the containers of a Deployment take from Secrets that charts name: twenty hex digits.
+    pub(super) fn content<'a>(
+        &self,
+        deployment: &'a str,
+        containers: impl Iterator<Item = (&'a str, &'a BTreeMap<String, Value>)>,
+    ) -> String {
+        let values = containers.flat_map(|(container, data)| {
+            // How many there are, so that none can pass for a container's name.
+            let count = data.len().to_string().into_bytes();
+            let values = data.iter().flat_map(|(name, value)| {
+                let value = match value {
+                    Value::Plain(value) => value.as_str().as_bytes(),
+                    Value::Sensitive(value) => value.expose(),
+                    Value::Placeholder(_) => &[],
+                };
+                [name.as_bytes().to_vec(), value.to_vec()]
+            });
+            [container.as_bytes().to_vec(), count].into_iter().chain(values).map(Zeroizing::new).collect::<Vec<_>>()
+        });
+        let parts: Vec<Zeroizing<Vec<u8>>> = values.collect();
+        let parts = parts.iter().map(|part| part.as_slice());
+        self.digits([b"content".as_slice(), deployment.as_bytes()].into_iter().chain(parts), 10)
+    }
+
+    /// Two hex digits for each byte of the hash of these parts.
+    fn digits<'a>(&self, parts: impl Iterator<Item = &'a [u8]>, bytes: usize) -> String {
         let NameKey::Key(key) = self else { return "offline".to_owned() };
         let mut context = hmac::Context::with_key(key);
-        // Every part is preceded by its length, so no two contents have the same encoding.
-        let mut part = |bytes: &[u8]| {
-            context.update(&(bytes.len() as u64).to_be_bytes());
-            context.update(bytes);
-        };
-        part(deployment.as_bytes());
-        part(container.as_bytes());
-        for (name, value) in data {
-            part(name.as_bytes());
-            part(value.expose());
+        for part in parts {
+            // Every part is preceded by its length, so no two contents have the same encoding.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
         }
         let tag = context.sign();
-        tag.as_ref().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+        tag.as_ref().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -1,10 +1,20 @@
 //! A Deployment of the installation, and where in it each component is.
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use crate::api::{Component, Reason};
+use crate::api::{Component, Delivery, Reason, Sensitive};
 
-use super::{Attribution, LiveDeployment, Lookup, Snapshot, Verdict, installation::Target, live::Variables};
+use super::{
+    Attribution, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
+    displaced::Displaced,
+    installation::Target,
+    live::Variables,
+    ownership::{Place, PlaceRef},
+    stable::Stable,
+};
 
 /// A Deployment that the plan is about.
 #[derive(Debug)]
@@ -15,6 +25,10 @@ pub struct Site<'a> {
     pub lookup: &'a Lookup<LiveDeployment>,
     /// The container of each component that runs in it, or the sentence that says why there is none.
     containers: BTreeMap<Component, Result<String, String>>,
+    /// The Secret that charts name, of each container in which a component runs.
+    stables: BTreeMap<String, (Component, Stable<'a>)>,
+    /// Whether charts are to name our Secrets.
+    refers: bool,
     /// Its variables, once somebody asks for them.
     variables: OnceCell<Variables<'a>>,
     /// Our annotation, once somebody asks for it.
@@ -30,8 +44,17 @@ impl<'a> Site<'a> {
             None => Ok(target.presumed_container()),
         };
         let here = targets.iter().filter(|target| target.deployment == name);
-        let containers = here.map(|target| (target.component, container(target))).collect();
-        Self { name, lookup, containers, variables: OnceCell::new(), record: OnceCell::new() }
+        let containers: BTreeMap<Component, Result<String, String>> =
+            here.map(|target| (target.component, container(target))).collect();
+        let mut stables = BTreeMap::new();
+        for (component, container) in &containers {
+            if let Ok(container) = container {
+                let stable = || (*component, Stable::find(snapshot, *component));
+                stables.entry(container.clone()).or_insert_with(stable);
+            }
+        }
+        let refers = snapshot.delivery() == Some(Delivery::Reference);
+        Self { name, lookup, containers, stables, refers, variables: OnceCell::new(), record: OnceCell::new() }
     }
 
     /// The live object.
@@ -50,6 +73,22 @@ impl<'a> Site<'a> {
         self.record.get_or_init(read).as_ref()
     }
 
+    /// What stood in a variable's place and is to be put back. What a chart is to say once it names our Secret is not
+    /// put back any more once its owner has let go of the entry.
+    pub fn displaced(&self, place: PlaceRef<'_>) -> Option<&Displaced> {
+        let displaced = self.record()?.displaced(place)?;
+        let owner = displaced.owner();
+        let place = (place.0.to_owned(), place.1.to_owned());
+        let has =
+            |owners: &BTreeMap<Place, BTreeSet<Owner>>| owners.get(&place).is_some_and(|all| all.contains(&owner));
+        let is_let_go = self.refers
+            && self.live().is_some_and(|live| {
+                let ownership = &live.ownership;
+                ownership.ours.contains(&place) && !has(&ownership.shells) && !has(&ownership.others)
+            });
+        (!is_let_go).then_some(displaced)
+    }
+
     /// The container of a component; `None` when the component runs elsewhere.
     pub fn container(&self, component: Component) -> Option<Result<&str, &str>> {
         self.containers.get(&component).map(|found| found.as_deref().map_err(String::as_str))
@@ -59,6 +98,34 @@ impl<'a> Site<'a> {
     /// needs no answer.
     pub fn component(&self, container: &str) -> Option<Component> {
         self.containers.iter().find(|(_, found)| found.as_deref() == Ok(container)).map(|(component, _)| *component)
+    }
+
+    /// The component in a container, and its Secret that charts name.
+    pub fn stable(&self, container: &str) -> Option<(Component, &Stable<'a>)> {
+        self.stables.get(container).map(|(component, stable)| (*component, stable))
+    }
+
+    /// The containers in which components run.
+    pub fn component_containers(&self) -> impl Iterator<Item = &str> {
+        self.stables.keys().map(String::as_str)
+    }
+
+    /// The Secret that charts name, of a container's component, if it is there and ours.
+    fn shelf(&self, container: &str) -> Option<&'a LiveSecret> {
+        self.stables.get(container)?.1.ours()
+    }
+
+    /// The value that a variable has in the Secret that charts name.
+    pub fn shelved(&self, (container, variable): PlaceRef<'_>) -> Option<&'a Sensitive> {
+        self.shelf(container)?.data.get(variable)
+    }
+
+    /// The variables that are in Secrets that charts name.
+    pub fn all_shelved(&self) -> impl Iterator<Item = Place> {
+        self.stables.keys().flat_map(|container| {
+            let data = self.shelf(container).into_iter().flat_map(|secret| secret.data.keys());
+            data.map(move |variable| (container.clone(), variable.clone()))
+        })
     }
 
     /// Why nothing can be delivered to the Deployment at all.

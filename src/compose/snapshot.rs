@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{OnConflict, Resource, Spec, TimbrInstallationSpec};
+use crate::api::{Delivery, OnConflict, Resource, Spec, TimbrInstallationSpec};
 
 use super::{DeploymentPlan, Failure, Hands, InstallationKey, LiveDeployment, LiveSecret, NameKey};
 
@@ -137,10 +137,22 @@ impl Snapshot {
 
     /// Whether the installation takes over what others set.
     pub(super) fn adopts(&self) -> bool {
+        self.spec().is_some_and(|spec| spec.on_conflict == OnConflict::Adopt)
+    }
+
+    /// How variables get to the pods; `None` while the installation is suspended, and each stays as it is.
+    pub(super) fn delivery(&self) -> Option<Delivery> {
+        match self.spec() {
+            Some(spec) => (!spec.suspend).then_some(spec.delivery),
+            None => Some(Delivery::Patch),
+        }
+    }
+
+    /// What the TimbrInstallation says, if there is one that can be read.
+    fn spec(&self) -> Option<&TimbrInstallationSpec> {
         let name = self.key.name.as_deref();
         let installation = self.installations.iter().find(|there| Some(there.meta.name.as_str()) == name);
-        let spec = installation.and_then(|installation| installation.spec.as_ref().ok());
-        spec.is_some_and(|spec| spec.on_conflict == OnConflict::Adopt)
+        installation.and_then(|installation| installation.spec.as_ref().ok())
     }
 }
 

@@ -145,7 +145,7 @@ impl Teller<'_> {
         let Self { plan, outcomes, memory, now, .. } = *self;
         let before = judgement.previous.as_ref().map(Status::common);
         let delivered = delivered(judgement, before, plan, &self.held, outcomes, memory);
-        let delivered_verdict = delivered_verdict(judgement, &delivered, plan, outcomes);
+        let delivered_verdict = delivered_verdict(judgement, before, &delivered, plan, outcomes);
         let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
         let mut problems = judgement.problems.clone();
         let mut details = judgement.details.clone();

@@ -125,7 +125,9 @@ impl Stand<'_, '_> {
             (!ours.is_empty()).then(|| json!({"name": container.name, "env": ours}))
         });
         let uid = Some(self.live.uid.as_str());
-        Some(Step::Record(apply_of(self.snapshot, self.site.name, uid, Some(&attribution), containers.collect())))
+        let content = self.live.content.as_deref().filter(|_| self.live.ownership.content);
+        let containers = containers.collect();
+        Some(Step::Record(apply_of(self.snapshot, self.site.name, uid, Some(&attribution), content, containers)))
     }
 
     /// All of the template that changes, in one patch, if an apply cannot do it.
@@ -202,7 +204,7 @@ impl Stand<'_, '_> {
     }
 
     fn displaced(&self, place: &Place) -> Option<&Displaced> {
-        self.site.record()?.displaced(by_ref(place))
+        self.site.displaced(by_ref(place))
     }
 
     fn entry(&self, (container, variable): &Place) -> Option<Json> {

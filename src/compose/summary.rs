@@ -38,6 +38,12 @@ pub(super) fn summarise(steps: &[(ConditionType, Verdict)], summary: Summary) ->
             None => (ready, settled, Some(Verdict::yes(first.reason, first.message.clone()))),
         };
     }
+    // Somebody is to change what deploys a Deployment.
+    let waiting = steps.iter().find(|(_, verdict)| verdict.cause == Some(Reason::WaitingForDeployment));
+    if let Some((_, waiting)) = waiting {
+        let message = &waiting.message;
+        return (Verdict::pending(message.clone()), Verdict::yes(Reason::WaitingForDeployment, message.clone()), None);
+    }
     // Nothing is wrong; is something not known yet? What was not verified is said, and gates nothing.
     let unknown = steps
         .iter()

@@ -223,6 +223,12 @@ impl Reconciler {
                 }
             }
         }
+        for leftover in &plan.leftovers {
+            if let Err(error) = self.writer.leftover(&key.namespace, leftover).await {
+                tracing::warn!(installation = %key, %error, "a Secret that no Deployment names any more cannot be taken away");
+                *next = (*next).max(after(&error.failure(), &error));
+            }
+        }
         let uids = snapshot.deployments.values().filter_map(Lookup::found).map(|live| live.uid.as_str()).collect();
         self.all_hands().entry(key.clone()).or_default().retain(&uids);
         (snapshot, plan, outcomes)

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{API_VERSION, Code, GROUP, Kind, Object, Problem, without_values},
-    compose::{Attribution, LiveDeployment, LiveSecret, live_deployment, live_secret},
+    api::{API_VERSION, Code, Component, GROUP, Kind, Object, Problem, without_values},
+    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, live_deployment, live_secret},
 };
 
 use super::{
@@ -291,8 +291,14 @@ fn recall_ownership(deployment: &Deployment, live: &mut LiveDeployment) {
     if deployment.metadata.managed_fields.is_some() || live.delivered.is_none() {
         return;
     }
+    // A key of a Secret that charts name is the chart's entry.
+    let is_charts = |value: &LiveValue| match value {
+        LiveValue::SecretKey { name, .. } => Component::ALL.iter().any(|component| component.stable_secret() == name),
+        LiveValue::Plain(_) | LiveValue::Other(_) => false,
+    };
     let there = |container: &str, variable: &str| {
-        live.container(container).is_some_and(|container| container.variables(variable).next().is_some())
+        let entry = live.container(container).and_then(|container| container.variables(variable).next());
+        entry.is_some_and(|value| !is_charts(value))
     };
     let ours = Attribution::read(live.delivered.as_deref())
         .unwrap_or_default()
@@ -301,6 +307,7 @@ fn recall_ownership(deployment: &Deployment, live: &mut LiveDeployment) {
         .collect();
     live.ownership.ours = ours;
     live.ownership.metadata = live.managed.is_some();
+    live.ownership.content = live.content.is_some();
 }
 
 /// The places of a variable in a Deployment: paths of its entries in a container.

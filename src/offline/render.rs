@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    api::{ANNOTATION_DELIVERED, LABEL_MANAGED},
+    api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED},
     compose::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer, SecretPlan, Value},
     yaml::{self, WriteError},
 };
@@ -131,9 +131,11 @@ fn manifest(namespace: &str, deployment: &str, secret: &SecretPlan, show_secrets
         "kind": "Secret",
         "metadata": {"name": secret.name, "namespace": namespace, "labels": secret.labels},
         "type": "Opaque",
-        "immutable": true,
         "stringData": data,
     });
+    if !secret.stable {
+        manifest["immutable"] = true.into();
+    }
     // Who owns it can only be said of a Deployment that came from a cluster.
     if let Some(uid) = secret.owner.as_ref().filter(|uid| !uid.is_empty()) {
         manifest["metadata"]["ownerReferences"] =
@@ -174,7 +176,7 @@ fn variables(
             shown(&value, show_secrets)
         }
     };
-    container.env.iter().map(|entry| (entry.name.clone(), value(entry))).collect()
+    container.variables().map(|entry| (entry.name.clone(), value(entry))).collect()
 }
 
 /// A value with line breaks, such as a key, in double quotes with escapes.
@@ -186,18 +188,28 @@ fn on_one_line(value: String) -> String {
 /// ours and not applied any more goes.
 fn merged(input: &InputDeployment, apply: &Json) -> Json {
     let mut deployment = input.value.clone();
-    let ours = &input.live.ownership.ours;
-    for (map, key) in [("labels", LABEL_MANAGED), ("annotations", ANNOTATION_DELIVERED)] {
-        match apply.pointer(&format!("/metadata/{map}")).and_then(|map| map.get(key)) {
+    let ownership = &input.live.ownership;
+    let ours = &ownership.ours;
+    let rows = [
+        ("/metadata", "labels", LABEL_MANAGED, ownership.metadata),
+        ("/metadata", "annotations", ANNOTATION_DELIVERED, ownership.metadata),
+        ("/spec/template/metadata", "annotations", ANNOTATION_CONTENT, ownership.content),
+    ];
+    for (at, map, key, is_ours) in rows {
+        match apply.pointer(&format!("{at}/{map}")).and_then(|map| map.get(key)) {
             Some(value) => {
-                let metadata = &mut deployment["metadata"][map];
-                if metadata.is_null() {
-                    *metadata = json!({});
-                }
-                metadata[key] = value.clone();
+                let steps = at.split('/').skip(1).chain([map]);
+                let map = steps.fold(&mut deployment, |here, step| {
+                    let there = &mut here[step];
+                    if there.is_null() {
+                        *there = json!({});
+                    }
+                    there
+                });
+                map[key] = value.clone();
             }
-            None if input.live.ownership.metadata => {
-                if let Some(map) = deployment.pointer_mut(&format!("/metadata/{map}")).and_then(Json::as_object_mut) {
+            None if is_ours => {
+                if let Some(map) = deployment.pointer_mut(&format!("{at}/{map}")).and_then(Json::as_object_mut) {
                     map.remove(key);
                 }
             }

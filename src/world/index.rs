@@ -81,6 +81,8 @@ pub struct View {
     pub resources: Vec<Resource<Spec>>,
     /// Its Deployments that carry our label.
     pub managed: BTreeSet<String>,
+    /// Its Secrets that charts name.
+    pub stable: BTreeSet<String>,
 }
 
 impl Index {
@@ -118,6 +120,7 @@ impl Index {
             installations: here.installations.values().cloned().collect(),
             resources: here.resources.values().cloned().collect(),
             managed: here.managed.clone(),
+            stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
     }
 
@@ -255,7 +258,9 @@ impl Index {
         let is_unclaimed = concerned.is_empty();
         // Without claimants: the implicit installation's, or one that must be released.
         let usual = Component::ALL.iter().any(|component| component.usual_deployment() == name);
-        let implicit = usual && here.installations.is_empty() && !here.resources.is_empty();
+        // One that may have named a Secret of ours, too: that goes once nothing names it.
+        let implicit =
+            usual && here.installations.is_empty() && (!here.resources.is_empty() || here.stable().next().is_some());
         if is_unclaimed && (was_managed || implicit) {
             concerned.insert(InstallationKey { namespace: namespace.to_owned(), name: None });
         }
@@ -293,6 +298,10 @@ impl Index {
             namespace: namespace.to_owned(),
             name: Some(installation.meta.name.clone()),
         }));
+        // Of a namespace's installations, one has it.
+        if Component::ALL.iter().any(|component| component.stable_secret() == name) {
+            concerned.extend(keys(namespace, &here.names()));
+        }
         if let Some(label) = labelled {
             let labelled = keys(namespace, &here.names()).into_iter().filter(|key| key.label() == label);
             let before = concerned.len();
@@ -333,6 +342,11 @@ pub enum Known {
 impl Namespace {
     fn names(&self) -> BTreeSet<&str> {
         self.installations.keys().map(String::as_str).collect()
+    }
+
+    /// The components whose Secrets that charts name are there.
+    fn stable(&self) -> impl Iterator<Item = Component> {
+        Component::ALL.into_iter().filter(|component| self.secrets.contains_key(component.stable_secret()))
     }
 
     fn is_empty(&self) -> bool {

@@ -9,6 +9,7 @@ use std::{
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{Api, Client};
 
+use crate::api::Component;
 use crate::compose::{
     Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, OurSecret, Settings, Snapshot,
     live_deployment, live_secret, needs,
@@ -61,7 +62,13 @@ impl Reader {
     /// the snapshot.
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
         let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
-        let needs = needs(key, &view.installations, &view.resources, &view.managed);
+        let mut managed = view.managed;
+        if view.installations.is_empty() {
+            // Whether anything still names a Secret of ours tells its Deployment.
+            let stable = Component::ALL.iter().filter(|component| view.stable.contains(component.stable_secret()));
+            managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
+        }
+        let needs = needs(key, &view.installations, &view.resources, &managed);
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {
             let found = self.deployment(&key.namespace, &name).await?;
@@ -71,6 +78,10 @@ impl Reader {
         // Ours too, as far as the template names them: their content decides whether a name can stay.
         let mut names: BTreeSet<&str> = needs.secrets.iter().map(String::as_str).collect();
         names.extend(deployments.values().filter_map(Lookup::found).flat_map(LiveDeployment::our_secrets));
+        names.extend(view.stable.iter().map(String::as_str));
+        for live in deployments.values().filter_map(Lookup::found) {
+            live.stable_secrets().for_each(|name| drop(names.insert(name)));
+        }
         for name in names {
             let found = self.get::<Secret>("Secret", &key.namespace, name).await?;
             let found: Lookup<LiveSecret> = map(found, live_secret);

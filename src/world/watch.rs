@@ -190,7 +190,9 @@ fn secret(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
     // By name too: one of ours whose labels somebody took is still missed when it goes.
     let by_label = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
-    let by_name = Component::ALL.iter().any(|component| name.starts_with(&component.secret_prefix()));
+    let by_name = Component::ALL
+        .iter()
+        .any(|component| name.starts_with(&component.secret_prefix()) || name == component.stable_secret());
     let installation = label(meta, LABEL_INSTALLATION).cloned().unwrap_or_default();
     let installation = (by_label || by_name).then_some(installation);
     Change::Secret { namespace, name, installation, ours: OurSecret::read(meta) }

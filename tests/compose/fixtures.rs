@@ -86,10 +86,12 @@ pub fn deployment(container: &str, env: &[(&str, &str)]) -> LiveDeployment {
     LiveDeployment {
         uid: "uid-of-the-deployment".to_owned(),
         generation: 1,
-        containers: vec![LiveContainer { name: container.to_owned(), env }],
+        containers: vec![LiveContainer { name: container.to_owned(), env, env_from: vec![] }],
         ownership: Ownership::default(),
         managed: None,
         delivered: None,
+        content: None,
+        elsewhere: Default::default(),
         workload_identity: false,
         rollout: complete(1),
     }
@@ -109,6 +111,7 @@ pub fn secret(data: &[(&str, &str)]) -> LiveSecret {
     LiveSecret {
         type_: "Opaque".to_owned(),
         ours: false,
+        installation: None,
         opted_in: false,
         immutable: false,
         owner: None,

@@ -25,6 +25,7 @@ mod principal;
 mod providers;
 mod random;
 mod record;
+mod reference;
 mod references;
 mod retain;
 mod safety;

@@ -89,8 +89,7 @@ fn any_world(offline: bool) -> impl Strategy<Value = World> {
             deployments: named(&DEPLOYMENTS, deployments),
             secrets: named(&SECRETS, secrets),
             partial,
-            refused: BTreeMap::new(),
-            hands: BTreeMap::new(),
+            ..World::default()
         },
     )
 }
@@ -352,6 +351,7 @@ fn secret() -> impl Strategy<Value = LiveSecret> {
         |(type_, ours, opted_in, immutable, owned, keys, guid)| LiveSecret {
             type_: type_.to_owned(),
             ours,
+            installation: None,
             opted_in,
             immutable,
             owner: owned.then(|| "uid-of-the-deployment".to_owned()),
@@ -462,6 +462,8 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                 ownership,
                 managed,
                 workload_identity,
+                content: None,
+                elsewhere: BTreeSet::new(),
                 delivered: Some(if garbage { "{".to_owned() } else { attribution.write() }),
                 rollout: Rollout {
                     observed_generation: pods.0,
@@ -488,6 +490,7 @@ fn container(name: &'static str) -> BoxedStrategy<LiveContainer> {
         .prop_map(move |env| LiveContainer {
             name: name.to_owned(),
             env: env.into_iter().map(|(name, value)| LiveEnv { name: name.to_owned(), value }).collect(),
+            env_from: vec![],
         })
         .boxed()
 }

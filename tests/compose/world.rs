@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use timbr_identity::{
-    api::{ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status, TimbrInstallationSpec},
+    api::{
+        ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status,
+        TimbrInstallationSpec,
+    },
     compose::{
-        Change, DeploymentPlan, Displaced, Event, Failure, Hands, InstallationKey, LiveDeployment, LiveEnv, LiveSecret,
-        LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot,
-        Step, Value, compose, keys, needs, statuses,
+        Change, DeploymentPlan, Displaced, Event, Failure, Hands, InstallationKey, Leftover, LiveDeployment, LiveEnv,
+        LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan,
+        Settings, Snapshot, Step, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -32,7 +35,12 @@ pub struct World {
     pub refused: BTreeMap<String, Failure>,
     /// What the operator remembers of other hands.
     pub hands: BTreeMap<InstallationKey, Hands>,
+    /// What the containers got, after each single write.
+    pub moments: Vec<Moment>,
 }
+
+/// What new pods get: by Deployment, container and variable.
+pub type Moment = BTreeMap<(String, String, String), Sensitive>;
 
 /// One look at one installation.
 #[derive(Debug)]
@@ -127,7 +135,10 @@ impl World {
             let of = |plan: &Plan| plan.deployments.iter().find(|plan| plan.name == *name).cloned();
             let mut taken = 0;
             while let Some(deployment) = of(&plan) {
-                let Some(step) = &deployment.next else { break };
+                let Some(step) = &deployment.next else {
+                    self.write_secrets(&deployment);
+                    break;
+                };
                 taken += 1;
                 assert!(taken <= MOST_STEPS, "{name}: no end: {deployment:#?}");
                 steps.push(step.name());
@@ -143,6 +154,13 @@ impl World {
                 let (generation, rollout) = (deployment.generation, deployment.rollout);
                 outcomes.insert(name.clone(), Outcome::Done { generation, changed, rollout });
             }
+        }
+        for leftover in &plan.leftovers {
+            match leftover {
+                Leftover::Delete { name, .. } => drop(self.secrets.insert(name.clone(), Lookup::Missing)),
+                Leftover::Empty(secret) => self.create(secret),
+            }
+            self.moments.push(self.effective());
         }
         (plan, outcomes)
     }
@@ -160,29 +178,71 @@ impl World {
 
     /// Sends a Deployment's next request: Secrets first. Whether the template changed.
     pub fn write(&mut self, plan: &DeploymentPlan) -> bool {
-        for secret in plan.secrets.iter().filter(|secret| !secret.present) {
-            self.create(secret);
-        }
+        self.write_secrets(plan);
         let Some(Lookup::Found(live)) = self.deployments.get_mut(&plan.name) else {
             panic!("{} is planned, but it is not there", plan.name);
         };
-        let before = live.containers.clone();
+        let before = (live.containers.clone(), live.content.clone());
         match plan.next.as_ref().expect("something to do") {
             Step::Apply => server_side_apply(live, plan.apply.as_ref().expect("an apply")),
             Step::Record(apply) => server_side_apply(live, apply),
             Step::Rewrite { changes, .. } => changes.iter().for_each(|change| rewrite(live, change)),
             Step::HandOver { to, stay, whole, .. } => hand_over(live, to, stay, whole),
         }
-        let changed = live.containers != before;
+        let changed = (&live.containers, &live.content) != (&before.0, &before.1);
         live.generation += i64::from(changed);
         assert!(plan.changes_template || !changed, "{}: pods are replaced unannounced", plan.name);
+        self.moments.push(self.effective());
         changed
+    }
+
+    /// What a pod gets that is started now: `env` over `envFrom`, and of each the last over those before.
+    pub fn effective(&self) -> Moment {
+        let mut effective = Moment::new();
+        let data = |secret: &str| self.secrets.get(secret).and_then(Lookup::found).map(|secret| &secret.data);
+        let found = self.deployments.iter().filter_map(|(name, lookup)| Some((name, lookup.found()?)));
+        for (deployment, container) in found.flat_map(|(name, live)| live.containers.iter().map(move |it| (name, it))) {
+            let mut set = |variable: &str, value: Option<Sensitive>| {
+                let place = (deployment.clone(), container.name.clone(), variable.to_owned());
+                effective.remove(&place);
+                effective.extend(value.map(|value| (place, value)));
+            };
+            for from in container.env_from.iter().filter(|from| !from.prefixed) {
+                for (key, value) in data(&from.secret).into_iter().flatten() {
+                    set(key, Some(value.clone()));
+                }
+            }
+            for env in &container.env {
+                let value = match &env.value {
+                    LiveValue::Plain(value) => Some(value.clone()),
+                    LiveValue::SecretKey { name, key } => data(name).and_then(|data| data.get(key).cloned()),
+                    LiveValue::Other(_) => None,
+                };
+                set(&env.name, value);
+            }
+        }
+        effective
+    }
+
+    fn write_secrets(&mut self, plan: &DeploymentPlan) {
+        for secret in plan.secrets.iter().filter(|secret| !secret.present) {
+            self.create(secret);
+            self.moments.push(self.effective());
+        }
     }
 
     fn create(&mut self, plan: &SecretPlan) {
         for value in plan.data.values() {
-            assert!(matches!(value, Value::Sensitive(_)), "{value:?} cannot be in a Secret");
+            let is_known = match value {
+                Value::Sensitive(_) => true,
+                Value::Plain(_) => plan.stable,
+                Value::Placeholder(_) => false,
+            };
+            assert!(is_known, "{value:?} cannot be in a Secret");
         }
+        let there = self.secrets.get(&plan.name).and_then(Lookup::found);
+        assert!(!plan.stable || there == plan.replaces.as_ref(), "{} is written over unseen", plan.name);
+        assert!(there.is_none_or(|there| there.ours), "{} is not ours", plan.name);
         self.secrets.insert(plan.name.clone(), Lookup::Found(plan.live()));
     }
 
@@ -241,6 +301,13 @@ fn server_side_apply(live: &mut LiveDeployment, patch: &Json) {
     live.managed = metadata["labels"][LABEL_MANAGED].as_str().map(str::to_owned);
     live.delivered = metadata["annotations"][ANNOTATION_DELIVERED].as_str().map(str::to_owned);
     live.ownership.metadata = live.managed.is_some();
+    let content = &patch["spec"]["template"]["metadata"]["annotations"][ANNOTATION_CONTENT];
+    if let Some(content) = content.as_str() {
+        live.content = Some(content.to_owned());
+    } else if live.ownership.content {
+        live.content = None;
+    }
+    live.ownership.content = content.is_string();
 }
 
 /// Exchanges one entry, as an update of the transient manager: it owns what changes, and who had it keeps
