@@ -240,7 +240,7 @@ pub fn plan_deployment(
         (&seizure.deployment, (seizure.place.clone(), seizure.clone()))
     });
     displace(site, &seized, &containers, &mut attribution);
-    let is_held = !containers.is_empty() || stable_secrets.iter().any(|secret| !secret.data.is_empty());
+    let is_held = !containers.is_empty() || stable_secrets.iter().any(|secret| secret.stays && !secret.data.is_empty());
     let template =
         Template { containers: &containers, content: content.as_deref(), record: is_held.then_some(&attribution) };
     let apply = match live {
@@ -444,6 +444,8 @@ fn order<'a>(
     let mut seen = HashSet::new();
     there
         .chain(wanted.order.iter().copied())
+        // What was in a Secret only that charts name, and is to have an entry.
+        .chain(kept.keys().copied())
         .filter(|place| wanted.values.contains_key(place) || kept.contains_key(place))
         .filter(|place| seen.insert(*place))
         .collect()

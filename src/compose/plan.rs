@@ -219,7 +219,8 @@ fn leftovers(
 ) -> Vec<Leftover> {
     let of = |component: Component| {
         let planned = deployments.iter().flat_map(|plan| &plan.secrets);
-        if planned.into_iter().any(|secret| secret.name == component.stable_secret()) {
+        let mut planned = planned.filter(|secret| secret.name == component.stable_secret());
+        if planned.any(|secret| secret.stays || !secret.present) {
             return None;
         }
         let site = sites.iter().find(|site| site.container(component).is_some());

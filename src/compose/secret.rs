@@ -21,6 +21,8 @@ pub struct SecretPlan {
     pub present: bool,
     /// Whether its name is the same whatever its content is, as charts name it.
     pub stable: bool,
+    /// Whether it is to stay; else it goes once the Deployment is at rest.
+    pub stays: bool,
     /// Of one whose name is always the same: what it is to be written over.
     pub replaces: Option<LiveSecret>,
 }
@@ -101,6 +103,7 @@ pub fn plan_secret(
         data,
         present: there.is_some(),
         stable: false,
+        stays: true,
         replaces: None,
     }
 }

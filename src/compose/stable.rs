@@ -86,6 +86,11 @@ fn is_of(snapshot: &Snapshot, secret: &LiveSecret) -> bool {
     secret.installation.as_deref() == Some(&snapshot.key.label())
 }
 
+/// Whether a Secret is of this installation, or of one that is gone and has no other successor.
+fn is_own(snapshot: &Snapshot, secret: &LiveSecret) -> bool {
+    is_of(snapshot, secret) || snapshot.installations.is_empty()
+}
+
 /// What a container's template says of one of its variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -168,6 +173,12 @@ impl Shelf {
             (_, Some(delivery)) => is_named || (delivery == Delivery::Reference && !data.is_empty()),
         };
         if !is_needed {
+            // Before it goes it lets go of what is released: without a record nobody could tell whose that was.
+            shelf.secret = stable.ours().filter(|live| is_own(snapshot, live)).map(|live| {
+                let there = live.data.iter().filter(|(variable, _)| data.contains_key(*variable));
+                let data = there.map(|(variable, value)| (variable.clone(), Value::Sensitive(value.clone())));
+                SecretPlan { stays: false, ..plan(snapshot, component, stable, data.collect()) }
+            });
             return shelf;
         }
         let refers = delivery != Some(Delivery::Patch);
@@ -224,6 +235,7 @@ fn plan(snapshot: &Snapshot, component: Component, stable: &Stable<'_>, data: BT
         data,
         present: false,
         stable: true,
+        stays: true,
         replaces: stable.ours().cloned(),
     };
     let is_equal = |live: &LiveSecret| is_of(snapshot, live) && live.data == plan.live().data;
@@ -269,8 +281,7 @@ pub fn leftover(
     if site.live().is_some_and(|live| live.names(component.stable_secret())) {
         return None;
     }
-    let is_own = is_of(snapshot, live) || snapshot.installations.is_empty();
-    let goes = is_own && snapshot.delivery().is_some() && at_rest.unwrap_or(idle);
+    let goes = is_own(snapshot, live) && snapshot.delivery().is_some() && at_rest.unwrap_or(idle);
     goes.then(|| Leftover::Delete { name: component.stable_secret().to_owned(), seen: live.clone() })
 }
 

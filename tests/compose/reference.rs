@@ -409,7 +409,9 @@ fn what_cannot_speak_for_itself_keeps_its_values_while_others_rotate() {
 fn an_entry_in_the_way_is_one_resources_matter() {
     let groups = groups(1, "a", json!([]));
     let mut world = with(Delivery::Reference, vec![sign_on("a"), groups]);
-    [PLATFORM, SERVER].map(|name| chart(&mut world, name, true));
+    for name in [PLATFORM, SERVER] {
+        chart(&mut world, name, true);
+    }
     settle_watched(&mut world);
     helm(&mut world, "OAUTH_PROVIDER", plain("google"));
     assert_eq!(settle_watched(&mut world), 0);
@@ -489,7 +491,9 @@ fn databricks_is_in_both_secrets_or_in_none() {
         // Switched back, one after the other.
         deliver_by(&mut world, Delivery::Patch);
         settle_watched(&mut world);
-        [first, second].map(|name| chart(&mut world, name, false));
+        for name in [first, second] {
+            chart(&mut world, name, false);
+        }
         settle_watched(&mut world);
         assert!(has(&world, PLATFORM) && has(&world, SERVER), "{first}");
     }
@@ -629,7 +633,17 @@ fn act() -> impl Strategy<Value = Act> {
 fn perform(world: &mut World, act: &Act) {
     match act {
         Act::Deliver(delivery) => deliver_by(world, *delivery),
-        Act::Chart(name, takes) => chart(world, name, *takes),
+        Act::Chart(name, takes) => {
+            let spec = world.installations[0].spec.as_ref().expect("a spec");
+            let is_safe = spec.delivery == Delivery::Patch && !spec.suspend;
+            if is_safe {
+                look(world);
+            }
+            let before = world.effective();
+            chart(world, name, *takes);
+            // Once the entries are there, the chart may go back.
+            assert!(!is_safe || world.effective() == before, "{name} lacks something without its Secret");
+        }
         Act::Rotate(name, value) => {
             world.secrets.insert((*name).to_owned(), Lookup::Found(secret(&[("client-secret", value)])));
         }
@@ -641,8 +655,12 @@ fn perform(world: &mut World, act: &Act) {
             }
         }
         Act::Suspend(suspend) => world.installations[0].spec.as_mut().expect("a spec").suspend = *suspend,
-        // Somebody wipes our annotation.
-        Act::Record(name) => world.live_mut(name).delivered = None,
+        // Somebody wipes our annotation. Whose anything was cannot be told then of what goes in the same moment.
+        Act::Record(name) => {
+            look(world);
+            world.live_mut(name).delivered = None;
+            look(world);
+        }
         Act::Look => look(world),
     }
 }
@@ -669,6 +687,8 @@ proptest! {
             perform(&mut world, act);
         }
         perform(&mut world, &Act::Suspend(false));
+        // Without it the other one waits, and has what it had before.
+        perform(&mut world, &Act::Create("sso"));
         for name in ["a", "b"] {
             perform(&mut world, &Act::Rotate(name, "three"));
         }
@@ -693,7 +713,8 @@ proptest! {
         for _ in 0..3 {
             look(&mut fresh);
         }
-        prop_assert_eq!(world.effective().keys().collect::<Vec<_>>(), fresh.effective().keys().collect::<Vec<_>>());
+        let names = |world: &World| world.effective().into_keys().collect::<Vec<_>>();
+        prop_assert_eq!(names(&world), names(&fresh));
         prop_assert!(world.effective() == fresh.effective(), "values differ");
         for component in Component::ALL {
             let is_there = world.secrets.get(component.stable_secret()).and_then(Lookup::found).is_some();
