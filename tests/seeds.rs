@@ -57,7 +57,7 @@ fn written() -> BTreeMap<(String, String), BTreeSet<String>> {
         for installation in &judged.installations {
             for deployment in &installation.plan.deployments {
                 for container in &deployment.containers {
-                    for env in &container.env {
+                    for env in container.variables() {
                         // Under names of its own it is the same Timbr.
                         let usual = match deployment.name.as_str() {
                             "analytics-web" => "timbr-platform",
@@ -112,7 +112,7 @@ fn values_are_spelled_as_documented() {
 /// What an example warns of is no fault of it, and nothing else is found.
 #[test]
 fn examples_are_valid_and_warn_of_what_is_expected() {
-    let expected: [(&str, &[&str]); 10] = [
+    let expected: [(&str, &[&str]); 11] = [
         ("access-policy", &["PolicyNotEnforced"]),
         ("databricks", &[]),
         ("everything", &["KeyVaultTurnedOn", "PolicyNotEnforced", "SingleIssuer"]),
@@ -122,6 +122,7 @@ fn examples_are_valid_and_warn_of_what_is_expected() {
         ("jwt", &[]),
         ("jwt-multi-tenant", &["SingleIssuer", "TenantHyphen"]),
         ("key-vault", &["KeyVaultTurnedOn"]),
+        ("reference", &[]),
         ("single-sign-on", &[]),
     ];
     assert_eq!(examples(), expected.map(|(name, _)| name));

@@ -76,16 +76,17 @@ impl Reader {
         }
         let mut secrets = BTreeMap::new();
         // Ours too, as far as the template names them: their content decides whether a name can stay.
-        let mut names: BTreeSet<&str> = needs.secrets.iter().map(String::as_str).collect();
-        names.extend(deployments.values().filter_map(Lookup::found).flat_map(LiveDeployment::our_secrets));
-        names.extend(view.stable.iter().map(String::as_str));
+        let mut names: BTreeSet<String> = needs.secrets;
+        // And those that charts name, wherever they are or ought to be.
+        names.extend(view.stable);
         for live in deployments.values().filter_map(Lookup::found) {
-            live.stable_secrets().for_each(|name| drop(names.insert(name)));
+            names.extend(live.our_secrets().map(str::to_owned));
+            names.extend(live.stable_secrets().map(str::to_owned));
         }
         for name in names {
-            let found = self.get::<Secret>("Secret", &key.namespace, name).await?;
+            let found = self.get::<Secret>("Secret", &key.namespace, &name).await?;
             let found: Lookup<LiveSecret> = map(found, live_secret);
-            secrets.insert(name.to_owned(), found);
+            secrets.insert(name, found);
         }
         Ok(Snapshot {
             key: key.clone(),

@@ -40,9 +40,18 @@ async fn secrets(lab: &Lab) -> BTreeMap<String, Value> {
     items.map(|item| (item["metadata"]["name"].as_str().expect("a name").to_owned(), item["data"].clone())).collect()
 }
 
+/// The keys of a Secret's data.
+fn keys(data: &Value) -> Vec<String> {
+    data.as_object().map(|data| data.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// The environment of each container of a Deployment, with the contents of Secrets instead of their
 /// names.
-fn environment(deployment: &Value, content: impl Fn(&str, &str) -> String) -> BTreeMap<String, Vec<(String, String)>> {
+fn environment(
+    deployment: &Value,
+    content: impl Fn(&str, &str) -> String,
+    all: impl Fn(&str) -> Vec<String>,
+) -> BTreeMap<String, Vec<(String, String)>> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().expect("containers");
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
     let entry = |env: &Value| {
@@ -57,7 +66,13 @@ fn environment(deployment: &Value, content: impl Fn(&str, &str) -> String) -> BT
         .iter()
         .map(|container| {
             let env = container["env"].as_array().into_iter().flatten();
-            (text(&container["name"]), env.map(entry).collect())
+            let from = container["envFrom"].as_array().into_iter().flatten();
+            let taken = from.flat_map(|from| {
+                let secret = text(&from["secretRef"]["name"]);
+                let entry = |key: String| (key.clone(), content(&secret, &key));
+                all(&secret).into_iter().map(entry).collect::<Vec<_>>()
+            });
+            (text(&container["name"]), taken.chain(env.map(entry)).collect())
         })
         .collect()
 }
@@ -74,7 +89,12 @@ async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, 
     };
     let items = list["items"].as_array().expect("items").iter();
     items
-        .map(|item| (item["metadata"]["name"].as_str().expect("a name").to_owned(), environment(item, content)))
+        .map(|item| {
+            (
+                item["metadata"]["name"].as_str().expect("a name").to_owned(),
+                environment(item, content, |name| keys(&secrets[name])),
+            )
+        })
         .collect()
 }
 
@@ -97,7 +117,10 @@ fn rendered(path: &Path) -> BTreeMap<String, BTreeMap<String, Vec<(String, Strin
     // What is not changed stands as it is in the input.
     let all = input.iter().chain(&made).filter(|document| document["kind"] == "Deployment");
     all.map(|document| {
-        (document["metadata"]["name"].as_str().expect("a name").to_owned(), environment(document, content))
+        (
+            document["metadata"]["name"].as_str().expect("a name").to_owned(),
+            environment(document, content, |name| keys(secrets[name])),
+        )
     })
     .collect()
 }

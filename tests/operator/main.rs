@@ -17,6 +17,7 @@ mod hands;
 mod harness;
 mod installations;
 mod leader;
+mod reference;
 mod references;
 mod refusals;
 mod restart;
