@@ -533,6 +533,9 @@ mod tests {
             owner: None,
             data: BTreeMap::new(),
             present: false,
+            stable: false,
+            replaces: None,
+            stays: true,
         });
         deployment.containers.push(crate::compose::PlannedContainer {
             name: "timbr-platform".to_owned(),
@@ -540,6 +543,7 @@ mod tests {
                 name: "KEPT".to_owned(),
                 source: EnvSource::Secret { name: B.to_owned(), key: "KEPT".to_owned() },
             }],
+            referenced: vec![],
         });
         let plan = Plan { deployments: vec![deployment], ..plan };
         let spare = Spare::of(&snapshot, &plan, vec![ours(A, 0), ours(B, 0), ours(C, 0)], at(9_000));
