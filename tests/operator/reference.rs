@@ -60,7 +60,7 @@ async fn effective(lab: &Lab, name: &str) -> BTreeMap<String, String> {
     let secrets: BTreeMap<String, BTreeMap<String, String>> = secrets
         .into_iter()
         .map(|secret| {
-            let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value.0))).collect();
             (secret.metadata.name.unwrap_or_default(), data)
         })
@@ -129,7 +129,8 @@ async fn restart_writes_nothing(lab: &Lab, operator: Operator) -> Operator {
     operator.stop().await;
     let before = lab.writes().await.len();
     let operator = lab.start().await;
-    operator.looked(1).await;
+    operator.looks_at_least(1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let writes = lab.writes().await.split_off(before);
     assert!(writes.is_empty(), "{writes:?}");
     operator
