@@ -132,7 +132,9 @@ async fn settled(lab: &Lab, resource: &str) -> Value {
         let object = lab.get(resource).await;
         let observed = object["status"]["observedGeneration"] == object["metadata"]["generation"];
         let moving = matches!(condition(&object, "Ready")["reason"].as_str(), Some("RollingOut" | "Pending"))
-            && ["Delivered", "RolledOut"].iter().any(|type_| condition(&object, type_)["status"] != "True");
+            && ["Delivered", "RolledOut"].iter().any(|type_| condition(&object, type_)["status"] != "True")
+            // Somebody is to change the chart first.
+            && condition(&object, "Reconciling")["reason"] != "WaitingForDeployment";
         if observed && !moving { Ok(object) } else { Err(object["status"]["conditions"].to_string()) }
     })
     .await
