@@ -398,6 +398,7 @@ mod tests {
                         "server": {"deployment": "timbr-server", "container": "c"},
                         "api": {"deployment": "timbr-api"},
                     },
+                    "delivery": "Patch",
                     "onConflict": "Report",
                     "suspend": false,
                 },

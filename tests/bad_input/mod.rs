@@ -348,8 +348,11 @@ fn timbr_installation_cases(cases: &mut Vec<Case>) {
     }
     case("twice", sql("allowedRoles", json!(["a", "a"])), "spec.sql.allowedRoles[1]", "FieldDuplicate");
     case("no token", json!({"sql": {}}), "spec.sql.tokenSecretRef", "FieldRequired");
-    case("not in the list", json!({"onConflict": "adopt"}), "spec.onConflict", "FieldNotSupported");
-    case("expanded: spec.onConflict", json!({"onConflict": EXPANDED}), "spec.onConflict", "FieldNotSupported");
+    for (field, other) in [("onConflict", "adopt"), ("delivery", "reference")] {
+        let path = format!("spec.{field}");
+        case(&format!("not in the list: {path}"), json!({field: other}), &path, "FieldNotSupported");
+        case(&format!("expanded: {path}"), json!({field: EXPANDED}), &path, "FieldNotSupported");
+    }
     for (field, code) in [("name", "SecretNameInvalid"), ("key", "SecretKeyInvalid")] {
         let mut reference = json!({"name": "key", "key": "key"});
         reference[field] = json!(EXPANDED);
