@@ -114,6 +114,11 @@ impl PlannedContainer {
     }
 }
 
+/// Whether a place has an entry of ours in a plan.
+pub fn has_entry(planned: &[PlannedContainer], (container, variable): &Place) -> bool {
+    planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
+}
+
 /// A variable of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnvEntry {

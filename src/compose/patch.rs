@@ -8,6 +8,7 @@ use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED};
 
 use super::{
     Attribution, EnvEntry, LiveDeployment, PlannedContainer, Snapshot,
+    deployment::has_entry,
     ownership::{Place, PlaceRef, by_ref},
     site::Site,
     step::Change,
@@ -67,13 +68,10 @@ fn holds(site: &Site<'_>, planned: &[PlannedContainer]) -> bool {
 /// Deployment's generation too.
 pub fn changes_template(site: &Site<'_>, live: &LiveDeployment, template: &Template<'_>) -> bool {
     let planned = template.containers;
-    let is_planned = |(container, variable): &Place| {
-        planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
-    };
     let is_ours_alone = |place: &&Place| !live.ownership.others.contains_key(*place);
     !holds(site, planned)
         || !has_content(live, template.content)
-        || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !is_planned(place))
+        || live.ownership.ours.iter().filter(is_ours_alone).any(|place| !has_entry(planned, place))
 }
 
 /// The server-side apply. What it does not list and we own is released.

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
+    deployment::has_entry,
     displaced::Displaced,
     hindrance::Seizure,
     live::LiveEnv,
@@ -174,10 +175,7 @@ impl Stand<'_, '_> {
 
     /// What was put back goes to whom it belongs.
     fn hand_over(&self) -> Option<Step> {
-        let is_planned = |place: &Place| {
-            let container = self.planned.iter().find(|container| container.name == place.0);
-            container.is_some_and(|container| container.env.iter().any(|env| env.name == place.1))
-        };
+        let is_planned = |place: &Place| has_entry(self.planned, place);
         let ownership = &self.live.ownership;
         let (stay, leave): (BTreeSet<Place>, BTreeSet<Place>) =
             ownership.transient.iter().cloned().partition(is_planned);
