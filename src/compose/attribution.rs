@@ -104,6 +104,11 @@ impl Attribution {
         self.vars.values().flatten().map(String::as_str)
     }
 
+    /// Whether a resource holds anything.
+    pub fn has(&self, holder: &str) -> bool {
+        self.vars.values().any(|holders| holders.contains(holder))
+    }
+
     /// The holders of a variable.
     pub fn holders(&self, place: PlaceRef<'_>) -> impl Iterator<Item = &str> {
         self.vars.get(&key(place)).into_iter().flatten().map(String::as_str)

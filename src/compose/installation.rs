@@ -160,7 +160,7 @@ pub fn targets(spec: Option<&TimbrInstallationSpec>) -> Vec<Target> {
 
 /// The Deployments that an installation names. Of one that cannot be read: those that it named when
 /// it was last read, so that no other takes them over meanwhile.
-pub(super) fn named(installation: &Resource<TimbrInstallationSpec>) -> Vec<String> {
+pub fn named(installation: &Resource<TimbrInstallationSpec>) -> Vec<String> {
     match (&installation.spec, &installation.status) {
         (Ok(spec), _) => targets(Some(spec)).into_iter().map(|target| target.deployment).collect(),
         (Err(_), Some(Status::TimbrInstallation(status))) => {

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::api::{Component, Credentials, Delivery, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
-use super::{InstallationKey, installation::Claims};
+use super::{
+    InstallationKey,
+    installation::{Claims, named},
+};
 
 /// Names of objects in the installation's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Deployments: the installation's own, and those it must release.
+    /// Deployments: the installation's own, those it must release, and those to which what is on them goes.
     pub deployments: BTreeSet<String>,
     /// Secrets that its resources name, and those that its Deployments are to name.
     pub secrets: BTreeSet<String>,
@@ -31,7 +34,12 @@ pub fn needs(
     let mut deployments: BTreeSet<String> =
         targets.filter(|name| key.name.is_some() || !mine.is_empty() || managed.contains(name)).collect();
     if key.name.is_none() {
-        deployments.extend(managed.iter().filter(|name| claims.holder(name).is_none()).cloned());
+        let given_up: Vec<&String> = managed.iter().filter(|name| claims.holder(name).is_none()).collect();
+        if !given_up.is_empty() {
+            // What is on them stays until it is where it belongs now.
+            deployments.extend(installations.iter().flat_map(named));
+        }
+        deployments.extend(given_up.into_iter().cloned());
     }
     let installation = key.name.as_ref().and_then(|name| claims.get(name));
     let references = mine.iter().flat_map(|resource| secret_refs(resource)).chain(installation.and_then(token_ref));

@@ -13,6 +13,7 @@ use super::{
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
+    moving::moving,
     references::Unresolved,
     site::{Site, forbidden},
     sql::{self, Sql},
@@ -192,8 +193,12 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
     let adrift = belongs_nowhere(snapshot, &claims);
+    let staying = |site: &Site<'_>| match is_target(&targets, site.name) {
+        true => adrift.clone(),
+        false => adrift.iter().copied().chain(moving(snapshot, &claims, site.record())).collect(),
+    };
     let deployments: Vec<DeploymentPlan> =
-        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &adrift)).collect();
+        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site))).collect();
     let leftovers = leftovers(snapshot, &sites, &deployments, &asked, adrift.is_empty());
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
@@ -281,6 +286,10 @@ pub fn is_ours(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bo
 /// Whether a Deployment that carries our label is named by no installation any more.
 fn is_given_up(claims: &Claims<'_>, snapshot: &Snapshot, deployment: &str) -> bool {
     snapshot.key.name.is_none() && claims.all_readable() && claims.holder(deployment).is_none()
+}
+
+fn is_target(targets: &[Target], deployment: &str) -> bool {
+    targets.iter().any(|target| target.deployment == deployment)
 }
 
 /// Resources of the namespace of which nobody can tell where they belong.

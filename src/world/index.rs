@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{Charge, InstallationKey, OurSecret, claimants, keys, secret_refs, token_ref},
+    compose::{Charge, InstallationKey, OurSecret, claimants, keys, named, secret_refs, token_ref},
 };
 
 /// Something that a watch has seen.
@@ -234,7 +234,8 @@ impl Index {
         }
         let after = here.key_of(&namespace, &resource);
         let before = here.resources.insert(place, resource);
-        before.map(|before| here.key_of(&namespace, &before)).into_iter().chain([after]).collect()
+        let before = before.map(|before| here.key_of(&namespace, &before));
+        before.into_iter().chain([after]).chain(here.releasing(&namespace)).collect()
     }
 
     fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
@@ -245,7 +246,8 @@ impl Index {
             return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
         }
         let before = here.resources.remove(&(kind, name.to_owned()));
-        before.map(|before| here.key_of(namespace, &before)).into_iter().collect()
+        let concerned = before.map(|before| here.key_of(namespace, &before));
+        concerned.into_iter().flat_map(|key| [key].into_iter().chain(here.releasing(namespace))).collect()
     }
 
     fn deployment(&mut self, namespace: &str, name: String, managed: bool) -> BTreeSet<InstallationKey> {
@@ -269,6 +271,9 @@ impl Index {
             let owned = here.secrets.values().filter_map(|(label, ours)| Some((label, ours.as_ref()?)));
             let owned = owned.filter(|(_, secret)| secret.owner.as_deref() == Some(name.as_str()));
             concerned.extend(owned.map(|(label, _)| here.key_of_label(namespace, label)));
+        } else {
+            // What goes from another Deployment to this one may be here by now.
+            concerned.extend(here.releasing(namespace));
         }
         concerned
     }
@@ -351,6 +356,17 @@ impl Namespace {
 
     fn is_empty(&self) -> bool {
         self.installations.is_empty() && self.resources.is_empty() && self.managed.is_empty() && self.secrets.is_empty()
+    }
+
+    /// The implicit installation, when there are Deployments of other installations that none names any more:
+    /// it takes off what is on them, but not before it is where it belongs now.
+    fn releasing(&self, namespace: &str) -> Option<InstallationKey> {
+        if self.installations.is_empty() || self.managed.is_empty() {
+            return None;
+        }
+        let named: BTreeSet<String> = self.installations.values().flat_map(named).collect();
+        let is_given_up = self.managed.iter().any(|deployment| !named.contains(deployment));
+        is_given_up.then(|| InstallationKey { namespace: namespace.to_owned(), name: None })
     }
 
     /// The installation with this label, else the implicit one.
@@ -442,7 +458,9 @@ mod tests {
         assert_eq!(names(index.apply(gone(Kind::TimbrInstallation, "a"))), ["-", "a", "b"]);
         // "web" carries our label, and nobody names it any more.
         assert_eq!(names(index.apply(deployment("web", true))), ["-"]);
-        assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), ["b"]);
+        // And may have been waiting for what it held to arrive elsewhere.
+        assert_eq!(names(index.apply(deployment("web-b", true))), ["-", "b"]);
+        assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), ["-", "b"]);
         assert_eq!(names(index.apply(gone(Kind::AzureSso, "sso"))), [] as [&str; 0]);
     }
 

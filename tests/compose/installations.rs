@@ -9,7 +9,7 @@ use timbr_identity::{
 use crate::{
     fixtures::{at, condition, deployment, verdict},
     kinds::{self, principal, resource, variables, world},
-    world::World,
+    world::{Moment, World},
 };
 
 fn installation(name: &str, second: i64, components: Json) -> Resource<TimbrInstallationSpec> {
@@ -23,6 +23,13 @@ fn sso(name: &str, installation: &str) -> Resource<Spec> {
     spec["publicUrl"] = json!("https://timbr.example.com");
     spec["installationRef"] = json!({"name": installation});
     resource(Kind::AzureSso, name, 0, spec)
+}
+
+fn suspended(mut resource: Resource<Spec>) -> Resource<Spec> {
+    if let Ok(Spec::AzureSso(spec)) = &mut resource.spec {
+        spec.suspend = true;
+    }
+    resource
 }
 
 fn with(installations: Vec<Resource<TimbrInstallationSpec>>, resources: Vec<Resource<Spec>>) -> World {
@@ -100,6 +107,102 @@ fn a_deployment_that_nobody_names_is_released() {
         assert_eq!(variables(&world, "web-2").len(), 5, "readable: {readable}");
         assert_eq!(variables(&world, "web").len(), left, "readable: {readable}");
     }
+}
+
+/// What is on a Deployment that nobody names any more goes there when it is where it belongs now, and not before.
+#[test]
+fn what_moves_is_there_before_it_leaves() {
+    let platform = |name: &str| json!({"platform": {"deployment": name}});
+    let counts = |world: &World| {
+        let of = |name: &str| world.deployments[name].found().map_or(0, |_| variables(world, name).len());
+        (of("web"), of("web-2"))
+    };
+    type Row = (&'static str, fn(&mut World), (usize, usize), fn(&mut World), (usize, usize));
+    let rows: [Row; 6] = [
+        ("at once", |_| {}, (0, 5), |_| {}, (0, 5)),
+        (
+            "not there yet",
+            |world| drop(world.deployments.insert("web-2".to_owned(), Lookup::Missing)),
+            (5, 0),
+            |world| {
+                drop(world.deployments.insert("web-2".to_owned(), Lookup::Found(deployment("timbr-platform", &[]))))
+            },
+            (0, 5),
+        ),
+        (
+            "may not be read",
+            |world| drop(world.deployments.insert("web-2".to_owned(), Lookup::Forbidden)),
+            (5, 0),
+            |world| world.resources.clear(),
+            (0, 0),
+        ),
+        (
+            "another sets one of them there",
+            |world| {
+                world.live_mut("web-2").containers = deployment("timbr-platform", &[("OAUTH_SECRET", "x")]).containers
+            },
+            (5, 0),
+            |world| world.live_mut("web-2").containers[0].env.clear(),
+            (0, 5),
+        ),
+        (
+            "deleted on the way",
+            |world| {
+                world.live_mut("web-2").containers = deployment("timbr-platform", &[("OAUTH_SECRET", "x")]).containers
+            },
+            (5, 0),
+            |world| world.resources.clear(),
+            (0, 0),
+        ),
+        (
+            "suspended",
+            |world| world.resources[0] = suspended(sso("sso", "main")),
+            (5, 0),
+            |world| world.resources[0] = sso("sso", "main"),
+            (0, 5),
+        ),
+    ];
+    for (name, before, expected, after, at_last) in rows {
+        let mut world = with(vec![installation("main", 1, platform("web"))], vec![sso("sso", "main")]);
+        settle(&mut world);
+        assert_eq!(counts(&world), (5, 0), "{name}");
+        before(&mut world);
+        world.installations = vec![installation("main", 1, platform("web-2"))];
+        world.moments.clear();
+        settle(&mut world);
+        assert_eq!(counts(&world), expected, "{name}");
+        after(&mut world);
+        settle(&mut world);
+        assert_eq!(counts(&world), at_last, "{name}");
+        if !world.resources.is_empty() {
+            let signs_in = |moment: &Moment| moment.keys().any(|(_, _, variable)| variable == "OAUTH_SECRET");
+            assert!(world.moments.iter().all(signs_in), "{name}: a moment without");
+        }
+    }
+}
+
+/// One that needs two Deployments leaves the old ones when it is on both where it belongs now.
+#[test]
+fn what_is_on_two_moves_as_one() {
+    let components = |server: &str| json!({"server": {"deployment": server}, "platform": {"deployment": "web"}});
+    let mut passthrough =
+        kinds::resource(Kind::DatabricksPassthrough, "dbx", 1, json!({"workspaceHost": "adb-1.azuredatabricks.net"}));
+    if let Ok(Spec::DatabricksPassthrough(spec)) = &mut passthrough.spec {
+        spec.installation_ref = sso("sso", "main").spec.expect("a spec").installation_ref().cloned();
+    }
+    let mut world =
+        with(vec![installation("main", 1, components(kinds::SERVER))], vec![sso("sso", "main"), passthrough]);
+    settle(&mut world);
+    let count = |world: &World, name: &str| variables(world, name).len();
+    let (on_web, on_server) = (count(&world, "web"), count(&world, kinds::SERVER));
+    assert!(on_web > 5 && on_server > 0, "{on_web} and {on_server}");
+    world.deployments.insert("server-2".to_owned(), Lookup::Missing);
+    world.installations = vec![installation("main", 1, components("server-2"))];
+    settle(&mut world);
+    assert_eq!((count(&world, "web"), count(&world, kinds::SERVER)), (on_web, on_server));
+    world.deployments.insert("server-2".to_owned(), Lookup::Found(deployment("timbr", &[])));
+    settle(&mut world);
+    assert_eq!((count(&world, "web"), count(&world, kinds::SERVER), count(&world, "server-2")), (on_web, 0, on_server));
 }
 
 /// Two components may share a Deployment if each has a container of its own there.

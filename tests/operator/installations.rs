@@ -90,6 +90,45 @@ async fn of_two_installations_that_name_a_deployment_the_older_has_it() {
 }
 
 #[tokio::test]
+async fn what_moves_is_on_the_new_deployment_before_it_leaves_the_old_one() {
+    let lab = Lab::new("move").await;
+    let named = |name: &str| installation("main", json!({"components": {"platform": {"deployment": name}}}));
+    lab.apply(&platform()).await;
+    lab.kubectl(&["rollout", "status", PLATFORM]).await;
+    let before = comparable(&lab.get(PLATFORM).await);
+    for manifest in [named("timbr-platform"), entra("s3cr3t"), azure_sso("sso")] {
+        lab.apply(&manifest).await;
+    }
+    let operator = lab.start().await;
+    lab.wait(SSO, "Ready").await;
+    let delivered = lab.get(PLATFORM).await;
+    let secret = variable(&delivered, "OAUTH_SECRET");
+
+    // The new one is not there yet: people go on signing in where they did.
+    lab.apply(&named("web-2")).await;
+    lab.wait_condition(SSO, "Delivered", "False", "DeploymentNotFound").await;
+    operator.looked(0).await;
+    assert_eq!(lab.get(PLATFORM).await["spec"], delivered["spec"]);
+    assert_eq!(lab.writes().await.of("deployments").len(), 1);
+
+    lab.apply(&deployment("web-2", &["web"])).await;
+    lab.wait_condition(SSO, "Delivered", "True", "Delivered").await;
+    eventually("the old one is as before", SOON, async || {
+        let now = comparable(&lab.get(PLATFORM).await);
+        if now == before { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
+    operator.looked(0).await;
+    let names: Vec<String> = lab.writes().await.of("deployments").into_iter().map(|write| write.name).collect();
+    assert_eq!(names, ["timbr-platform", "web-2", "timbr-platform"]);
+    assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], 3);
+    let moved = lab.get("deployment/web-2").await;
+    assert_eq!((env(&moved, "web").len(), &moved["metadata"]["generation"]), (6, &json!(2)));
+    assert_ne!(variable(&moved, "OAUTH_SECRET"), secret, "the Secret goes with its Deployment");
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn a_resource_waits_for_its_installation() {
     let lab = Lab::new("no-inst").await;
     lab.apply(&platform()).await;
