@@ -3,6 +3,8 @@
 
 #[path = "../bad_input/mod.rs"]
 mod bad_input;
+#[path = "../histories/mod.rs"]
+mod story;
 
 mod age;
 mod beside;
@@ -15,6 +17,7 @@ mod failures;
 mod fixed_point;
 mod fixtures;
 mod hands;
+mod histories;
 mod installations;
 mod kinds;
 mod last_good;

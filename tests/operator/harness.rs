@@ -92,6 +92,18 @@ impl Lab {
         self.bind(&self.account, namespace, "ClusterRole", "watched").await;
     }
 
+    /// Gives the operator the manifest's rights in all namespaces.
+    pub async fn grant_everywhere(&self) {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": format!("timbr-identity-operator-{}", self.namespace)},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "timbr-identity-operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}],
+        });
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding.to_string())).await.ok();
+    }
+
     /// Applies a manifest as admin, as a person would.
     pub async fn apply(&self, manifest: &Value) {
         self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", "-"], Some(&manifest.to_string())).await.ok();

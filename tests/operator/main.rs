@@ -15,6 +15,7 @@ mod faults;
 mod fixtures;
 mod hands;
 mod harness;
+mod histories;
 mod installations;
 mod leader;
 mod reference;
@@ -25,3 +26,5 @@ mod rollout;
 mod scopes;
 mod secrets;
 mod statements;
+#[path = "../histories/mod.rs"]
+mod story;

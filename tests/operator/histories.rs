@@ -1,0 +1,296 @@
+//! Random histories on a real API server, the operator being killed and started again meanwhile: each ends as if its
+//! end had been applied to an empty namespace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use testkit::{ControlPlane, Writes as _, eventually, wait_gone};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::{
+    harness::{LEASE, Lab, Operator},
+    story::{Act, History, OURS, THEIRS},
+};
+
+/// How long a namespace may take to come to rest, with many beside it.
+const REST: Duration = Duration::from_secs(180);
+/// The ones that are played at the same time.
+const AT_ONCE: usize = 24;
+/// Between two restarts the operator gets somewhere.
+const LIFE: Duration = Duration::from_secs(2);
+
+const KINDS: [&str; 7] = [
+    "AzureSso",
+    "DatabricksPassthrough",
+    "RoleGroupSync",
+    "KeyVaultBinding",
+    "JwtAuthentication",
+    "JwtTenant",
+    "TimbrInstallation",
+];
+
+/// One namespace, in the hands of people.
+struct Stage {
+    client: Client,
+    namespace: String,
+}
+
+impl Stage {
+    async fn new(lab: &Lab, prefix: &str) -> Self {
+        Self { client: lab.plane.admin(), namespace: lab.plane.namespace(prefix).await }
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = match kind {
+            "Deployment" => ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind)),
+            "Secret" => ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind)),
+            _ => ApiResource::from_gvk_with_plural(
+                &GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", kind),
+                &match kind {
+                    "DatabricksPassthrough" => "databrickspassthroughs".to_owned(),
+                    _ => format!("{}s", kind.to_lowercase()),
+                },
+            ),
+        };
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
+    async fn get(&self, kind: &str, name: &str) -> Value {
+        let found = self.api(kind).get_opt(name).await.expect("a read");
+        serde_json::to_value(found).expect("JSON")
+    }
+
+    async fn play(&self, acts: &[Act], operator: &Mortal<'_>) {
+        for act in acts {
+            match act {
+                Act::Apply(manifest) => self.apply(manifest).await,
+                Act::Delete(kind, name) => {
+                    self.api(kind).delete(name, &DeleteParams::background()).await.expect("it is there");
+                    wait_gone(self.api(kind), name, REST).await;
+                }
+                Act::Theirs(deployment, value) => self.set(deployment, THEIRS, value).await,
+                Act::Ours(deployment) => {
+                    self.has(deployment, OURS).await;
+                    self.set(deployment, OURS.0, "theirs").await;
+                    self.has(deployment, OURS).await;
+                }
+                Act::Restart(kill) => operator.restart(*kill).await,
+                // For a moment: whether everything is done shows at the end.
+                Act::Settle => tokio::time::sleep(Duration::from_millis(700)).await,
+            }
+        }
+    }
+
+    async fn apply(&self, manifest: &Value) {
+        let (kind, name) = (&manifest["kind"], &manifest["metadata"]["name"]);
+        let api = self.api(kind.as_str().expect("a kind"));
+        let params = PatchParams::apply("owner").force();
+        api.patch(name.as_str().expect("a name"), &params, &Patch::Apply(manifest)).await.expect("it is valid");
+    }
+
+    /// As `kubectl set env` does.
+    async fn set(&self, deployment: &str, variable: &str, value: &str) {
+        let there = self.get("Deployment", deployment).await;
+        let container = &there["spec"]["template"]["spec"]["containers"][0]["name"];
+        let patch = json!({"spec": {"template": {"spec": {"containers": [
+            {"name": container, "env": [{"name": variable, "value": value}]}
+        ]}}}});
+        let params = PatchParams { field_manager: Some("kubectl-set".to_owned()), ..PatchParams::default() };
+        self.api("Deployment").patch(deployment, &params, &Patch::Strategic(patch)).await.expect("it is valid");
+    }
+
+    /// Waits until a Deployment has a variable with this value.
+    async fn has(&self, deployment: &str, (variable, value): (&str, &str)) {
+        eventually(&format!("{}/{deployment} has {variable}={value}", self.namespace), REST, async || {
+            let there = self.get("Deployment", deployment).await;
+            let env = &there["spec"]["template"]["spec"]["containers"][0]["env"];
+            let wanted = json!({"name": variable, "value": value});
+            if env.as_array().is_some_and(|env| env.contains(&wanted)) { Ok(()) } else { Err(env.to_string()) }
+        })
+        .await;
+    }
+
+    /// What must not depend on the way, as lines.
+    async fn end(&self) -> BTreeSet<String> {
+        let mut lines = BTreeSet::new();
+        // In this order: what a template names is there before it.
+        let deployments = self.api("Deployment").list(&ListParams::default()).await.expect("a list");
+        let secrets = self.api("Secret").list(&ListParams::default()).await.expect("a list");
+        let secrets: BTreeMap<String, Value> =
+            secrets.into_iter().map(|it| (it.metadata.name.unwrap_or_default(), it.data["data"].clone())).collect();
+        for deployment in deployments {
+            let deployment = serde_json::to_value(deployment).expect("JSON");
+            template(&deployment, &secrets, &mut lines);
+        }
+        for kind in KINDS {
+            for object in self.api(kind).list(&ListParams::default()).await.expect("a list") {
+                let name = object.metadata.name.unwrap_or_default();
+                let status = steady(&object.data["status"], &self.namespace);
+                let fields = status.as_object().cloned().unwrap_or_default();
+                lines.extend(fields.into_iter().flat_map(|(field, value)| match value {
+                    Value::Array(items) => items.iter().map(|item| format!("{kind}/{name}: {field}: {item}")).collect(),
+                    value => vec![format!("{kind}/{name}: {field}: {value}")],
+                }));
+            }
+        }
+        lines
+    }
+}
+
+/// The variables of a template and what pods get, whose they are and on whose account.
+fn template(deployment: &Value, secrets: &BTreeMap<String, Value>, lines: &mut BTreeSet<String>) {
+    let metadata = &deployment["metadata"];
+    let name = metadata["name"].as_str().expect("a name");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let mut effective = BTreeMap::new();
+    for from in container["envFrom"].as_array().into_iter().flatten() {
+        let secret = secrets.get(from["secretRef"]["name"].as_str().unwrap_or_default());
+        effective.extend(secret.and_then(Value::as_object).cloned().unwrap_or_default());
+    }
+    for env in container["env"].as_array().into_iter().flatten() {
+        let variable = env["name"].as_str().expect("a name").to_owned();
+        let secret = &env["valueFrom"]["secretKeyRef"];
+        let value = match secret["name"].as_str() {
+            Some(of) => {
+                lines.insert(format!("{name}: {variable} by Secret"));
+                secrets.get(of).map(|data| data[secret["key"].as_str().expect("a key")].clone()).unwrap_or_default()
+            }
+            None => {
+                lines.insert(format!("{name}: {variable} is {}", env["value"]));
+                json!(base64(env["value"].as_str().unwrap_or_default()))
+            }
+        };
+        effective.insert(variable, value);
+    }
+    lines.extend(effective.iter().map(|(variable, value)| format!("{name}: pods get {variable} = {value}")));
+    for entry in metadata["managedFields"].as_array().into_iter().flatten() {
+        let manager = entry["manager"].as_str().expect("a manager");
+        if manager.starts_with("timbr-identity") {
+            // The hash in the content's annotation is of another namespace's.
+            lines.insert(format!("{name}: {manager} has {}", entry["fieldsV1"]));
+        }
+    }
+    lines.insert(format!("{name}: {} {}", metadata["labels"], metadata["annotations"]["identity.timbr.ai/delivered"]));
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+/// A status without what differs from run to run.
+fn steady(value: &Value, namespace: &str) -> Value {
+    match value {
+        Value::String(text) => {
+            let text = text.replace(namespace, "NAMESPACE");
+            let made = ["platform", "server", "api"].map(|of| format!("timbr-{of}-identity-"));
+            match made.into_iter().find(|made| text.starts_with(made)) {
+                Some(made) => json!(format!("{made}X")),
+                None => json!(text),
+            }
+        }
+        Value::Array(items) => items.iter().map(|item| steady(item, namespace)).collect(),
+        Value::Object(fields) => {
+            let volatile = ["uid", "lastTransitionTime", "observedGeneration", "generation", "since"];
+            let kept = fields.iter().filter(|(name, _)| !volatile.contains(&name.as_str()));
+            kept.map(|(name, value)| (name.clone(), steady(value, namespace))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// The operator, which may end at any time and then begins anew.
+struct Mortal<'a> {
+    lab: &'a Lab,
+    life: Mutex<(Operator, Instant, usize)>,
+}
+
+impl<'a> Mortal<'a> {
+    async fn new(lab: &'a Lab) -> Self {
+        Self { lab, life: Mutex::new((Self::born(lab).await, Instant::now(), 0)) }
+    }
+
+    async fn born(lab: &Lab) -> Operator {
+        let flags: Vec<&str> = LEASE.into_iter().chain(["--clock-rate=600", "--concurrency=8"]).collect();
+        lab.launch(lab.account.kubeconfig.clone(), &flags).await
+    }
+
+    /// Ends it and starts another, unless it has only begun.
+    async fn restart(&self, kill: bool) {
+        let mut life = self.life.lock().await;
+        let (operator, since, restarts) = &mut *life;
+        if since.elapsed() < LIFE {
+            return;
+        }
+        match kill {
+            true => operator.process.kill(),
+            false => operator.stop().await,
+        }
+        *operator = Self::born(self.lab).await;
+        *since = Instant::now();
+        *restarts += 1;
+    }
+}
+
+/// `HISTORIES` says how many, `SEED` which is the first.
+#[tokio::test]
+async fn every_history_ends_as_its_end_from_scratch() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let (first, count): (u64, u64) =
+        (number("SEED").unwrap_or_else(|| rand::random::<u16>().into()), number("HISTORIES").unwrap_or(24));
+    println!("SEED={first} HISTORIES={count}");
+    static OWN: OnceCell<ControlPlane> = OnceCell::const_new();
+    // It watches every namespace, those of other tests too.
+    let mut lab = Lab::on(OWN.get_or_init(ControlPlane::start).await, "histories").await;
+    lab.watched.clear();
+    lab.grant_everywhere().await;
+    let operator = Mortal::new(&lab).await;
+
+    let play = async |seed: u64| {
+        let history = History::of(seed, 10);
+        let stage = Stage::new(&lab, "history").await;
+        stage.play(&history.acts, &operator).await;
+        (seed, history, stage)
+    };
+    let played: Vec<_> = stream::iter(first..first + count).map(play).buffer_unordered(AT_ONCE).collect().await;
+    let compare = async |(seed, history, stage): (u64, History, Stage)| {
+        let scratch = Stage::new(&lab, "scratch").await;
+        scratch.play(&history.from_scratch, &operator).await;
+        eventually(&format!("SEED={seed} HISTORIES=1 ends as from scratch: {:#?}", history.acts), REST, async || {
+            let (end, expected) = (stage.end().await, scratch.end().await);
+            let is: Vec<_> = end.difference(&expected).collect();
+            let misses: Vec<_> = expected.difference(&end).collect();
+            let waits = expected.iter().any(|line| line.contains("\"Reconciling\"") && line.contains("\"True\""));
+            if is.is_empty() && misses.is_empty() && !waits {
+                Ok(())
+            } else {
+                Err(format!("{is:#?} and misses {misses:#?}"))
+            }
+        })
+        .await;
+        (seed, stage, scratch)
+    };
+    let compared: Vec<_> = stream::iter(played).map(compare).buffer_unordered(AT_ONCE).collect().await;
+    // And stays so.
+    let life = operator.life.lock().await;
+    life.0.looked(0).await;
+    for (seed, stage, scratch) in &compared {
+        assert_eq!(stage.end().await, scratch.end().await, "SEED={seed}");
+    }
+    let writes = lab.writes().await;
+    println!(
+        "{count} histories from seed {first} on ended as from scratch, with {} restarts of the operator and {} writes, {} of them to Deployments",
+        life.2,
+        writes.len(),
+        writes.of("deployments").len(),
+    );
+    life.0.stop().await;
+}
