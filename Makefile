@@ -97,6 +97,12 @@ deny: ## Checks licences, banned crates and sources of the dependencies
 bench: ## Runs the benchmarks
 	$(CARGO) bench --locked $(PACKAGE) --bench '*'
 
+.PHONY: bench-pace
+bench-pace: control-plane ## Measures how fast a thousand installations are delivered, beside a bare client on the same server
+	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
+	$(CARGO) build --release --locked --package timbr-identity-testkit --bin pace
+	$(or $(CARGO_TARGET_DIR),target)/release/pace
+
 .PHONY: bench-memory
 bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB (80 MB with everything)
 	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity

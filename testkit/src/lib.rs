@@ -14,6 +14,7 @@ pub mod certificates;
 mod control_plane;
 mod http_server;
 pub mod kwok;
+pub mod large_cluster;
 pub mod ports;
 pub mod proxy;
 mod servers;
