@@ -61,9 +61,6 @@ impl Writer {
                 regarding.name.as_deref().unwrap_or_default()
             )
         };
-        // A recorder that lives longer counts a second Event of the same reason as the first one again, and
-        // shows the first one's words.
-        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         for event in events {
             if !self.leadership.may_write() {
                 tracing::warn!(resource = what(), event.reason, "Event not sent: this process does not have the lease");
@@ -79,6 +76,9 @@ impl Writer {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
+            // One that lives longer counts a second Event of the same reason as the first one again, and shows
+            // the first one's words.
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
             let sent = tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, regarding)).await;
             let error = match sent {
                 Ok(Ok(())) => continue,
