@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::api::{GROUP, Kind, LEASE, NAME_KEY_SECRET};
+use crate::api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET};
 
 /// Which namespaces an operator is installed for.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ impl Rule {
 }
 
 /// The table, as far as it matters to this kind of install.
-pub fn rules(_install: Install<'_>) -> Vec<Rule> {
+pub fn rules(install: Install<'_>) -> Vec<Rule> {
     let rule = |place, group, resources: &[&str], names, verbs, why| {
         let resources = resources.iter().map(|name| (*name).to_owned()).collect();
         Rule { group, resources, names, verbs, place, why }
@@ -70,7 +70,7 @@ pub fn rules(_install: Install<'_>) -> Vec<Rule> {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.plural()).collect();
     let statuses: Vec<String> = kinds.iter().map(|plural| format!("{plural}/status")).collect();
     let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
-    vec![
+    let mut rules = vec![
         watched(GROUP, &kinds, &["list", "watch"], "Its own kinds: what people ask for. It never changes a spec."),
         watched(GROUP, &statuses, &["patch"], "What it says about them."),
         watched(
@@ -109,13 +109,29 @@ pub fn rules(_install: Install<'_>) -> Vec<Rule> {
             "Makes the Lease by which replicas agree on who writes.",
         ),
         own("coordination.k8s.io", "leases", &[LEASE], &["get", "update"], "Reads and renews that Lease."),
-    ]
+    ];
+    const LEASES: &str = "coordination.k8s.io";
+    let claim = |names, verbs, why| rule(Place::Watched, LEASES, &["leases"], names, verbs, why);
+    match install {
+        Install::ClusterWide => rules.push(claim(
+            &[CLAIM],
+            &["list", "watch"],
+            "Namespaces that another operator has claimed: this one keeps out of them.",
+        )),
+        Install::Namespaced(_) => rules.extend([
+            claim(&[], &["create"], "Claims the namespace, so that no other operator writes there."),
+            claim(&[CLAIM], &["get", "update"], "Reads and renews that claim."),
+        ]),
+    }
+    rules
 }
 
 /// Name of the ServiceAccount, and of its roles and their bindings.
 const NAME: &str = "timbr-identity-operator";
 /// The operator's own namespace.
 const OWN: &str = "timbr-identity-system";
+/// Name of the Role in a namespace that is watched: the operator may be installed in one of them.
+const WATCHED: &str = "timbr-identity-operator-watched";
 /// How long the lines of a comment are.
 const WIDTH: usize = 100;
 
@@ -127,18 +143,18 @@ pub fn manifest(install: Install<'_>) -> String {
     match install {
         Install::ClusterWide => {
             documents.insert(0, namespace());
-            documents.push(role("ClusterRole", None, &of(Place::Watched)));
-            documents.push(binding("ClusterRole", None));
+            documents.push(role("ClusterRole", NAME, None, &of(Place::Watched)));
+            documents.push(binding("ClusterRole", NAME, None));
         }
         Install::Namespaced(namespaces) => {
             for watched in namespaces {
-                documents.push(role("Role", Some(watched), &of(Place::Watched)));
-                documents.push(binding("Role", Some(watched)));
+                documents.push(role("Role", WATCHED, Some(watched), &of(Place::Watched)));
+                documents.push(binding("Role", WATCHED, Some(watched)));
             }
         }
     }
-    documents.push(role("Role", Some(OWN), &of(Place::Own)));
-    documents.push(binding("Role", Some(OWN)));
+    documents.push(role("Role", NAME, Some(OWN), &of(Place::Own)));
+    documents.push(binding("Role", NAME, Some(OWN)));
     comment(&heading(install), "") + &documents.join("---\n")
 }
 
@@ -166,9 +182,9 @@ fn account() -> String {
     format!("apiVersion: v1\nkind: ServiceAccount\n{}", metadata(NAME, Some(OWN)))
 }
 
-fn role(kind: &str, namespace: Option<&str>, rules: &[&Rule]) -> String {
+fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[&Rule]) -> String {
     let mut text =
-        format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\n{}rules:\n", metadata(NAME, namespace));
+        format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\n{}rules:\n", metadata(name, namespace));
     for rule in rules {
         text += &comment(rule.why, "  ");
         // Writing to a String cannot fail.
@@ -188,10 +204,10 @@ fn role(kind: &str, namespace: Option<&str>, rules: &[&Rule]) -> String {
     text
 }
 
-fn binding(kind: &str, namespace: Option<&str>) -> String {
+fn binding(kind: &str, name: &str, namespace: Option<&str>) -> String {
     format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\n{}roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {NAME}\nsubjects:\n  - kind: ServiceAccount\n    name: {NAME}\n    namespace: {OWN}\n",
-        metadata(NAME, namespace)
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\n{}roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {name}\nsubjects:\n  - kind: ServiceAccount\n    name: {NAME}\n    namespace: {OWN}\n",
+        metadata(name, namespace)
     )
 }
 
@@ -256,6 +272,7 @@ mod tests {
             let bindings = documents.iter().filter(|it| !it["roleRef"].is_null());
             for binding in bindings {
                 assert_eq!(format!("{}Binding", binding["roleRef"]["kind"].as_str().unwrap()), binding["kind"]);
+                assert_eq!(binding["roleRef"]["name"], binding["metadata"]["name"]);
                 assert_eq!(binding["subjects"], json!([{"kind": "ServiceAccount", "name": NAME, "namespace": OWN}]));
             }
         }

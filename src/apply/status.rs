@@ -52,6 +52,12 @@ impl Writer {
         Ok(Some(version))
     }
 
+    /// Warns of a claim that another operator has.
+    pub async fn claimed_by_another(&self, claim: &ObjectReference, message: String) {
+        let reason = "ClaimedByAnother".to_owned();
+        self.publish(claim, &[compose::Event { type_: EventType::Warning, reason, message }]).await;
+    }
+
     /// Events are for people; a lost one is logged and changes nothing.
     pub(super) async fn publish(&self, regarding: &ObjectReference, events: &[compose::Event]) {
         let what = || {

@@ -45,6 +45,9 @@ pub struct Args {
     /// for another replica waits. A write takes up to 5s: with less a hand-over is not safe.
     #[arg(long, env = "TIMBR_IDENTITY_LEASE_MARGIN", default_value = "5s", value_parser = duration, hide = true)]
     lease_margin: Duration,
+    /// For tests: how long other operators have to notice a claim to a namespace before anything is written there.
+    #[arg(long, env = "TIMBR_IDENTITY_CLAIM_MARGIN", default_value = "5s", value_parser = duration, hide = true)]
+    claim_margin: Duration,
     /// Installations looked at at the same time.
     #[arg(long, env = "TIMBR_IDENTITY_CONCURRENCY", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
@@ -148,6 +151,7 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
         settings: args.settings.settings()?,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
         lease,
+        claim_margin: args.claim_margin,
         concurrency: usize::from(args.concurrency),
         max_concurrent_rollouts: usize::from(args.max_concurrent_rollouts),
         clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },
