@@ -17,7 +17,8 @@ use super::settings::SettingsArgs;
 /// Flags of the operator. Each can also be given as an environment variable.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Namespaces to watch, separated by commas. Absent: all.
+    /// Namespaces to watch, separated by commas; each is claimed for this operator. Absent: all that no other operator
+    /// has claimed.
     #[arg(long, env = "TIMBR_IDENTITY_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
     /// The operator's own namespace, where its lease and its name key are. Absent: POD_NAMESPACE, else the service account's, else the

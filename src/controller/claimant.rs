@@ -118,6 +118,8 @@ impl Claimant {
             self.give_up();
         }
         match (self.usable, &result) {
+            // What was taken in it ended with it; the next turn takes it anew.
+            _ if self.term.is_some() && !is_of(self.term, &self.leadership) => {}
             (Some(usable), result) if usable <= Instant::now() => self.hold(result.as_ref().err()),
             (Some(_), _) => {
                 let wait = self.timing.margin;
@@ -148,8 +150,7 @@ impl Claimant {
                 claims.refuse(namespace, Standing::Ours("the claim is this operator's no more".to_owned()));
             }
         };
-        // In the term that was seen to begin: one that has begun since is another turn's.
-        let leads = || term.is_some() && leadership.term().map(|now| now.number) == *term;
+        let leads = || is_of(*term, leadership);
         let won = bidder.turn(leads, seen).await;
         if is_lost {
             self.usable = None;
@@ -204,4 +205,9 @@ impl Claimant {
         self.writer.claimed_by_another(&self.bidder.store.reference(), told.clone()).await;
         self.warned = Some(told);
     }
+}
+
+/// Whether the term that was seen to begin lasts: one that has begun since is another turn's.
+fn is_of(term: Option<u64>, leadership: &Leadership) -> bool {
+    term.is_some() && leadership.term().map(|now| now.number) == term
 }

@@ -82,7 +82,7 @@ impl Runner {
             if current.as_ref().map(|term| term.number) != term {
                 // What still runs is of a term that has ended.
                 running.shutdown().await;
-                (queue, failures) = (Queue::new(timing), HashMap::new());
+                (queue, failures, holds) = (Queue::new(timing), HashMap::new(), HashMap::new());
                 term = current.as_ref().map(|term| term.number);
                 if term.is_some() {
                     reconciler.forget(None);
@@ -96,7 +96,8 @@ impl Runner {
                 let Some(key) = queue.take(now) else { break };
                 match claims.permit(&key.namespace) {
                     Permit::Granted(hold) => {
-                        if holds.insert(key.namespace.clone(), hold.number) != Some(hold.number) {
+                        let before = holds.insert(key.namespace.clone(), hold.number);
+                        if before.is_some_and(|before| before != hold.number) {
                             // Another may have had it in between.
                             reconciler.forget(Some(&key.namespace));
                         }

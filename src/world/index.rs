@@ -522,6 +522,26 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_concerns_all_that_is_there_and_is_kept_where_nothing_is() {
+        let mut index = Index::default();
+        let claimed = |by: Option<&str>| Change::Claim {
+            namespace: "ns".into(),
+            record: by.map(|by| Record { holder: Some(by.to_owned()), ..Record::default() }),
+        };
+        assert_eq!(names(index.apply(claimed(Some("other")))), [] as [&str; 0]);
+        assert_eq!(index.claim("ns").and_then(|record| record.holder.as_deref()), Some("other"));
+        assert_eq!(index.known(Known::Claim, None), [("ns".to_owned(), CLAIM.to_owned())].into());
+        assert_eq!(index.known(Known::Claim, Some("elsewhere")), BTreeSet::new());
+        index.apply(installation("a", "web"));
+        index.apply(installation("b", "web-b"));
+        index.apply(sso("sso", Some("b")));
+        let all = names(index.keys(Some("ns")));
+        assert_eq!(names(index.apply(claimed(Some("other")))), all, "renewed");
+        assert_eq!(names(index.apply(claimed(None))), all, "gone");
+        assert_eq!((index.claim("ns"), index.known(Known::Claim, None)), (None, BTreeSet::new()));
+    }
+
+    #[test]
     fn our_own_status_coming_back_is_no_news() {
         let mut index = Index::default();
         index.apply(sso("sso", None));
