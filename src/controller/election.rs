@@ -138,8 +138,8 @@ impl Election {
     /// What to write now, if it is time: a renewal, or a bid of a candidate that is able to lead.
     pub fn bid(&self, is_able: bool, now: Instant, at: Timestamp) -> Option<Record> {
         let ours = self.seen.as_ref().filter(|record| self.is_ours(record));
-        let is_to_be_had = ours.is_some() || self.taken_until(now).is_none();
-        if !self.leads() && !(is_able && is_to_be_had) {
+        let is_to_be_had = is_able && (ours.is_some() || self.taken_until(now).is_none());
+        if !self.leads() && !is_to_be_had {
             return None;
         }
         let transitions = self.seen.as_ref().map_or(0, |record| record.transitions.saturating_add(1));
