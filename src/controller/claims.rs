@@ -1,6 +1,6 @@
 //! In which namespaces this process may write: of several operators one looks after a namespace.
 //!
-//! An operator that was told which namespaces to watch [claims](super::Claimant) each of them, and begins nothing
+//! An operator that was told which namespaces to watch [claims](super::claimant) each of them, and begins nothing
 //! in one that it does not have. One that watches all claims none, and keeps out of those that are claimed. What
 //! is begun in a namespace ends with the hold on it, and with the term in which it was had.
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
-use testkit::{ControlPlane, ServiceAccount, Writes as _, audit::Write, eventually};
+use testkit::{Action, ControlPlane, ServiceAccount, Writes as _, audit::Write, eventually};
 use timbr_identity::rights::{Install, Place, rules};
 use tokio::sync::OnceCell;
 
@@ -308,5 +308,46 @@ async fn without_the_right_to_claim_it_says_so_and_leaves_the_namespace_alone() 
     grant(&all).await;
     lab.wait(SSO, "Ready").await;
     assert_eq!(left_alone(&operator).await, "0");
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_renewed_or_is_taken_away_ends_all_that_is_done_there() {
+    let lab = Lab::with_sso("unrenewed-claim").await;
+    let proxy = lab.plane.proxy();
+    let operator = lab.start_with(lab.account.kubeconfig_at(proxy.url()), &flags()).await;
+    lab.wait(SSO, "Ready").await;
+    operator.looked(1).await;
+    let here = &lab.namespace;
+    proxy.count(|call| call.name == CLAIM);
+    proxy.on_write(|_| Action::Refuse(503, None));
+    // First it is only said, as the claim lasts on.
+    says(&operator, here, &format!("claimed by this operator, as {here}; the claim cannot be renewed: ")).await;
+    says(
+        &operator,
+        here,
+        &format!("Namespace {here} cannot be claimed, and is left alone: Lease {here}/{CLAIM} cannot be "),
+    )
+    .await;
+    let writes = written(&lab, &lab.account).await.len();
+    let before = lab.get(PLATFORM).await;
+    lab.apply(&entra("second")).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(written(&lab, &lab.account).await.len(), writes);
+    proxy.pass();
+    delivered(&lab, &before).await;
+
+    let patch = json!({"spec": {"holderIdentity": "somebody"}}).to_string();
+    lab.kubectl(&["patch", &format!("lease/{CLAIM}"), "--type=merge", "-p", &patch]).await;
+    let taken = Timestamp::now();
+    says(&operator, here, &format!("Namespace {here} is looked after by the operator in namespace somebody ")).await;
+    let writes = written(&lab, &lab.account).await.len();
+    let before = lab.get(PLATFORM).await;
+    lab.apply(&entra("third")).await;
+    delivered(&lab, &before).await;
+    let again = at(&written(&lab, &lab.account).await[writes]).duration_since(taken);
+    println!("written again {again:#} after the claim was taken away, of which {OVER:#} had to pass");
+    // It was seen after it was taken, and the time counts from then.
+    assert!(again >= OVER, "{again:#}");
     operator.stop().await;
 }

@@ -167,6 +167,34 @@ async fn after_a_clean_stop_the_other_takes_over_at_once() {
     third.stop().await;
 }
 
+/// Where the operator has a namespace already, nobody else has to notice that.
+#[tokio::test]
+async fn the_next_leader_does_not_wait_where_it_saw_the_claim_being_renewed() {
+    const NOTICE: SignedDuration = SignedDuration::from_secs(5);
+    let flags: Vec<&str> = LEASE.into_iter().chain(["--claim-margin=5s"]).collect();
+    let Pair { lab, accounts: [account, other], leader, standby } = Pair::start("kept-claim", &flags).await;
+    let claim = |write: &Write| write.resource == "leases" && write.name == "timbr-identity-claim";
+    let writes = async |account: &ServiceAccount| lab.plane.audit().writes_of(&account.username).await;
+    let waited = |writes: &[Write]| {
+        let claimed = at(writes.iter().find(|write| claim(write)).expect("a claim"));
+        at(writes.iter().find(|write| write.resource == "deployments").expect("a delivery")).duration_since(claimed)
+    };
+    assert!(waited(&writes(&account).await) >= NOTICE, "the first had to wait");
+    eventually("the other has looked at the claim again and again", SOON, async || {
+        let requests = lab.plane.audit().requests_of(&other).await;
+        let looks = requests.iter().filter(|request| claim(request) && request.verb == "get").count();
+        if looks >= 4 { Ok(()) } else { Err(looks.to_string()) }
+    })
+    .await;
+    leader.stop().await;
+    let before = rotate(&lab, "second").await;
+    rotated(&lab, &before).await;
+    let gap = waited(&writes(&other).await);
+    println!("delivered {gap:#} after the claim was renewed by the next leader; a new claim has to wait {NOTICE:#}");
+    assert!(gap < NOTICE, "{gap:#}");
+    standby.stop().await;
+}
+
 #[tokio::test]
 async fn after_a_kill_the_other_takes_over_when_the_lease_is_over_and_never_before() {
     let Pair { lab, accounts: [account, other], leader, standby } = Pair::start("killed", &LEASE).await;
