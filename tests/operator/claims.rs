@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
-use testkit::{Action, ControlPlane, ServiceAccount, Writes as _, audit::Write, eventually};
+use testkit::{Action, ControlPlane, ServiceAccount, Signal, Writes as _, audit::Write, eventually};
 use timbr_identity::rights::{Install, Place, rules};
 use tokio::sync::OnceCell;
 
@@ -103,10 +103,10 @@ async fn delivered(lab: &Lab, before: &Value) {
     assert_eq!(generation(&lab.get(PLATFORM).await) - generation(before), 1);
 }
 
-#[tokio::test]
-async fn of_two_operators_one_has_a_namespace_and_the_other_takes_over_when_the_claim_is_over() {
-    let (mut first, mut second) = (Lab::new("claim-first").await, Lab::new("claim-second").await);
-    let shared = Lab::new("claim-shared").await;
+/// Two operators' namespaces, each of which is watched by its own and has a Timbr; and a third that both watch.
+async fn shared(prefix: &str) -> [Lab; 3] {
+    let [mut first, mut second] = [Lab::new(prefix).await, Lab::new(prefix).await];
+    let shared = Lab::new(&format!("{prefix}-shared")).await;
     for lab in [&first, &second, &shared] {
         fill(lab).await;
     }
@@ -114,6 +114,12 @@ async fn of_two_operators_one_has_a_namespace_and_the_other_takes_over_when_the_
         lab.grant(&shared.namespace).await;
         lab.watched.push(shared.namespace.clone());
     }
+    [first, second, shared]
+}
+
+#[tokio::test]
+async fn of_two_operators_one_has_a_namespace_and_the_other_takes_over_when_the_claim_is_over() {
+    let [first, second, shared] = shared("claim").await;
     let one = start(&first).await;
     for lab in [&first, &shared] {
         lab.wait(SSO, "Ready").await;
@@ -186,6 +192,35 @@ async fn of_two_operators_one_has_a_namespace_and_the_other_takes_over_when_the_
         // With Roles alone.
         assert_eq!(lab.plane.audit().forbidden_to(&lab.account).await, []);
     }
+}
+
+#[tokio::test]
+async fn an_operator_that_was_frozen_for_longer_than_its_claim_wakes_up_and_writes_nothing_there() {
+    let [first, second, shared] = shared("claim-frozen").await;
+    let one = start(&first).await;
+    shared.wait(SSO, "Ready").await;
+    one.looked(2).await;
+    let two = start(&second).await;
+    let here = &shared.namespace;
+    says(&two, here, &format!("Namespace {here} is looked after by the operator in namespace {}", first.namespace))
+        .await;
+    one.process.signal(Signal::STOP);
+    let writes = written(&shared, &first.account).await;
+    let before = shared.get(PLATFORM).await;
+    shared.apply(&entra("second")).await;
+    delivered(&shared, &before).await;
+    let there = shared.get(PLATFORM).await;
+    // It learns all at once: of the rotation, and whose the namespace is.
+    one.process.signal(Signal::CONT);
+    says(&one, here, &format!("Namespace {here} is looked after by the operator in namespace {}", second.namespace))
+        .await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(written(&shared, &first.account).await, writes);
+    assert_eq!(generation(&shared.get(PLATFORM).await), generation(&there));
+    // In its own namespace it goes on.
+    rotate(&first, "third").await;
+    one.stop().await;
+    two.stop().await;
 }
 
 /// The rights of an operator of all namespaces.
