@@ -27,7 +27,7 @@ build: ## Builds the operator and the demo
 	$(CARGO) build --locked --workspace --bins
 
 .PHONY: test
-test: control-plane fmt clippy docs rooms tests crds-check examples-check demo-check ## Runs everything that needs only cargo and go
+test: control-plane fmt clippy docs rooms tests crds-check rbac-check examples-check demo-check ## Runs everything that needs only cargo and go
 	@echo "make test: all passed"
 
 .PHONY: test-full
@@ -84,6 +84,20 @@ crds: build ## Writes the CustomResourceDefinitions to crds/
 crds-check: build ## Checks that crds/ is what the binary prints
 	@diff -u crds/identity.timbr.ai.yaml <($(BIN)/timbr-identity crds) || { echo "crds/ is out of date: run make crds" >&2; exit 1; }
 	@echo "crds/ is up to date"
+
+# Makes the manifest of the rights: for the namespaces that are named, else cluster-wide.
+RBAC := $(CARGO) run --quiet --locked $(PACKAGE) --example rbac --
+
+.PHONY: rbac
+rbac: ## Writes the manifests of the operator's rights to deploy/
+	$(RBAC) >deploy/rbac.yaml
+	$(RBAC) timbr >deploy/namespaced/rbac.yaml
+
+.PHONY: rbac-check
+rbac-check: ## Checks that deploy/ has the rights of src/rights.rs
+	@diff -u deploy/rbac.yaml <($(RBAC)) || { echo "deploy/rbac.yaml is out of date: run make rbac" >&2; exit 1; }
+	@diff -u deploy/namespaced/rbac.yaml <($(RBAC) timbr) || { echo "deploy/namespaced/rbac.yaml is out of date: run make rbac" >&2; exit 1; }
+	@echo "the manifests of the rights are up to date"
 
 .PHONY: examples-check
 examples-check: build ## Checks that the examples are valid

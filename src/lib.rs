@@ -21,6 +21,8 @@ pub mod offline;
 #[cfg(feature = "operator")]
 mod operator;
 #[cfg(feature = "operator")]
+pub mod rights;
+#[cfg(feature = "operator")]
 mod world;
 #[cfg(feature = "offline")]
 pub mod yaml;

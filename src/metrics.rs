@@ -43,6 +43,7 @@ pub struct Metrics {
     waiting: Gauge,
     running: Gauge,
     leader: Gauge,
+    left_alone: Gauge,
 }
 
 impl Default for Metrics {
@@ -57,6 +58,7 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             running: Gauge::default(),
             leader: Gauge::default(),
+            left_alone: Gauge::default(),
         };
         let mut registry = Registry::with_prefix("timbr_identity");
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
@@ -69,6 +71,8 @@ impl Default for Metrics {
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
         registry.register("queue_running", "Installations being looked at", metrics.running.clone());
         registry.register("leader", "1 while this process leads, else 0", metrics.leader.clone());
+        let help = "Namespaces that are left alone: another operator has them, or they cannot be claimed";
+        registry.register("namespaces_left_alone", help, metrics.left_alone.clone());
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -100,7 +104,6 @@ impl Metrics {
 
     /// How long the queue is.
     pub fn queue(&self, waiting: usize, running: usize) {
-        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.waiting.set(gauge(waiting));
         self.running.set(gauge(running));
     }
@@ -110,6 +113,11 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// In how many namespaces nothing is done.
+    pub fn left_alone(&self, namespaces: usize) {
+        self.left_alone.set(gauge(namespaces));
+    }
+
     /// The metrics in OpenMetrics text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -117,4 +125,8 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
         text
     }
+}
+
+fn gauge(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -9,13 +9,16 @@ use std::{
 
 use anyhow::Context as _;
 use kube::{Client, Config};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     apply::{Leadership, LeaseStore, TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
-    controller::{Campaign, Clock, Election, Heartbeat, LeaseTiming, Post, Reconciler, Rollouts, Runner, Timing},
+    controller::{
+        Bidder, Campaign, Claiming, Claims, Clock, Election, Heartbeat, LeaseTiming, Post, Reconciler, Rollouts,
+        Runner, Timing,
+    },
     http::{self, Check, Checks},
     metrics::Metrics,
     world::{Index, Reader, Scope, Sync, watch_all},
@@ -34,6 +37,8 @@ pub struct Options {
     pub timing: Timing,
     /// How leadership is timed.
     pub lease: LeaseTiming,
+    /// How long other operators have to notice a claim to a namespace before anything is written there.
+    pub claim_margin: Duration,
     /// Reconciliations at once.
     pub concurrency: usize,
     /// Rollouts of Deployments that may be open at once, over all installations.
@@ -67,28 +72,34 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let sync = Arc::new(Sync::default());
     let key_state = Arc::new(Mutex::new(Err("not read yet".to_owned())));
     let leadership = Leadership::new(options.lease.margin);
-    let checks = checks(&sync, &key_state, &leadership, &stop);
+    let index = Arc::new(RwLock::new(Index::default()));
+    let claim_timing = options.lease.of_claims(options.claim_margin);
+    let claims = if options.scopes.contains(&Scope::All) {
+        let (index, identity) = (Arc::clone(&index), namespace.clone());
+        Claims::of_others(leadership.clone(), metrics.clone(), index, identity, claim_timing)
+    } else {
+        Claims::made(leadership.clone(), metrics.clone())
+    };
+    let checks = checks(&sync, &key_state, &leadership, &claims, &stop);
     let mut servers =
         vec![http::serve("health", options.health, http::health(heartbeat.clone(), checks), stop.clone()).await?];
     servers.push(http::serve("metrics", options.metrics, http::metrics(metrics.clone()), stop.clone()).await?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, scopes = ?options.scopes, "starting");
 
     let Some(name_key) = wait_for_name_key(&client, &namespace, &key_state, &stop).await else { return Ok(()) };
-    let index = Arc::new(RwLock::new(Index::default()));
     let (triggers, triggered) = mpsc::unbounded_channel();
     let mut watches = watch_all(&client, &options.scopes, &index, &sync, &triggers);
     let clock = Clock::new(options.clock_rate);
     let api = TimbrApi::new(clock.rate()).context("no client for Timbr's REST API can be made")?;
-    let post = Post::new(api, clock, metrics.clone(), leadership.clone(), triggers);
+    let post = Post::new(api, clock, metrics.clone(), claims.clone(), triggers.clone());
     let reader = Reader::new(client.clone(), Arc::clone(&index), options.settings.clone(), name_key);
     let instance =
         std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "local".to_owned());
     // One of its own for each process: a container that starts anew in the same pod is another.
     let election = Election::new(format!("{instance}_{:016x}", rand::random::<u64>()), options.lease);
-    let store = LeaseStore::new(client.clone(), namespace);
+    let store = LeaseStore::leader(client.clone(), namespace.clone());
     let campaign = Campaign {
-        store,
-        election,
+        bidder: Bidder { store, election },
         leadership: leadership.clone(),
         sync: Arc::clone(&sync),
         metrics: metrics.clone(),
@@ -96,15 +107,34 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     };
     let resign = CancellationToken::new();
     let mut campaign = tokio::spawn(campaign.run(resign.clone()));
-    let writer = Writer::new(client, metrics.clone(), instance, leadership.clone());
+    let writer = Writer::new(client.clone(), metrics.clone(), instance, leadership.clone());
+    let claiming = Claiming {
+        identity: namespace,
+        timing: claim_timing,
+        again: options.lease.retry,
+        leadership: leadership.clone(),
+        index: Arc::clone(&index),
+        triggers,
+        claims: claims.clone(),
+        writer: writer.clone(),
+    };
+    let mut claimants = JoinSet::new();
+    for scope in &options.scopes {
+        if let Scope::Namespace(name) = scope {
+            let store = LeaseStore::claim(client.clone(), name.clone());
+            claimants.spawn(claiming.claimant(name.clone(), store).run());
+        }
+    }
     let rollouts = Rollouts::new(options.max_concurrent_rollouts);
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
-    let runner = Runner { reconciler, leadership, sync, timing, concurrency, metrics, heartbeat };
+    let runner = Runner { reconciler, leadership, claims, sync, timing, concurrency, metrics, heartbeat };
     let ended = tokio::select! {
         () = runner.run(triggered, stop) => Ok(()),
         // A watch goes on for ever; without one of them the rest would decide on half the truth.
         _ = watches.join_next() => Err(anyhow::anyhow!("a watch has ended; restart the operator")),
+        // Nobody would know any more whose its namespace is.
+        Some(_) = claimants.join_next() => Err(anyhow::anyhow!("a claim is not looked after any more; restart the operator")),
         // It would never write again.
         _ = &mut campaign => anyhow::bail!("the lease is not looked after any more; restart the operator"),
     };
@@ -129,11 +159,17 @@ fn pod_namespace() -> Option<String> {
 
 type KeyState = Arc<Mutex<Result<(), String>>>;
 
-/// Readiness: every watch has listed, the name key is there, and nobody asked us to stop. Not leadership: who
+/// Readiness: every watch has listed, the name key is there, and nobody asked us to stop. Not leadership, and not claims: who
 /// stands by is ready to take over.
-fn checks(sync: &Arc<Sync>, key_state: &KeyState, leadership: &Leadership, stop: &CancellationToken) -> Checks {
-    let (sync, key_state, leadership, stop) =
-        (Arc::clone(sync), Arc::clone(key_state), leadership.clone(), stop.clone());
+fn checks(
+    sync: &Arc<Sync>,
+    key_state: &KeyState,
+    leadership: &Leadership,
+    claims: &Claims,
+    stop: &CancellationToken,
+) -> Checks {
+    let (sync, key_state, leadership, claims, stop) =
+        (Arc::clone(sync), Arc::clone(key_state), leadership.clone(), claims.clone(), stop.clone());
     Arc::new(move || {
         let states = sync.states().into_iter();
         let mut checks: std::collections::BTreeMap<_, _> =
@@ -143,6 +179,9 @@ fn checks(sync: &Arc<Sync>, key_state: &KeyState, leadership: &Leadership, stop:
         let stopping = stop.is_cancelled().then(|| "stopping".to_owned());
         checks.insert("running".to_owned(), Check::Needed(stopping.map_or(Ok(()), Err)));
         checks.insert("leadership".to_owned(), Check::Told(leadership.told()));
+        for (namespace, standing) in claims.standings() {
+            checks.insert(format!("namespace {namespace}"), Check::Told(standing.told().to_owned()));
+        }
         checks
     })
 }

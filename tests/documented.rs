@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use timbr_identity::{
-    api::{Code, Kind, Reason, crds, final_schema},
+    api::{Code, GROUP, Kind, Reason, crds, final_schema},
+    rights::{Install, Place, Rule, manifest, rules},
     yaml,
 };
 
@@ -67,4 +68,48 @@ fn the_crds_in_the_repository_are_those_of_the_code() {
     assert_eq!(files, [FILE]);
     let written = yaml::write_stream(&crds()).expect("CRDs can be written");
     assert!(read(&format!("crds/{FILE}")) == written, "crds/{FILE} is out of date: run make crds");
+}
+
+#[test]
+fn the_manifests_of_the_rights_in_the_repository_are_those_of_the_code() {
+    for (file, install) in
+        [("deploy/rbac.yaml", Install::ClusterWide), ("deploy/namespaced/rbac.yaml", Install::Namespaced(&["timbr"]))]
+    {
+        assert!(read(file) == manifest(install), "{file} is out of date: run make rbac");
+    }
+}
+
+/// A right as the documentation has it; `only`: the one manifest that grants it.
+fn row(rule: &Rule, only: Option<&str>) -> String {
+    let place = match rule.place {
+        Place::Watched => "watched namespaces",
+        Place::Own => "own namespace",
+    };
+    let place = only.map_or(place.to_owned(), |file| format!("{place}, only in `{file}`"));
+    let what = match (rule.group, rule.resources.as_slice()) {
+        (GROUP, [first, ..]) if first.ends_with("/status") => "their `/status`".to_owned(),
+        (GROUP, _) => format!("every kind of `{GROUP}`"),
+        ("" | "apps", resources) => resources.join(", "),
+        (group, resources) => format!("{} ({group})", resources.join(", ")),
+    };
+    let named: String = rule.names.iter().map(|name| format!(" called `{name}`")).collect();
+    format!("| {place} | {what}{named} | {} | {} |", rule.verbs.join(", "), rule.why)
+}
+
+#[test]
+fn every_right_is_in_the_documentation_and_none_else() {
+    let (all, some) = (rules(Install::ClusterWide), rules(Install::Namespaced(&[])));
+    let rows = |of: &[Rule]| of.iter().map(|rule| row(rule, None)).collect::<Vec<_>>();
+    let (in_all, in_some) = (rows(&all), rows(&some));
+    let only = |of: Vec<Rule>, others: &[String], file: &str| -> Vec<String> {
+        let those = of.into_iter().filter(|rule| !others.contains(&row(rule, None)));
+        those.map(|rule| row(&rule, Some(file))).collect()
+    };
+    let both = in_all.iter().filter(|row| in_some.contains(row)).cloned();
+    let expected: Vec<String> =
+        both.chain(only(some, &in_all, "namespaced/rbac.yaml")).chain(only(all, &in_some, "rbac.yaml")).collect();
+    let document = read("docs/operator.md");
+    let section = document.split("\n## ").find(|section| section.starts_with("Rights\n")).expect("the section");
+    let table: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(table == expected, "docs/operator.md ought to have:\n{}", expected.join("\n"));
 }

@@ -44,6 +44,9 @@ pub const NAME_KEY: &str = "key";
 
 /// Lease in the operator's namespace: of several replicas, its holder writes.
 pub const LEASE: &str = "timbr-identity-operator";
+/// Lease in each namespace that an operator was told to watch: its holder is the namespace of the operator that looks
+/// after it, and the only one that writes there.
+pub const CLAIM: &str = "timbr-identity-claim";
 
 /// Name of the implicit installation in labels, and of the one that is taken when several exist.
 pub const DEFAULT_INSTALLATION: &str = "default";

@@ -48,6 +48,11 @@ impl Leadership {
         self.0.term.borrow().as_ref().is_some_and(|term| term.renewed.elapsed() < self.0.margin)
     }
 
+    /// The term that lasts, if one does.
+    pub fn term(&self) -> Option<Term> {
+        self.0.term.borrow().clone()
+    }
+
     /// The term that lasts, if one does; tells when one begins or ends, but not of renewals.
     pub fn changes(&self) -> watch::Receiver<Option<Term>> {
         self.0.term.subscribe()

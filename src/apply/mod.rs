@@ -22,7 +22,7 @@ use crate::{api::FIELD_MANAGER, metrics::Metrics};
 
 pub use error::WriteError;
 pub use leadership::Leadership;
-pub use lease::{LeaseError, LeaseStore, Record};
+pub use lease::{LeaseError, LeaseStore};
 pub use name_key::name_key;
 pub use timbr::TimbrApi;
 

@@ -52,6 +52,12 @@ impl Writer {
         Ok(Some(version))
     }
 
+    /// Warns of a claim that another operator has.
+    pub async fn claimed_by_another(&self, claim: &ObjectReference, message: String) {
+        let reason = "ClaimedByAnother".to_owned();
+        self.publish(claim, &[compose::Event { type_: EventType::Warning, reason, message }]).await;
+    }
+
     /// Events are for people; a lost one is logged and changes nothing.
     pub(super) async fn publish(&self, regarding: &ObjectReference, events: &[compose::Event]) {
         let what = || {
@@ -61,9 +67,6 @@ impl Writer {
                 regarding.name.as_deref().unwrap_or_default()
             )
         };
-        // A recorder that lives longer counts a second Event of the same reason as the first one again, and
-        // shows the first one's words.
-        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
         for event in events {
             if !self.leadership.may_write() {
                 tracing::warn!(resource = what(), event.reason, "Event not sent: this process does not have the lease");
@@ -79,6 +82,9 @@ impl Writer {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
+            // One that lives longer counts a second Event of the same reason as the first one again, and shows
+            // the first one's words.
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
             let sent = tokio::time::timeout(WRITE_TIMEOUT, recorder.publish(&event, regarding)).await;
             let error = match sent {
                 Ok(Ok(())) => continue,

@@ -17,7 +17,8 @@ use super::settings::SettingsArgs;
 /// Flags of the operator. Each can also be given as an environment variable.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Namespaces to watch, separated by commas. Absent: all.
+    /// Namespaces to watch, separated by commas; each is claimed for this operator. Absent: all that no other operator
+    /// has claimed.
     #[arg(long, env = "TIMBR_IDENTITY_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
     /// The operator's own namespace, where its lease and its name key are. Absent: POD_NAMESPACE, else the service account's, else the
@@ -45,6 +46,9 @@ pub struct Args {
     /// for another replica waits. A write takes up to 5s: with less a hand-over is not safe.
     #[arg(long, env = "TIMBR_IDENTITY_LEASE_MARGIN", default_value = "5s", value_parser = duration, hide = true)]
     lease_margin: Duration,
+    /// For tests: how long other operators have to notice a claim to a namespace before anything is written there.
+    #[arg(long, env = "TIMBR_IDENTITY_CLAIM_MARGIN", default_value = "5s", value_parser = duration, hide = true)]
+    claim_margin: Duration,
     /// Installations looked at at the same time.
     #[arg(long, env = "TIMBR_IDENTITY_CONCURRENCY", default_value = "8", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
@@ -148,6 +152,7 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
         settings: args.settings.settings()?,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
         lease,
+        claim_margin: args.claim_margin,
         concurrency: usize::from(args.concurrency),
         max_concurrent_rollouts: usize::from(args.max_concurrent_rollouts),
         clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },

@@ -5,26 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apply::{Leadership, LeaseError, LeaseStore},
+    apply::{Leadership, LeaseError},
     metrics::Metrics,
     world::Sync,
 };
 
-use super::election::Election;
+use super::{bidder::Bidder, election::Election};
 
 /// How often a candidate that is not able to lead yet looks whether it is.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A process's part in the election.
 pub struct Campaign {
-    /// The Lease.
-    pub store: LeaseStore,
-    /// What is known of it.
-    pub election: Election,
+    /// The Lease, and what is known of it.
+    pub bidder: Bidder,
     /// What all writes ask.
     pub leadership: Leadership,
     /// Who has not listed everything once could not do a leader's work.
@@ -42,7 +39,7 @@ impl Campaign {
             let begun = Instant::now();
             let was_able = self.is_able();
             self.turn().await;
-            let pause = self.election.pause(begun, Instant::now(), rand::random());
+            let pause = self.bidder.election.pause(begun, Instant::now(), rand::random());
             tokio::select! {
                 () = resign.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -53,7 +50,7 @@ impl Campaign {
     }
 
     fn is_able(&self) -> bool {
-        self.sync.is_complete() && !self.stop.is_cancelled()
+        is_able(&self.sync, &self.stop)
     }
 
     async fn becomes_able(&self) {
@@ -65,7 +62,7 @@ impl Campaign {
     async fn turn(&mut self) {
         self.check_deadline();
         match self.ask_and_bid().await {
-            Ok(()) => self.tell(self.election.describe()),
+            Ok(()) => self.tell(self.bidder.election.describe()),
             Err(error) => {
                 let sentence = error.to_string();
                 if self.leadership.tell(sentence.clone()) {
@@ -77,51 +74,20 @@ impl Campaign {
     }
 
     async fn ask_and_bid(&mut self) -> Result<(), LeaseError> {
-        // A second time when the lease turns out to be another than was known.
-        for _ in 0..2 {
-            // A leader knows what it wrote last.
-            if !self.election.leads() || !self.store.is_known() {
-                self.look().await?;
-            }
-            let Some(bid) = self.election.bid(self.is_able(), Instant::now(), Timestamp::now()) else { break };
-            // It counts from before it was sent: when it arrived nobody can tell.
-            let sent = Instant::now();
-            match self.store.write(&bid, self.election.patience(sent)).await {
-                Ok(record) => {
-                    self.election.won(record, sent);
-                    if self.leadership.renew(sent) {
-                        self.metrics.leads(true);
-                        tracing::info!("leading: this process has the lease, and writes");
-                    }
-                    break;
-                }
-                Err(LeaseError::Overtaken) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn look(&mut self) -> Result<(), LeaseError> {
-        let found = self.store.read(self.election.patience(Instant::now())).await?;
-        self.election.see(found, Instant::now());
-        if !self.election.leads() {
-            self.end("the lease is this process's no more");
+        let Self { bidder, leadership, sync, metrics, stop, .. } = self;
+        let is_able = || is_able(sync, stop);
+        let won = bidder.turn(is_able, |election| ends_unless_it_leads(election, leadership, metrics)).await?;
+        if won.is_some_and(|won| leadership.renew(won.sent)) {
+            metrics.leads(true);
+            tracing::info!("leading: this process has the lease, and writes");
         }
         Ok(())
     }
 
     fn check_deadline(&mut self) {
-        if self.election.is_overdue(Instant::now()) {
-            self.election.resign();
-            self.end("the lease could not be renewed in time");
-        }
-    }
-
-    fn end(&self, why: &str) {
-        if self.leadership.end() {
-            self.metrics.leads(false);
-            tracing::warn!(why, "leading no more: nothing is written until this process has the lease again");
+        if self.bidder.election.is_overdue(Instant::now()) {
+            self.bidder.election.resign();
+            end("the lease could not be renewed in time", &self.leadership, &self.metrics);
         }
     }
 
@@ -136,12 +102,12 @@ impl Campaign {
             self.metrics.leads(false);
         }
         for _ in 0..2 {
-            if !self.store.is_known() && self.look().await.is_err() {
+            if !self.bidder.store.is_known() && self.bidder.look(|_| {}).await.is_err() {
                 break;
             }
-            let patience = self.election.patience(Instant::now());
-            let Some(back) = self.election.resign() else { break };
-            match self.store.write(&back, patience).await {
+            let patience = self.bidder.election.patience(Instant::now());
+            let Some(back) = self.bidder.election.resign() else { break };
+            match self.bidder.store.write(&back, patience).await {
                 Ok(_) => return tracing::info!("the lease is given back"),
                 Err(LeaseError::Overtaken) => {}
                 Err(error) => {
@@ -149,5 +115,22 @@ impl Campaign {
                 }
             }
         }
+    }
+}
+
+fn is_able(sync: &Sync, stop: &CancellationToken) -> bool {
+    sync.is_complete() && !stop.is_cancelled()
+}
+
+fn ends_unless_it_leads(election: &Election, leadership: &Leadership, metrics: &Metrics) {
+    if !election.leads() {
+        end("the lease is this process's no more", leadership, metrics);
+    }
+}
+
+fn end(why: &str, leadership: &Leadership, metrics: &Metrics) {
+    if leadership.end() {
+        metrics.leads(false);
+        tracing::warn!(why, "leading no more: nothing is written until this process has the lease again");
     }
 }

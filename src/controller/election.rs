@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::apply::Record;
+use crate::world::Record;
 
 /// How leadership is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,13 @@ pub enum LeaseTimingError {
 }
 
 impl LeaseTiming {
+    /// How claims to namespaces are timed: they outlast a restart, and every hand-over between replicas. `margin`: how
+    /// long others have to notice a claim before its holder writes.
+    pub fn of_claims(self, margin: Duration) -> Self {
+        let duration = self.duration * 4;
+        Self { duration, renew_deadline: duration * 2 / 3, retry: duration / 3, margin }
+    }
+
     /// The same, if the times go together.
     ///
     /// # Errors
@@ -75,12 +82,25 @@ pub struct Election {
     taken_until: Option<Instant>,
     /// When the last renewal was sent, while this process leads.
     renewed: Option<Instant>,
+    /// When it was last looked at, or written.
+    looked: Option<Instant>,
+    /// A time at which it was renewed surely, or later: by this process, or by another with the same identity.
+    kept: Option<Instant>,
+}
+
+/// A bid that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Won {
+    /// When it was sent.
+    pub sent: Instant,
+    /// Whether nobody else can have thought the lease free since it was last renewed.
+    pub was_kept: bool,
 }
 
 impl Election {
     /// A candidate that has seen nothing yet.
     pub fn new(identity: String, timing: LeaseTiming) -> Self {
-        Self { identity, timing, seen: None, taken_until: None, renewed: None }
+        Self { identity, timing, seen: None, taken_until: None, renewed: None, looked: None, kept: None }
     }
 
     /// Whether this process leads.
@@ -91,7 +111,13 @@ impl Election {
     /// Takes in what the lease says, as answered at `now`; `None`: there is none.
     pub fn see(&mut self, found: Option<Record>, now: Instant) {
         match &found {
-            Some(record) if self.is_ours(record) => self.taken_until = None,
+            Some(record) if self.is_ours(record) => {
+                self.taken_until = None;
+                // Renewed since the last look, by another of the same identity.
+                if self.seen.as_ref().is_some_and(|seen| self.is_ours(seen) && seen != record) {
+                    self.kept = self.looked;
+                }
+            }
             Some(record) if is_given_back(record) => (self.renewed, self.taken_until) = (None, None),
             Some(record) => {
                 self.renewed = None;
@@ -103,14 +129,17 @@ impl Election {
             // Deleted by somebody: its holder may not know yet, and has as long as before.
             None => {}
         }
-        self.seen = found;
+        if !found.as_ref().is_some_and(|record| self.is_ours(record)) {
+            self.kept = None;
+        }
+        (self.seen, self.looked) = (found, Some(now));
     }
 
     /// What to write now, if it is time: a renewal, or a bid of a candidate that is able to lead.
     pub fn bid(&self, is_able: bool, now: Instant, at: Timestamp) -> Option<Record> {
         let ours = self.seen.as_ref().filter(|record| self.is_ours(record));
-        let is_free = is_able && self.taken_until.is_none_or(|until| until <= now);
-        if ours.is_none() && !self.leads() && !is_free {
+        let is_to_be_had = is_able && (ours.is_some() || self.taken_until(now).is_none());
+        if !self.leads() && !is_to_be_had {
             return None;
         }
         let transitions = self.seen.as_ref().map_or(0, |record| record.transitions.saturating_add(1));
@@ -124,8 +153,26 @@ impl Election {
     }
 
     /// A bid that was sent at `sent` was written.
-    pub fn won(&mut self, record: Record, sent: Instant) {
+    pub fn won(&mut self, record: Record, sent: Instant) -> Won {
+        let was_kept = self.kept.is_some_and(|kept| sent.saturating_duration_since(kept) < self.timing.duration);
         (self.seen, self.taken_until, self.renewed) = (Some(record), None, Some(sent));
+        (self.looked, self.kept) = (Some(sent), Some(sent));
+        Won { sent, was_kept }
+    }
+
+    /// Until when it is another's, if it is.
+    pub fn taken_until(&self, now: Instant) -> Option<Instant> {
+        self.taken_until.filter(|until| *until > now)
+    }
+
+    /// Whom the lease names when it is this process's.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Whom it named last.
+    pub fn holder(&self) -> Option<&str> {
+        self.seen.as_ref()?.holder.as_deref()
     }
 
     /// Whether the leader could not renew for too long.
@@ -154,14 +201,13 @@ impl Election {
         }
         // Candidates do not ask all at the same moment, but none comes late.
         let retry = self.timing.retry.mul_f64(1.0 + random.clamp(0.0, 1.0) / 5.0);
-        let free = self.taken_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero());
+        let free = self.taken_until(now).map(|until| until.saturating_duration_since(now));
         free.map_or(retry, |left| left.min(retry))
     }
 
     /// Who leads, in a sentence.
     pub fn describe(&self) -> String {
-        let holder = self.seen.as_ref().and_then(|record| record.holder.as_deref());
-        match holder {
+        match self.holder() {
             _ if self.leads() => format!("this process leads, as {}", self.identity),
             Some(holder) if holder != self.identity => {
                 let wait = self.timing.duration + self.timing.margin;
@@ -308,6 +354,52 @@ mod tests {
         // What another has by now is not given back.
         election.see(Some(record("other", 9)), now);
         assert_eq!(election.resign(), None);
+    }
+
+    /// Who takes over from another of the same identity knows whether anybody else can have had it since.
+    #[test]
+    fn what_was_seen_to_be_renewed_was_kept() {
+        let ours = |renewed| See(Some(record("us", renewed)));
+        let other = || See(Some(record("other", 1)));
+        let rows = [
+            ("never seen", vec![], 0, false),
+            ("there is none", vec![(0, See(None))], 1, false),
+            ("ours, renewed nobody knows when", vec![(0, ours(1))], 1, false),
+            ("not renewed since it was seen", vec![(0, ours(1)), (2, ours(1))], 3, false),
+            ("seen to be renewed", vec![(0, ours(1)), (2, ours(3))], 14, true),
+            ("after the look before that, and that was too long ago", vec![(0, ours(1)), (2, ours(3))], 15, false),
+            ("written by this process", vec![(0, See(None)), (0, Won)], 14, true),
+            ("written by this process too long ago", vec![(0, See(None)), (0, Won)], 15, false),
+            ("and renewed by another since", vec![(0, Won), (9, ours(1)), (12, ours(9))], 23, true),
+            ("another's in between", vec![(0, Won), (2, other()), (30, See(Some(given_back())))], 30, false),
+            ("deleted in between", vec![(0, Won), (2, See(None))], 3, false),
+        ];
+        for (name, events, then, was_kept) in rows {
+            let start = Instant::now();
+            let at = |second: u64| start + Duration::from_secs(second);
+            let mut election = Election::new("us".to_owned(), TIMING);
+            for (second, event) in events {
+                match event {
+                    See(found) => election.see(found, at(second)),
+                    Won => {
+                        election.won(record("us", 0), at(second));
+                    }
+                }
+            }
+            let won = election.won(record("us", 99), at(then));
+            assert_eq!(won, super::Won { sent: at(then), was_kept }, "{name}");
+        }
+    }
+
+    #[test]
+    fn claims_outlast_a_restart_and_a_hand_over() {
+        let claims = TIMING.of_claims(Duration::from_secs(5));
+        assert_eq!(claims.duration, Duration::from_secs(60));
+        assert_eq!((claims.retry, claims.renew_deadline), (Duration::from_secs(20), Duration::from_secs(40)));
+        // A leader that died renewed it at most a retry before; another leads when the lease is over.
+        assert!(claims.retry + TIMING.duration + TIMING.margin < claims.duration);
+        // Who could not renew stops, and its last write ends, before another takes over.
+        assert!(claims.renew_deadline + TIMING.margin < claims.duration);
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    apply::{Leadership, TimbrApi},
+    apply::TimbrApi,
     compose::{Answer, InstallationKey, Mail, Statement},
     metrics::Metrics,
 };
 
-use super::Clock;
+use super::{Claims, Clock};
 
 /// Sends statements and keeps answers.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct Post {
     api: TimbrApi,
     clock: Clock,
     metrics: Metrics,
-    leadership: Leadership,
+    claims: Claims,
     triggers: mpsc::UnboundedSender<InstallationKey>,
     mail: Arc<Mutex<HashMap<InstallationKey, Mail>>>,
 }
@@ -35,10 +35,10 @@ impl Post {
         api: TimbrApi,
         clock: Clock,
         metrics: Metrics,
-        leadership: Leadership,
+        claims: Claims,
         triggers: mpsc::UnboundedSender<InstallationKey>,
     ) -> Self {
-        Self { api, clock, metrics, leadership, triggers, mail: Arc::default() }
+        Self { api, clock, metrics, claims, triggers, mail: Arc::default() }
     }
 
     /// What is known of an installation's statements.
@@ -57,9 +57,9 @@ impl Post {
         let _ = self.triggers.send(key);
     }
 
-    /// Forgets everything: another may have written what is on record since.
-    pub fn forget(&self) {
-        self.all().clear();
+    /// Forgets what was known of a namespace, or of all: another may have written what is on record since.
+    pub fn forget(&self, namespace: Option<&str>) {
+        self.all().retain(|key, _| namespace.is_some_and(|only| only != key.namespace));
     }
 
     /// Sends a statement, and wakes the installation when the answer is there.
@@ -68,8 +68,8 @@ impl Post {
         let (post, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
             // Asked here and not by who sends: the task may have waited for its turn.
-            let leads = post.leadership.may_write();
-            let answer = if leads { post.api.send(&statement).await } else { Answer::Withheld };
+            let may = post.claims.may_write(&key.namespace);
+            let answer = if may { post.api.send(&statement).await } else { Answer::Withheld };
             let result = match &answer {
                 Answer::Done => "done",
                 Answer::Refused(_) => "refused",

@@ -75,11 +75,12 @@ impl Reconciler {
         self.index.read().unwrap_or_else(PoisonError::into_inner).keys(None)
     }
 
-    /// Forgets what was known from earlier looks: another replica may have written since.
-    pub fn forget(&self) {
-        self.all_hands().clear();
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.post.forget();
+    /// Forgets what was known from earlier looks at a namespace, or at all: another may have written since.
+    pub fn forget(&self, namespace: Option<&str>) {
+        let stays = |key: &InstallationKey| namespace.is_some_and(|only| only != key.namespace);
+        self.all_hands().retain(|key, _| stays(key));
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).retain(stays);
+        self.post.forget(namespace);
     }
 
     /// Looks at one installation.

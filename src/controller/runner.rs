@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{apply::Leadership, compose::InstallationKey, metrics::Metrics, world::Sync};
 
-use super::{Reconciler, Timing, backoff, queue::Queue, reconcile::Next};
+use super::{Claims, Reconciler, Timing, backoff, claims::Permit, queue::Queue, reconcile::Next};
 
 /// A look at what is not ready although no change was noticed.
 const SLOW: Duration = Duration::from_secs(600);
@@ -51,6 +51,8 @@ pub struct Runner {
     pub reconciler: Reconciler,
     /// Nothing runs but while this process leads.
     pub leadership: Leadership,
+    /// Nothing runs in a namespace that another operator looks after.
+    pub claims: Claims,
     /// Nothing runs before the watches have listed everything once.
     pub sync: Arc<Sync>,
     /// Debounce.
@@ -67,31 +69,47 @@ impl Runner {
     /// Runs until `stop`, then lets running reconciliations end. While another leads it stands by: the watches
     /// go on, so that everything is known when it takes over.
     pub async fn run(self, mut triggers: mpsc::UnboundedReceiver<InstallationKey>, stop: CancellationToken) {
-        let Self { reconciler, leadership, sync, timing, concurrency, metrics, heartbeat } = self;
+        let Self { reconciler, leadership, claims, sync, timing, concurrency, metrics, heartbeat } = self;
         let mut queue = Queue::new(timing);
         let mut failures: HashMap<InstallationKey, u32> = HashMap::new();
         let mut running: JoinSet<(InstallationKey, Next)> = JoinSet::new();
         let mut changes = leadership.changes();
         let mut term = None;
+        let mut holds: HashMap<String, u64> = HashMap::new();
         loop {
             heartbeat.beat();
             let current = changes.borrow_and_update().clone();
             if current.as_ref().map(|term| term.number) != term {
                 // What still runs is of a term that has ended.
                 running.shutdown().await;
-                (queue, failures) = (Queue::new(timing), HashMap::new());
+                (queue, failures, holds) = (Queue::new(timing), HashMap::new(), HashMap::new());
                 term = current.as_ref().map(|term| term.number);
                 if term.is_some() {
-                    reconciler.forget();
+                    reconciler.forget(None);
                     let now = Instant::now();
                     reconciler.installations().into_iter().for_each(|key| queue.changed(key, now));
                 }
             }
             let now = Instant::now();
             let runs = current.is_some() && sync.is_complete();
-            while let Some(term) = current.as_ref().filter(|_| runs && running.len() < concurrency) {
+            while runs && running.len() < concurrency {
                 let Some(key) = queue.take(now) else { break };
-                running.spawn(look(reconciler.clone(), key, metrics.clone(), term.ended.clone()));
+                match claims.permit(&key.namespace) {
+                    Permit::Granted(hold) => {
+                        let before = holds.insert(key.namespace.clone(), hold.number);
+                        if before.is_some_and(|before| before != hold.number) {
+                            // Another may have had it in between.
+                            reconciler.forget(Some(&key.namespace));
+                        }
+                        running.spawn(look(reconciler.clone(), key, metrics.clone(), hold.over));
+                    }
+                    Permit::Refused(until) => {
+                        queue.done(&key);
+                        if let Some(until) = until {
+                            queue.retry(key, until.saturating_duration_since(now), now);
+                        }
+                    }
+                }
             }
             metrics.queue(queue.len(), running.len());
             let free = runs && running.len() < concurrency;
@@ -101,6 +119,7 @@ impl Runner {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(key) = triggers.recv() => {
+                    claims.notice(&key.namespace);
                     // A new leader looks at all of them anyway.
                     if term.is_some() {
                         queue.changed(key, Instant::now());
@@ -153,19 +172,19 @@ fn requeue(
 }
 
 /// One reconciliation; a panic in it is one failure of one installation. It is abandoned where it is when the
-/// term ends.
+/// term, or the hold on the namespace, is over.
 async fn look(
     reconciler: Reconciler,
     key: InstallationKey,
     metrics: Metrics,
-    ended: CancellationToken,
+    over: CancellationToken,
 ) -> (InstallationKey, Next) {
     let begun = Instant::now();
     let looked = std::panic::AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind();
     let next = tokio::select! {
         biased;
-        () = ended.cancelled() => {
-            tracing::info!(installation = %key, "reconciliation abandoned: this process leads no more");
+        () = over.cancelled() => {
+            tracing::info!(installation = %key, "reconciliation abandoned: this process may write there no more");
             return (key, Next::Wait);
         }
         next = looked => next,

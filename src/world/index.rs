@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
+    api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
     compose::{Charge, InstallationKey, OurSecret, claimants, keys, named, secret_refs, token_ref},
 };
+
+use super::Record;
 
 /// Something that a watch has seen.
 #[derive(Clone, Debug)]
@@ -41,6 +43,13 @@ pub enum Change {
         /// When it is there and surely made by us: all that there is to know of it.
         ours: Option<OurSecret>,
     },
+    /// The claim to a namespace was seen, or is gone.
+    Claim {
+        /// The namespace.
+        namespace: String,
+        /// What it says.
+        record: Option<Record>,
+    },
 }
 
 impl Change {
@@ -49,7 +58,8 @@ impl Change {
             Change::Object(object, _) => &object.meta().namespace,
             Change::ObjectGone { namespace, .. }
             | Change::Deployment { namespace, .. }
-            | Change::Secret { namespace, .. } => namespace,
+            | Change::Secret { namespace, .. }
+            | Change::Claim { namespace, .. } => namespace,
         }
     }
 }
@@ -70,6 +80,8 @@ struct Namespace {
 #[derive(Debug, Default)]
 pub struct Index {
     namespaces: BTreeMap<String, Namespace>,
+    /// Claims, also to namespaces that have nothing of ours.
+    claims: BTreeMap<String, Record>,
 }
 
 /// What of a namespace an installation's snapshot is made from.
@@ -110,6 +122,7 @@ impl Index {
             Change::Secret { namespace, name, installation, ours } => {
                 self.secret(&namespace, name, installation.map(|label| (label, ours)))
             }
+            Change::Claim { namespace, record } => self.claimed(namespace, record),
         }
     }
 
@@ -122,6 +135,11 @@ impl Index {
             managed: here.managed.clone(),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
+    }
+
+    /// What the claim to a namespace says, if there is one.
+    pub fn claim(&self, namespace: &str) -> Option<&Record> {
+        self.claims.get(namespace)
     }
 
     /// The Secrets that we made and that an installation looks after.
@@ -147,6 +165,10 @@ impl Index {
 
     /// Names of what is known of a kind in a namespace, or in all: what a relist must confirm.
     pub fn known(&self, what: Known, namespace: Option<&str>) -> BTreeSet<(String, String)> {
+        if what == Known::Claim {
+            let claimed = self.claims.keys().filter(|name| namespace.is_none_or(|only| only == name.as_str()));
+            return claimed.map(|namespace| (namespace.clone(), CLAIM.to_owned())).collect();
+        }
         let here = self.namespaces.iter().filter(|(name, _)| namespace.is_none_or(|only| only == name.as_str()));
         here.flat_map(|(namespace, here)| {
             let names: Vec<&String> = match what {
@@ -156,6 +178,7 @@ impl Index {
                 }
                 Known::Deployment => here.managed.iter().collect(),
                 Known::Secret => here.secrets.keys().collect(),
+                Known::Claim => Vec::new(),
             };
             names.into_iter().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
         })
@@ -320,6 +343,16 @@ impl Index {
         concerned.extend(owner.into_iter().flat_map(|owner| claimants(namespace, &owner, here.installations.values())));
         concerned
     }
+
+    /// Every renewal concerns all that is there: whoever keeps out begins to count anew.
+    fn claimed(&mut self, namespace: String, record: Option<Record>) -> BTreeSet<InstallationKey> {
+        let concerned = self.keys(Some(&namespace));
+        match record {
+            Some(record) => self.claims.insert(namespace, record),
+            None => self.claims.remove(&namespace),
+        };
+        concerned
+    }
 }
 
 /// A resource version as a number. The API server counts them up; one that is no number tells nothing.
@@ -342,6 +375,8 @@ pub enum Known {
     Deployment,
     /// Secrets that we made.
     Secret,
+    /// Claims to namespaces.
+    Claim,
 }
 
 impl Namespace {
@@ -502,6 +537,26 @@ mod tests {
         // Somebody took its label: it is watched, and no longer ours to clear away.
         index.apply(secret("x", Some("default")));
         assert_eq!(in_charge(&index, Some("a")), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_claim_concerns_all_that_is_there_and_is_kept_where_nothing_is() {
+        let mut index = Index::default();
+        let claimed = |by: Option<&str>| Change::Claim {
+            namespace: "ns".into(),
+            record: by.map(|by| Record { holder: Some(by.to_owned()), ..Record::default() }),
+        };
+        assert_eq!(names(index.apply(claimed(Some("other")))), [] as [&str; 0]);
+        assert_eq!(index.claim("ns").and_then(|record| record.holder.as_deref()), Some("other"));
+        assert_eq!(index.known(Known::Claim, None), [("ns".to_owned(), CLAIM.to_owned())].into());
+        assert_eq!(index.known(Known::Claim, Some("elsewhere")), BTreeSet::new());
+        index.apply(installation("a", "web"));
+        index.apply(installation("b", "web-b"));
+        index.apply(sso("sso", Some("b")));
+        let all = names(index.keys(Some("ns")));
+        assert_eq!(names(index.apply(claimed(Some("other")))), all, "renewed");
+        assert_eq!(names(index.apply(claimed(None))), all, "gone");
+        assert_eq!((index.claim("ns"), index.known(Known::Claim, None)), (None, BTreeSet::new()));
     }
 
     #[test]

@@ -9,11 +9,15 @@
 
 mod describe;
 mod index;
+mod lease;
 mod read;
 mod users;
 mod watch;
 
 pub use describe::describe;
+#[cfg(test)]
+pub use index::Change;
 pub use index::Index;
+pub use lease::Record;
 pub use read::{ReadError, Reader};
 pub use watch::{Scope, Sync, api_resource, watch_all};

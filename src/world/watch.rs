@@ -9,7 +9,7 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Secret},
+    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -21,13 +21,14 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     api::{
-        Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object, VERSION,
+        CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object,
+        VERSION,
     },
     compose::{InstallationKey, OurSecret},
 };
 
 use super::{
-    describe,
+    Record, describe,
     index::{Change, Index, Known, Version},
 };
 
@@ -69,6 +70,7 @@ impl Source {
             Known::Object(kind) => kind.plural(),
             Known::Deployment => "deployments",
             Known::Secret => "secrets",
+            Known::Claim => "claims",
         };
         match &self.scope {
             Scope::All => what.to_owned(),
@@ -108,7 +110,7 @@ impl Sync {
     }
 }
 
-/// Starts every watch in every scope. Installations to look at go to `triggers`.
+/// Starts every watch in every scope, and where all namespaces are watched that of claims. Installations to look at go to `triggers`.
 pub fn watch_all(
     client: &Client,
     scopes: &BTreeSet<Scope>,
@@ -153,11 +155,24 @@ pub fn watch_all(
                     let events = move || watcher(api.clone(), config.clone());
                     tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| secret(&object.metadata)));
                 }
+                Known::Claim => {
+                    let api: Api<Lease> = scoped(client, scope);
+                    // By name, which is all that the operator may watch of Leases.
+                    let config = config.fields(&format!("metadata.name={CLAIM}"));
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, |lease: &Lease| Change::Claim {
+                        namespace: place(&lease.metadata).0,
+                        record: Some(Record::read(lease)),
+                    }));
+                }
             }
         };
         Kind::ALL.iter().copied().map(Known::Object).for_each(&mut start);
         start(Known::Deployment);
         start(Known::Secret);
+        if *scope == Scope::All {
+            start(Known::Claim);
+        }
     }
     tasks
 }
@@ -268,6 +283,7 @@ impl Feed {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
             Known::Deployment => Change::Deployment { namespace, name, managed: false },
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
+            Known::Claim => Change::Claim { namespace, record: None },
         }
     }
 

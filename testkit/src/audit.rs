@@ -15,15 +15,15 @@ use kube::{Api, Config};
 use serde::Deserialize;
 
 use crate::ports::random;
-use crate::users::client;
+use crate::users::{ServiceAccount, client};
 
 /// How long a marker may take to appear.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// One write as the API server recorded it.
+/// One write as the API server recorded it; a request of any kind where that is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `create`, `update`, `patch`, `delete` or `deletecollection`; of a read `get`, `list` or `watch`.
     pub verb: String,
     /// The API group, empty for the core's.
     pub group: String,
@@ -111,6 +111,8 @@ pub struct AuditLog {
 struct Reading {
     offset: u64,
     writes: HashMap<String, Vec<Write>>,
+    /// All requests of service accounts, dry runs and reads too.
+    requests: HashMap<String, Vec<Write>>,
     /// The markers seen, by name.
     markers: Vec<String>,
 }
@@ -128,6 +130,27 @@ impl AuditLog {
     pub async fn writes_of(&self, username: &str) -> Vec<Write> {
         self.catch_up().await;
         self.read.lock().unwrap_or_else(PoisonError::into_inner).writes.get(username).cloned().unwrap_or_default()
+    }
+
+    /// All requests of a service account that the API server had answered before this call, reads and dry runs too.
+    /// A watch is answered when it ends, or is refused.
+    ///
+    /// # Panics
+    /// When the API server cannot be reached.
+    pub async fn requests_of(&self, account: &ServiceAccount) -> Vec<Write> {
+        self.catch_up().await;
+        let reading = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.requests.get(&account.username).cloned().unwrap_or_default()
+    }
+
+    /// Those that were forbidden.
+    ///
+    /// # Panics
+    /// When the API server cannot be reached.
+    pub async fn forbidden_to(&self, account: &ServiceAccount) -> Vec<Write> {
+        let mut requests = self.requests_of(account).await;
+        requests.retain(|request| request.code == 403);
+        requests
     }
 
     /// Sends a request of its own and waits for its line: what was answered before is in then too.
@@ -170,9 +193,15 @@ impl AuditLog {
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("not an audit event: {error}: {line}"));
             if let Some(marker) = event.marker() {
                 reading.markers.push(marker);
-            } else if event.counts() {
-                let username = event.user.username.clone();
-                reading.writes.entry(username).or_default().push(event.into());
+                continue;
+            }
+            let (counts, username) = (event.counts(), event.user.username.clone());
+            let request = Write::from(event);
+            if username.starts_with("system:serviceaccount:") {
+                reading.requests.entry(username.clone()).or_default().push(request.clone());
+            }
+            if counts {
+                reading.writes.entry(username).or_default().push(request);
             }
         }
         reading.offset += whole as u64;

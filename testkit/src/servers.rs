@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::assets;
 use crate::supervisor::{Builder, Process};
 
-/// Records the writes of everybody, once each, when the answer is complete.
+/// Records the writes of everybody, and what service accounts read, once each, when the answer is complete.
 pub(crate) const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -17,6 +17,9 @@ omitStages: [RequestReceived, ResponseStarted]
 rules:
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+  userGroups: [system:serviceaccounts]
+  verbs: [get, list, watch]
 - level: None
 ";
 

@@ -35,7 +35,8 @@ async fn probes_metrics_and_logs_tell_what_happens() {
     let watches = watched.map(|what| format!("[+] watch {what} in {here} ok\n")).concat();
     let (leadership, checks) = body.split_once('\n').expect("lines");
     assert!(leadership.starts_with("[ ] leadership: this process leads, as "), "{leadership}");
-    let expected = format!("[+] name key ok\n[+] running ok\n{watches}ready\n");
+    let claim = format!("[ ] namespace {here}: claimed by this operator, as {here}\n");
+    let expected = format!("[+] name key ok\n{claim}[+] running ok\n{watches}ready\n");
     assert_eq!((status, checks), (200, expected.as_str()));
 
     operator.looked(1).await;
@@ -47,6 +48,7 @@ async fn probes_metrics_and_logs_tell_what_happens() {
         "timbr_identity_status_changes_total{kind=\"AzureSso\",reason=\"DeliveredUnverified\"} 1",
         "timbr_identity_queue_running 0",
         "timbr_identity_leader 1",
+        "timbr_identity_namespaces_left_alone 0",
         "# EOF",
     ] {
         assert!(metrics.lines().any(|there| there == line), "{line}\n{metrics}");

@@ -1,9 +1,11 @@
-//! Starts the operator under a service account of its own, bound to the manifest's rights.
+//! Starts the operator under a service account of its own, with the rights of the table and no others.
 
 use std::{path::PathBuf, time::Duration};
 
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
+use timbr_identity::rights::{self, Install, Place, Rule};
 use tokio::sync::OnceCell;
 
 use crate::fixtures::{azure_sso, entra, platform};
@@ -58,50 +60,45 @@ impl Lab {
         lab
     }
 
-    /// Gives an account the manifest's rights in the operator's own namespace, which is the lab's.
-    pub async fn grant_own(&self, account: &ServiceAccount) {
-        let role: String = rbac()
-            .split("\n---\n")
-            .filter(|document| document.contains("kind: Role\n") && !document.contains("kind: RoleBinding"))
-            .map(|role| role.replace("namespace: timbr-identity-system", &format!("namespace: {}", self.namespace)))
-            .collect();
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&role)).await.ok();
-        self.bind(account, &self.namespace, "Role", "own").await;
+    /// The account of an operator of all namespaces, on a control plane that is no other test's.
+    pub async fn of_all_namespaces(plane: &'static ControlPlane) -> Self {
+        install(plane).await;
+        let namespace = plane.namespace("everywhere").await;
+        let account = plane.service_account(&namespace, "operator").await;
+        let of = |place| -> Vec<PolicyRule> {
+            rights::rules(Install::ClusterWide).iter().filter(|rule| rule.place == place).map(Rule::policy).collect()
+        };
+        let cluster = cluster_role("everywhere", &of(Place::Watched), &account);
+        let roles = [cluster, role(&namespace, "own", &of(Place::Own), &account)].concat();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
+        plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
+        Self { plane, namespace, account, watched: vec![] }
     }
 
-    /// Another account with the same rights as the operator's.
+    /// Gives an account the rights in the operator's own namespace, which is the lab's.
+    pub async fn grant_own(&self, account: &ServiceAccount) {
+        self.bind(account, &self.namespace, Place::Own).await;
+    }
+
+    /// Another account with the same rights as the operator's, but those in its own namespace.
     pub async fn another_account(&self, name: &str) -> ServiceAccount {
         let account = self.plane.service_account(&self.namespace, name).await;
-        self.bind(&account, &self.namespace, "ClusterRole", name).await;
+        self.bind(&account, &self.namespace, Place::Watched).await;
         account
     }
 
-    async fn bind(&self, account: &ServiceAccount, namespace: &str, kind: &str, name: &str) {
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": format!("timbr-identity-operator-{name}-{}", account.name), "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "timbr-identity-operator"},
-            "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
-        });
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding.to_string())).await.ok();
+    /// Gives an account the rights of an operator in a namespace.
+    pub async fn bind(&self, account: &ServiceAccount, namespace: &str, place: Place) {
+        let rules = rights::rules(Install::Namespaced(&[])).into_iter().filter(|rule| rule.place == place);
+        let policies: Vec<PolicyRule> = rules.map(|rule| rule.policy()).collect();
+        let name = format!("{}-{}-{place:?}", account.name, account.namespace).to_lowercase();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": role(namespace, &name, &policies, account)});
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
     }
 
-    /// Gives the operator the manifest's rights in a namespace.
+    /// Gives the operator the rights of a namespace that it watches.
     pub async fn grant(&self, namespace: &str) {
-        self.bind(&self.account, namespace, "ClusterRole", "watched").await;
-    }
-
-    /// Gives the operator the manifest's rights in all namespaces.
-    pub async fn grant_everywhere(&self) {
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": format!("timbr-identity-operator-{}", self.namespace)},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "timbr-identity-operator"},
-            "subjects": [{"kind": "ServiceAccount", "name": self.account.name, "namespace": self.account.namespace}],
-        });
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding.to_string())).await.ok();
+        self.bind(&self.account, namespace, Place::Watched).await;
     }
 
     /// Applies a manifest as admin, as a person would.
@@ -184,6 +181,8 @@ impl Lab {
             .env("TIMBR_IDENTITY_DEBOUNCE_MAX", "2s")
             // What a test is not about does not wait for other pods.
             .env("TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", "1000")
+            // There is nobody who would have to notice its claims.
+            .env("TIMBR_IDENTITY_CLAIM_MARGIN", "10ms")
             .start()
             .expect("the operator can be started");
         let listening = async |server: &str| {
@@ -284,8 +283,34 @@ pub async fn get(url: &str) -> Result<(u16, String), String> {
     Ok((status, body.to_owned()))
 }
 
-/// Installs the CRDs and the operator's ClusterRole, once per control plane.
-async fn install(plane: &ControlPlane) {
+/// A Role, and the RoleBinding that gives it to an account.
+pub fn role(namespace: &str, name: &str, rules: &[PolicyRule], account: &ServiceAccount) -> [Value; 2] {
+    let metadata = json!({"name": name, "namespace": namespace});
+    let api = "rbac.authorization.k8s.io";
+    let version = format!("{api}/v1");
+    [
+        json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({
+            "apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
+        }),
+    ]
+}
+
+/// A ClusterRole, and the ClusterRoleBinding that gives it to an account.
+pub fn cluster_role(name: &str, rules: &[PolicyRule], account: &ServiceAccount) -> [Value; 2] {
+    let [mut role, mut binding] = role("", name, rules, account);
+    for (object, kind) in [(&mut role, "ClusterRole"), (&mut binding, "ClusterRoleBinding")] {
+        object["kind"] = json!(kind);
+        object["metadata"] = json!({"name": name});
+    }
+    binding["roleRef"]["kind"] = json!("ClusterRole");
+    [role, binding]
+}
+
+/// Installs the CRDs, once per control plane.
+pub async fn install(plane: &ControlPlane) {
     static INSTALLED: OnceCell<tokio::sync::Mutex<std::collections::BTreeSet<String>>> = OnceCell::const_new();
     let mut installed = INSTALLED.get_or_init(async || tokio::sync::Mutex::default()).await.lock().await;
     if !installed.insert(plane.url().to_owned()) {
@@ -295,16 +320,7 @@ async fn install(plane: &ControlPlane) {
         std::process::Command::new(env!("CARGO_BIN_EXE_timbr-identity")).arg("crds").output().expect("crds runs");
     let crds = String::from_utf8(crds.stdout).expect("UTF-8");
     plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&crds)).await.ok();
-    let rbac = rbac();
-    let roles: Vec<&str> = rbac.split("\n---\n").filter(|document| document.contains("kind: ClusterRole\n")).collect();
-    plane.kubectl(&["apply", "-f", "-"], Some(&roles.join("\n---\n"))).await.ok();
     plane.kubectl(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"], None).await.ok();
-}
-
-/// The operator's rights, as they are installed.
-fn rbac() -> String {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rbac.yaml");
-    std::fs::read_to_string(file).expect("deploy/rbac.yaml")
 }
 
 fn rand() -> u32 {

@@ -249,9 +249,7 @@ async fn every_history_ends_as_its_end_from_scratch() {
     println!("SEED={first} HISTORIES={count}");
     static OWN: OnceCell<ControlPlane> = OnceCell::const_new();
     // It watches every namespace, those of other tests too.
-    let mut lab = Lab::on(OWN.get_or_init(ControlPlane::start).await, "histories").await;
-    lab.watched.clear();
-    lab.grant_everywhere().await;
+    let lab = Lab::of_all_namespaces(OWN.get_or_init(ControlPlane::start).await).await;
     let operator = Mortal::new(&lab).await;
 
     let play = async |seed: u64| {

@@ -3,6 +3,7 @@
 #[path = "../bad_input/mod.rs"]
 mod bad_input;
 mod canary;
+mod claims;
 mod conflicts;
 mod crash;
 mod databricks;
@@ -22,6 +23,7 @@ mod reference;
 mod references;
 mod refusals;
 mod restart;
+mod rights;
 mod rollout;
 mod scopes;
 mod secrets;

@@ -75,6 +75,31 @@ fn arrived(api: &TimbrApi) -> Vec<String> {
     api.received().into_iter().filter_map(|received| Some(received.sql).filter(|sql| !sql.is_empty())).collect()
 }
 
+/// Two of one reason are no series of one: each has its own words.
+#[tokio::test]
+async fn every_warning_is_an_event_of_its_own() {
+    let api = TimbrApi::start();
+    let lab = lab(api.url(), api.key()).await;
+    let operator = start(&lab).await;
+    let mapping = |role: &str| json!({"role": role, "group": {"name": "Timbr"}});
+    let sql = json!({"url": api.url(), "tokenSecretRef": {"name": "timbr-api-key", "key": "key"}, "allowedRoles": ["editor"]});
+    lab.apply(&installation("main", json!({"sql": sql}))).await;
+    lab.apply(&groups(json!([mapping("author"), mapping("viewer")]))).await;
+    let notes = eventually("there are Events", SOON, async || {
+        let events = lab.kubectl(&["get", "events.events.k8s.io", "-o", "json"]).await;
+        let events: Value = serde_json::from_str(&events).expect("JSON");
+        let items = events["items"].as_array().expect("items").iter();
+        let ours = items.filter(|event| event["reason"] == "RoleNotAllowed");
+        let notes: Vec<String> = ours.filter_map(|event| event["note"].as_str().map(str::to_owned)).collect();
+        if notes.len() == 2 { Ok(notes) } else { Err(format!("{notes:?}")) }
+    })
+    .await;
+    for role in ["author", "viewer"] {
+        assert!(notes.iter().any(|note| note.contains(role)), "{role}: {notes:?}");
+    }
+    operator.stop().await;
+}
+
 #[tokio::test]
 async fn mappings_are_run_one_a_request_once_the_pods_have_their_variables() {
     let api = TimbrApi::start().with_roles(["editor", "viewer", "guest"]);

@@ -153,8 +153,7 @@ impl Samples {
         };
         Api::namespaced(client.clone(), namespace).create(&params, &secret).await?;
 
-        let container =
-            &self.deployment.spec.as_ref().expect("a spec").template.spec.as_ref().expect("a pod").containers[0];
+        let container = &self.deployment.spec.template.spec.as_ref().expect("a pod").containers[0];
         let ours = container.env.iter().flatten().filter(|env| !env.name.starts_with("TIMBR_"));
         let apply = json!({
             "apiVersion": "apps/v1",

@@ -56,6 +56,33 @@ async fn writes_are_counted_by_user_without_dry_runs_and_reviews() {
 }
 
 #[tokio::test]
+async fn what_is_forbidden_to_a_service_account_is_told_reads_and_dry_runs_too() {
+    let cluster = ControlPlane::shared().await;
+    let namespace = cluster.namespace("forbidden").await;
+    let account = cluster.service_account(&namespace, "reader").await;
+    let role = ["create", "role", "reader", "--verb=get,watch", "--resource=configmaps", "-n", &namespace];
+    cluster.kubectl(&role, None).await.ok();
+    let subject = format!("--serviceaccount={namespace}:reader");
+    cluster.kubectl(&["create", "rolebinding", "reader", "--role=reader", "-n", &namespace, &subject], None).await.ok();
+    let maps: Api<ConfigMap> = Api::namespaced(account.client(), &namespace);
+    testkit::eventually("the role is in force", crate::objects::DEADLINE, async || maps.get_opt("none").await).await;
+    let before = cluster.audit().forbidden_to(&account).await.len();
+
+    maps.get_opt("none").await.unwrap();
+    maps.list(&Default::default()).await.unwrap_err();
+    maps.create(&PostParams { dry_run: true, ..Default::default() }, &config_map("dry")).await.unwrap_err();
+    let others: Api<ConfigMap> = Api::namespaced(account.client(), "default");
+    assert!(others.watch(&Default::default(), "0").await.is_err());
+    let forbidden = cluster.audit().forbidden_to(&account).await.split_off(before);
+    let told: Vec<_> = forbidden.iter().map(|it| (it.verb.as_str(), it.namespace.as_str(), it.code)).collect();
+    let here = namespace.as_str();
+    assert_eq!(told, [("list", here, 403), ("create", here, 403), ("watch", "default", 403)]);
+    let requests = cluster.audit().requests_of(&account).await;
+    assert!(requests.iter().any(|it| (it.verb.as_str(), it.name.as_str(), it.code) == ("get", "none", 404)));
+    assert_eq!(cluster.audit().writes_of(&account.username).await, []);
+}
+
+#[tokio::test]
 async fn a_certificate_carries_a_user_and_groups() {
     let cluster = ControlPlane::shared().await;
     let kubeconfig = cluster.user_kubeconfig("someone", &["first", "second"]);

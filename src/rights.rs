@@ -1,0 +1,333 @@
+//! What the operator may do in a cluster: one table, and the RBAC manifests that are made from it.
+//!
+//! Least rights are kept by tests (`tests/operator/rights.rs`): with this table the API server refuses the
+//! operator nothing, and with any verb of it taken away it refuses exactly that. `make rbac` writes
+//! `deploy/rbac.yaml` and `deploy/namespaced/rbac.yaml`.
+
+use std::fmt::Write as _;
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use crate::api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET};
+
+/// Which namespaces an operator is installed for.
+#[derive(Clone, Copy, Debug)]
+pub enum Install<'a> {
+    /// All of them.
+    ClusterWide,
+    /// These, with Roles alone.
+    Namespaced(&'a [&'a str]),
+}
+
+/// Where a right holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Every namespace that is watched.
+    Watched,
+    /// The operator's own namespace.
+    Own,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// API group; empty for the core's.
+    pub group: &'static str,
+    /// Resources in the plural, subresources after a slash.
+    pub resources: Vec<String>,
+    /// Only objects of these names; empty: of any name.
+    pub names: &'static [&'static str],
+    /// Verbs of RBAC.
+    pub verbs: &'static [&'static str],
+    /// Where.
+    pub place: Place,
+    /// What for.
+    pub why: &'static str,
+}
+
+impl Rule {
+    /// The row as RBAC has it.
+    pub fn policy(&self) -> PolicyRule {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        PolicyRule {
+            api_groups: Some(vec![self.group.to_owned()]),
+            resources: Some(self.resources.clone()),
+            resource_names: Some(owned(self.names)).filter(|names| !names.is_empty()),
+            verbs: owned(self.verbs),
+            ..Default::default()
+        }
+    }
+}
+
+/// The table, as far as it matters to this kind of install.
+pub fn rules(install: Install<'_>) -> Vec<Rule> {
+    let rule = |place, group, resources: &[&str], names, verbs, why| {
+        let resources = resources.iter().map(|name| (*name).to_owned()).collect();
+        Rule { group, resources, names, verbs, place, why }
+    };
+    let watched = |group, resources: &[&str], verbs, why| rule(Place::Watched, group, resources, &[], verbs, why);
+    let own = |group, resource, names, verbs, why| rule(Place::Own, group, &[resource], names, verbs, why);
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.plural()).collect();
+    let statuses: Vec<String> = kinds.iter().map(|plural| format!("{plural}/status")).collect();
+    let statuses: Vec<&str> = statuses.iter().map(String::as_str).collect();
+    let mut rules = vec![
+        watched(GROUP, &kinds, &["list", "watch"], "Its own kinds: what people ask for. It never changes a spec."),
+        watched(GROUP, &statuses, &["patch"], "What it says about them."),
+        watched(
+            "apps",
+            &["deployments"],
+            &["get", "list", "watch", "patch"],
+            "Timbr's Deployments: variables, one label and one annotation, by server-side apply. Watched by their metadata.",
+        ),
+        watched(
+            "",
+            &["secrets"],
+            &["get", "list", "watch"],
+            "The values that resources name. Secrets are watched by their metadata; one that nothing names is not read.",
+        ),
+        watched(
+            "",
+            &["secrets"],
+            &["create", "patch", "delete"],
+            "The Secrets that carry the values to the pods. A Secret's owner can only be changed by somebody who may delete it (OwnerReferencesPermissionEnforcement).",
+        ),
+        watched(
+            "apps",
+            &["replicasets"],
+            &["list"],
+            "Which Secrets a ReplicaSet still needs, before an old one is deleted; only looked at then.",
+        ),
+        watched("", &["pods"], &["list"], "Which Secrets a Pod still needs, the same."),
+        watched("events.k8s.io", &["events"], &["create"], "What happened, for people."),
+        own("", "secrets", &[], &["create"], "Makes the key of Secret names. Create cannot be limited to a name."),
+        own("", "secrets", &[NAME_KEY_SECRET], &["get"], "Reads the key of Secret names."),
+        own(
+            "coordination.k8s.io",
+            "leases",
+            &[],
+            &["create"],
+            "Makes the Lease by which replicas agree on who writes.",
+        ),
+        own("coordination.k8s.io", "leases", &[LEASE], &["get", "update"], "Reads and renews that Lease."),
+    ];
+    const LEASES: &str = "coordination.k8s.io";
+    let claim = |names, verbs, why| rule(Place::Watched, LEASES, &["leases"], names, verbs, why);
+    match install {
+        Install::ClusterWide => rules.push(claim(
+            &[CLAIM],
+            &["list", "watch"],
+            "Namespaces that another operator has claimed: this one keeps out of them.",
+        )),
+        Install::Namespaced(_) => rules.extend([
+            claim(&[], &["create"], "Claims the namespace, so that no other operator writes there."),
+            claim(&[CLAIM], &["get", "update"], "Reads and renews that claim."),
+        ]),
+    }
+    rules
+}
+
+/// Name of the ServiceAccount, and of its roles and their bindings.
+const NAME: &str = "timbr-identity-operator";
+/// The operator's own namespace.
+const OWN: &str = "timbr-identity-system";
+/// Name of the Role in a namespace that is watched: the operator may be installed in one of them.
+const WATCHED: &str = "timbr-identity-operator-watched";
+/// How long the lines of a comment are.
+const WIDTH: usize = 100;
+
+/// The manifest of the rights, with the ServiceAccount that has them.
+pub fn manifest(install: Install<'_>) -> String {
+    let rules = rules(install);
+    let of = |place| rules.iter().filter(move |rule| rule.place == place).collect::<Vec<_>>();
+    let mut documents = vec![account()];
+    match install {
+        Install::ClusterWide => {
+            documents.insert(0, namespace());
+            documents.push(role("ClusterRole", NAME, None, &of(Place::Watched)));
+            documents.push(binding("ClusterRole", NAME, None));
+        }
+        Install::Namespaced(namespaces) => {
+            for watched in namespaces {
+                documents.push(role("Role", WATCHED, Some(watched), &of(Place::Watched)));
+                documents.push(binding("Role", WATCHED, Some(watched)));
+            }
+        }
+    }
+    documents.push(role("Role", NAME, Some(OWN), &of(Place::Own)));
+    documents.push(binding("Role", NAME, Some(OWN)));
+    comment(&heading(install), "") + &documents.join("---\n")
+}
+
+fn heading(install: Install<'_>) -> String {
+    match install {
+        Install::ClusterWide => {
+            "Made by `make rbac` from src/rights.rs.\n\nWhat the operator may do, for a cluster-wide install. Apply it together with timbr-identity-operator.yaml: kubectl apply -f deploy/\n\nTo keep the operator to some namespaces, apply namespaced/rbac.yaml instead of this file.".to_owned()
+        }
+        Install::Namespaced(namespaces) => format!(
+            "Made by `make rbac` from src/rights.rs.\n\nWhat the operator may do when it looks after some namespaces only, here {}: Roles, and nothing that is the cluster's. Apply it instead of ../rbac.yaml, and start the operator with --watch-namespaces={}.\n\nFor another namespace write its name in the Role and RoleBinding of this one; for several, give each a Role and a RoleBinding. The namespace {OWN} has to be there.",
+            namespaces.join(" and "),
+            namespaces.join(","),
+        ),
+    }
+}
+
+fn namespace() -> String {
+    let levels = ["enforce", "audit", "warn"];
+    let levels: String =
+        levels.iter().map(|level| format!("    pod-security.kubernetes.io/{level}: restricted\n")).collect();
+    format!("apiVersion: v1\nkind: Namespace\n{}{levels}", metadata(OWN, None))
+}
+
+fn account() -> String {
+    format!("apiVersion: v1\nkind: ServiceAccount\n{}", metadata(NAME, Some(OWN)))
+}
+
+fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[&Rule]) -> String {
+    let mut text =
+        format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\n{}rules:\n", metadata(name, namespace));
+    for rule in rules {
+        text += &comment(rule.why, "  ");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  - apiGroups: [{}]", if rule.group.is_empty() { "\"\"" } else { rule.group });
+        match rule.resources.as_slice() {
+            [one] => text += &format!("    resources: [{one}]\n"),
+            many => {
+                text += "    resources:\n";
+                many.iter().for_each(|name| text += &format!("      - {name}\n"));
+            }
+        }
+        if !rule.names.is_empty() {
+            let _ = writeln!(text, "    resourceNames: [{}]", rule.names.join(", "));
+        }
+        let _ = writeln!(text, "    verbs: [{}]", rule.verbs.join(", "));
+    }
+    text
+}
+
+fn binding(kind: &str, name: &str, namespace: Option<&str>) -> String {
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\n{}roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {name}\nsubjects:\n  - kind: ServiceAccount\n    name: {NAME}\n    namespace: {OWN}\n",
+        metadata(name, namespace)
+    )
+}
+
+fn metadata(name: &str, namespace: Option<&str>) -> String {
+    let namespace = namespace.map(|namespace| format!("  namespace: {namespace}\n")).unwrap_or_default();
+    format!("metadata:\n  name: {name}\n{namespace}  labels:\n    app.kubernetes.io/name: timbr-identity\n")
+}
+
+/// Text as comment lines.
+fn comment(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    for paragraph in text.split('\n') {
+        let mut line = format!("{indent}#");
+        for word in paragraph.split_whitespace() {
+            if line.len() + 1 + word.len() > WIDTH {
+                lines += &(std::mem::replace(&mut line, format!("{indent}#")) + "\n");
+            }
+            line += " ";
+            line += word;
+        }
+        lines += &(line + "\n");
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::yaml;
+
+    fn documents(install: Install<'_>) -> Vec<Value> {
+        let documents = yaml::read(&manifest(install)).expect("YAML");
+        documents.into_iter().map(|document| document.value).collect()
+    }
+
+    /// Kind, and namespace where there is one, of each document.
+    fn places(documents: &[Value]) -> Vec<String> {
+        let place = |it: &Value| match it["metadata"]["namespace"].as_str() {
+            Some(namespace) => format!("{} in {namespace}", it["kind"].as_str().unwrap()),
+            None => it["kind"].as_str().unwrap().to_owned(),
+        };
+        documents.iter().map(place).collect()
+    }
+
+    #[test]
+    fn the_manifests_say_what_the_table_says() {
+        for install in [Install::ClusterWide, Install::Namespaced(&["a", "b"])] {
+            let documents = documents(install);
+            let rights = |place| {
+                let of_place = rules(install).into_iter().filter(|rule: &Rule| rule.place == place);
+                json!(of_place.map(|rule| rule.policy()).collect::<Vec<_>>())
+            };
+            let roles = documents.iter().filter(|it| it["kind"] == "ClusterRole" || it["kind"] == "Role");
+            for role in roles {
+                let place = if role["metadata"]["namespace"] == OWN { Place::Own } else { Place::Watched };
+                assert_eq!(role["rules"], rights(place));
+            }
+            let bindings = documents.iter().filter(|it| !it["roleRef"].is_null());
+            for binding in bindings {
+                assert_eq!(format!("{}Binding", binding["roleRef"]["kind"].as_str().unwrap()), binding["kind"]);
+                assert_eq!(binding["roleRef"]["name"], binding["metadata"]["name"]);
+                assert_eq!(binding["subjects"], json!([{"kind": "ServiceAccount", "name": NAME, "namespace": OWN}]));
+            }
+        }
+    }
+
+    #[test]
+    fn an_install_for_some_namespaces_has_nothing_that_is_the_clusters() {
+        assert_eq!(
+            places(&documents(Install::ClusterWide)),
+            [
+                "Namespace",
+                "ServiceAccount in timbr-identity-system",
+                "ClusterRole",
+                "ClusterRoleBinding",
+                "Role in timbr-identity-system",
+                "RoleBinding in timbr-identity-system",
+            ]
+        );
+        assert_eq!(
+            places(&documents(Install::Namespaced(&["a", "b"]))),
+            [
+                "ServiceAccount in timbr-identity-system",
+                "Role in a",
+                "RoleBinding in a",
+                "Role in b",
+                "RoleBinding in b",
+                "Role in timbr-identity-system",
+                "RoleBinding in timbr-identity-system",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_right_is_granted_twice_and_none_by_a_wildcard() {
+        for install in [Install::ClusterWide, Install::Namespaced(&["a"])] {
+            let mut seen = BTreeSet::new();
+            for rule in rules(install) {
+                assert!(!rule.why.is_empty());
+                for (resource, verb) in
+                    rule.resources.iter().flat_map(|it| rule.verbs.iter().map(move |verb| (it, verb)))
+                {
+                    assert!(!resource.contains('*') && *verb != "*" && !rule.group.contains('*'));
+                    let right = (rule.place == Place::Own, rule.group, resource.clone(), *verb);
+                    assert!(seen.insert(right), "{verb} {resource}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn comments_are_wrapped() {
+        let text = comment(&"word ".repeat(30), "  ");
+        assert!(
+            text.lines().count() == 2 && text.lines().all(|line| line.starts_with("  # word") && line.len() <= WIDTH)
+        );
+        assert_eq!(comment("a\n\nb", ""), "# a\n#\n# b\n");
+    }
+}
