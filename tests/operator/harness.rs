@@ -1,7 +1,12 @@
 //! Starts the operator under a service account of its own, bound to the manifest's rights.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+};
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
 use tokio::sync::OnceCell;
@@ -20,6 +25,7 @@ pub const LEASE: [&str; 4] =
 pub struct Lab {
     pub plane: &'static ControlPlane,
     pub namespace: String,
+    admin: Client,
     pub account: ServiceAccount,
     /// Namespaces that the operator watches.
     pub watched: Vec<String>,
@@ -41,9 +47,7 @@ impl Lab {
     /// A new namespace with timbr-platform, a client secret, and an AzureSso `sso` that names it.
     pub async fn with_sso(prefix: &str) -> Self {
         let lab = Self::new(prefix).await;
-        for manifest in [platform(), entra("s3cr3t"), azure_sso("sso")] {
-            lab.apply(&manifest).await;
-        }
+        lab.apply_all(&[platform(), entra("s3cr3t"), azure_sso("sso")]).await;
         lab
     }
 
@@ -52,49 +56,62 @@ impl Lab {
         install(plane).await;
         let namespace = plane.namespace(prefix).await;
         let account = plane.service_account(&namespace, "operator").await;
-        let lab = Self { plane, watched: vec![namespace.clone()], namespace, account };
-        lab.grant(&lab.namespace).await;
-        lab.grant_own(&lab.account).await;
+        let lab = Self { plane, watched: vec![namespace.clone()], namespace, admin: plane.admin(), account };
+        let watched = lab.binding(&lab.account, &lab.namespace, "ClusterRole", "watched");
+        lab.send(&[watched.to_string(), lab.own_rights(&lab.account)].join("\n---\n")).await;
         lab
     }
 
     /// Gives an account the manifest's rights in the operator's own namespace, which is the lab's.
     pub async fn grant_own(&self, account: &ServiceAccount) {
+        self.send(&self.own_rights(account)).await;
+    }
+
+    /// The manifest's Role in the operator's own namespace, and who has it.
+    fn own_rights(&self, account: &ServiceAccount) -> String {
         let role: String = rbac()
             .split("\n---\n")
             .filter(|document| document.contains("kind: Role\n") && !document.contains("kind: RoleBinding"))
             .map(|role| role.replace("namespace: timbr-identity-system", &format!("namespace: {}", self.namespace)))
             .collect();
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&role)).await.ok();
-        self.bind(account, &self.namespace, "Role", "own").await;
+        [role, self.binding(account, &self.namespace, "Role", "own").to_string()].join("\n---\n")
+    }
+
+    /// Applies what stands in a text, wherever it says that it belongs.
+    async fn send(&self, text: &str) {
+        self.plane.kubectl(&["apply", "-f", "-"], Some(text)).await.ok();
     }
 
     /// Another account with the same rights as the operator's.
     pub async fn another_account(&self, name: &str) -> ServiceAccount {
         let account = self.plane.service_account(&self.namespace, name).await;
-        self.bind(&account, &self.namespace, "ClusterRole", name).await;
+        self.send(&self.binding(&account, &self.namespace, "ClusterRole", name).to_string()).await;
         account
     }
 
-    async fn bind(&self, account: &ServiceAccount, namespace: &str, kind: &str, name: &str) {
-        let binding = json!({
+    fn binding(&self, account: &ServiceAccount, namespace: &str, kind: &str, name: &str) -> Value {
+        json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
             "metadata": {"name": format!("timbr-identity-operator-{name}-{}", account.name), "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "timbr-identity-operator"},
             "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
-        });
-        self.plane.kubectl(&["apply", "-f", "-"], Some(&binding.to_string())).await.ok();
+        })
     }
 
     /// Gives the operator the manifest's rights in a namespace.
     pub async fn grant(&self, namespace: &str) {
-        self.bind(&self.account, namespace, "ClusterRole", "watched").await;
+        self.send(&self.binding(&self.account, namespace, "ClusterRole", "watched").to_string()).await;
     }
 
     /// Applies a manifest as admin, as a person would.
     pub async fn apply(&self, manifest: &Value) {
         self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", "-"], Some(&manifest.to_string())).await.ok();
+    }
+
+    /// The same of several at once, in their order.
+    pub async fn apply_all(&self, manifests: &[Value]) {
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": manifests})).await;
     }
 
     /// Creates it anew: what was there under this name goes first.
@@ -114,10 +131,36 @@ impl Lab {
         self.plane.kubectl(&args, None).await.ok()
     }
 
-    /// An object, managed fields included.
+    /// An object, managed fields included; `KIND/NAME`, as for kubectl.
     pub async fn get(&self, what: &str) -> Value {
-        let text = self.kubectl(&["get", what, "-o", "json", "--show-managed-fields"]).await;
-        serde_json::from_str(&text).expect("kubectl prints JSON")
+        self.find(what).await.unwrap_or_else(|| panic!("{what} is not there"))
+    }
+
+    /// The same, if it is there.
+    pub async fn find(&self, what: &str) -> Option<Value> {
+        let (kind, name) = what.split_once('/').expect("a kind and a name");
+        let found = self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        found.map(|object| serde_json::to_value(object).expect("JSON"))
+    }
+
+    /// All objects of a kind.
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.api(kind).list(&Default::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+    }
+
+    /// The API of a kind, by its name in the singular.
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = match kind {
+            "deployment" => ApiResource::erase::<Deployment>(&()),
+            "secret" => ApiResource::erase::<Secret>(&()),
+            "lease" => ApiResource::erase::<Lease>(&()),
+            ours => {
+                let kind = GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", ours);
+                ApiResource::from_gvk_with_plural(&kind, &format!("{ours}s"))
+            }
+        };
+        Api::namespaced_with(self.admin.clone(), &self.namespace, &resource)
     }
 
     /// Waits with `kubectl wait`.
@@ -245,6 +288,16 @@ impl Operator {
         let status = self.process.stop(Signal::TERM, Duration::from_secs(20)).await;
         assert!(status.success(), "{status}\n{}", self.process.tail());
     }
+}
+
+/// How many writes there are of each kind.
+pub fn tally(writes: &[Write]) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for Write { verb, resource, subresource, .. } in writes {
+        let what = [resource.as_str(), subresource].join("/");
+        *tally.entry(format!("{verb} {}", what.trim_end_matches('/'))).or_default() += 1;
+    }
+    tally
 }
 
 /// Timestamps have whole seconds: who is older must show in them.

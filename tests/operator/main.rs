@@ -24,4 +24,7 @@ mod restart;
 mod rollout;
 mod scopes;
 mod secrets;
+mod stale;
 mod statements;
+mod story;
+mod write_faults;
