@@ -196,7 +196,9 @@ impl Story {
                 ready(lab).await;
                 lab.apply(&chart(platform(), false)).await;
                 gone(lab, STABLE).await;
-                ready(lab).await;
+                // The chart's rollout alone: what was delivered is as it was.
+                lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+                lab.kubectl(&["rollout", "status", PLATFORM]).await;
             }
             Story::Reference => {
                 let content = async || {
