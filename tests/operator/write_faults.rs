@@ -18,8 +18,11 @@ use crate::{
     story::{End, FAST, Story, Told},
 };
 
+/// Makes what is done to one request.
+type Fault = fn() -> Action;
+
 /// What the network and the API server do to a request, and whether it was carried out all the same.
-const FAULTS: [(&str, fn() -> Action); 8] = [
+const FAULTS: [(&str, Fault); 8] = [
     ("409", || Action::Refuse(409, None)),
     ("429 with Retry-After", || Action::Refuse(429, Some(1))),
     ("500", || Action::Refuse(500, None)),
@@ -119,7 +122,7 @@ type Sent = BTreeMap<String, usize>;
 
 /// Tells a story in which a fault strikes a kind of write; `None` is the reference run. Returns how it ended, what was
 /// sent, and how often the fault struck.
-async fn run(story: Story, fault: Option<(&'static str, fn() -> Action)>) -> (End, Sent, usize) {
+async fn run(story: Story, fault: Option<(&'static str, Fault)>) -> (End, Sent, usize) {
     let (struck, sent) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(Sent::new())));
     let Told { end, .. } = story
         .tell(async |lab, proxy, script, chapter| {
