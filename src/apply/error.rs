@@ -93,6 +93,7 @@ impl WriteError {
             WriteError::Refused(status) => match status.code {
                 403 => "forbidden",
                 404 => "not_found",
+                409 if status.reason == "Conflict" && !is_apply_conflict(status) => "overtaken",
                 409 => "conflict",
                 422 => "invalid",
                 429 => "throttled",

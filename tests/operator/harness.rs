@@ -156,8 +156,10 @@ impl Lab {
             "secret" => ApiResource::erase::<Secret>(&()),
             "lease" => ApiResource::erase::<Lease>(&()),
             ours => {
-                let kind = GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", ours);
-                ApiResource::from_gvk_with_plural(&kind, &format!("{ours}s"))
+                let ours = ours.trim_end_matches(".identity.timbr.ai").to_lowercase();
+                let plural = ours.strip_suffix('y').map_or(format!("{ours}s"), |stem| format!("{stem}ies"));
+                let kind = GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", &ours);
+                ApiResource::from_gvk_with_plural(&kind, &plural)
             }
         };
         Api::namespaced_with(self.admin.clone(), &self.namespace, &resource)
