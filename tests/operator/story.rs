@@ -182,6 +182,7 @@ impl Story {
                     if now == before { Ok(()) } else { Err(now.to_string()) }
                 })
                 .await;
+                counted(lab, "default", "0/0").await;
             }
             Story::ModeSwitch => {
                 chapter.begin("reference");
@@ -199,6 +200,7 @@ impl Story {
                 // The chart's rollout alone: what was delivered is as it was.
                 lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
                 lab.kubectl(&["rollout", "status", PLATFORM]).await;
+                counted(lab, "main", "1/1").await;
             }
             Story::Reference => {
                 let content = async || {
@@ -222,6 +224,7 @@ impl Story {
                 .await;
                 lab.apply(&chart(platform(), false)).await;
                 gone(lab, STABLE).await;
+                counted(lab, "main", "0/0").await;
             }
         }
     }
@@ -244,6 +247,15 @@ async fn ready(lab: &Lab) {
         let (deployment, sso) = (lab.get(PLATFORM).await, lab.get(SSO).await);
         let is_of_this = sso["status"]["delivered"][0]["generation"] == deployment["metadata"]["generation"];
         if is_of_this && condition(&sso, "Ready")["status"] == "True" { Ok(()) } else { Err(sso["status"].to_string()) }
+    })
+    .await;
+}
+
+/// Waits until a TimbrInstallation says how many of its resources are ready.
+async fn counted(lab: &Lab, name: &str, summary: &str) {
+    eventually(&format!("{summary} are ready"), SOON, async || {
+        let status = lab.get(&format!("timbrinstallation/{name}")).await["status"].clone();
+        if status["resources"]["summary"] == summary { Ok(()) } else { Err(status["resources"].to_string()) }
     })
     .await;
 }
