@@ -1,5 +1,7 @@
-//! Deployments: Secrets first, then the next request of the plan. Each carries the uid, or tests it.
+//! Deployments: Secrets first, then the next request of the plan. Each carries the uid, or tests it; and none has
+//! an effect on a Deployment that is another by the time it arrives, however late that is.
 
+use json_patch::{PatchOperation, TestOperation, jsonptr::PointerBuf};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ObjectReference};
 use kube::{
     Api,
@@ -26,15 +28,15 @@ fn deployment_reference(namespace: &str, plan: &DeploymentPlan) -> ObjectReferen
 }
 
 /// A request about a Deployment.
-struct Request<'a> {
+struct Request {
     params: PatchParams,
-    patch: Patch<&'a Json>,
+    patch: Patch<Json>,
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// The plan's next one. Never forced: what another manager holds is a conflict for a person to see.
-    fn next(plan: &'a DeploymentPlan) -> Result<Option<Self>, WriteError> {
-        let apply = |json| Self { params: PatchParams::apply(FIELD_MANAGER), patch: Patch::Apply(json) };
+    fn next(plan: &DeploymentPlan) -> Result<Option<Self>, WriteError> {
+        let apply = |json: &Json| Self { params: PatchParams::apply(FIELD_MANAGER), patch: Patch::Apply(json.clone()) };
         Ok(match (&plan.next, &plan.apply) {
             (None, _) | (Some(Step::Apply), None) => None,
             (Some(Step::Apply), Some(json)) | (Some(Step::Record(json)), _) => Some(apply(json)),
@@ -43,6 +45,21 @@ impl<'a> Request<'a> {
                 Some(Self { params, patch: Patch::Json(json_patch(patch)?) })
             }
         })
+    }
+
+    /// The same, good for the Deployment that the plan was made for, and refused by what it has become since: one that
+    /// comes late, when its variables were given back to others, would find what it tests all the same.
+    fn for_now(mut self, plan: &DeploymentPlan) -> Self {
+        match &mut self.patch {
+            Patch::Apply(json) => json["metadata"]["resourceVersion"] = plan.version.as_deref().into(),
+            Patch::Json(json_patch::Patch(steps)) => {
+                let path = PointerBuf::from_tokens(["metadata", "generation"]);
+                steps.insert(0, PatchOperation::Test(TestOperation { path, value: plan.generation.into() }));
+            }
+            // The plan has no others.
+            _ => {}
+        }
+        self
     }
 }
 
@@ -63,7 +80,8 @@ impl Writer {
             self.try_secret(namespace, &plan.name, secret).await?;
         }
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        self.send("try", "deployments", api.patch(&plan.name, &params.dry_run(), &patch)).await.map(|_| ())
+        let tried = self.send("try", "deployments", api.patch(&plan.name, &params.dry_run(), &patch)).await;
+        tried.map(|_| ()).map_err(|error| error.of_deployment(&patch))
     }
 
     /// Makes a Deployment's Secrets and sends its next request; returns what the Deployment is then, or
@@ -79,10 +97,11 @@ impl Writer {
         for secret in &plan.secrets {
             self.ensure_secret(namespace, &plan.name, secret).await?;
         }
-        let Some(Request { params, patch }) = Request::next(plan)? else { return Ok(None) };
+        let Some(request) = Request::next(plan)? else { return Ok(None) };
+        let Request { params, patch } = request.for_now(plan);
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         let after = self.send("patch", "deployments", api.patch(&plan.name, &params, &patch)).await;
-        let after = live_deployment(&after.map_err(|error| error.of_test(&patch))?);
+        let after = live_deployment(&after.map_err(|error| error.of_deployment(&patch))?);
         let step = plan.next.as_ref().map(Step::name);
         tracing::info!(namespace, deployment = plan.name, generation = after.generation, step, "written");
         let reference = deployment_reference(namespace, plan);

@@ -46,8 +46,7 @@ impl WriteError {
                 "the API server refused ({}); grant the operator's ServiceAccount the rights of its manifest, or look at the admission policy that refused",
                 foreign(&status.message)
             )),
-            // An apply's conflict names manager and field; any other 409 means that the object has
-            // moved on, and the next look will see it.
+            // An apply's conflict names manager and field; any other 409 means that the object has moved on.
             WriteError::Refused(status) if is_apply_conflict(status) => {
                 Failure::Conflict(format!("{}; remove it there", foreign(&status.message)))
             }
@@ -72,12 +71,14 @@ impl WriteError {
         matches!(self, WriteError::Refused(status) if status.code == code)
     }
 
-    /// A JSON Patch whose test did not hold is refused like an invalid object, but without saying which.
-    pub(super) fn of_test<T>(self, patch: &Patch<T>) -> Self
+    /// A request about a Deployment that is another by now. A JSON Patch whose test did not hold is refused like an
+    /// invalid object, but without saying which; an apply by a conflict that is with no manager.
+    pub(super) fn of_deployment<T>(self, patch: &Patch<T>) -> Self
     where
         T: Serialize,
     {
         match self {
+            WriteError::Refused(status) if status.code == 409 && !is_apply_conflict(&status) => WriteError::Overtaken,
             WriteError::Refused(status)
                 if status.code == 422 && status.message == TEST_FAILED && matches!(patch, Patch::Json(_)) =>
             {
@@ -92,6 +93,7 @@ impl WriteError {
             WriteError::Refused(status) => match status.code {
                 403 => "forbidden",
                 404 => "not_found",
+                409 if status.reason == "Conflict" && !is_apply_conflict(status) => "overtaken",
                 409 => "conflict",
                 422 => "invalid",
                 429 => "throttled",

@@ -70,8 +70,8 @@ impl Writer {
         }
     }
 
-    /// Deletes a Secret, if it is still the one that was looked at, in that version. One that is gone, or was changed
-    /// meanwhile, is no failure: whoever did that woke us.
+    /// Deletes a Secret, if it is still the one that was looked at, in that version; whether it is gone then. One that
+    /// was changed meanwhile stays, and is no failure.
     ///
     /// # Errors
     /// The API server's refusal.
@@ -80,7 +80,7 @@ impl Writer {
         namespace: &str,
         secret: &OurSecret,
         version: Option<String>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let params = DeleteParams::default()
             .preconditions(Preconditions { uid: Some(secret.uid.clone()), resource_version: version });
@@ -89,10 +89,11 @@ impl Writer {
             Err(error) if error.is_code(404) => {}
             Err(error) if error.is_code(409) => {
                 tracing::info!(namespace, secret = secret.name, "the Secret was changed meanwhile, and stays");
+                return Ok(false);
             }
             Err(error) => return Err(error),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes a Secret that charts name, or writes it over what the plan saw there.

@@ -18,7 +18,7 @@ use super::{WRITE_TIMEOUT, Writer, error::WriteError};
 
 impl Writer {
     /// Writes a status, whole, and the Events of its change; returns the object's resource version then.
-    /// `None`: the resource is gone or another by now, and nothing was written.
+    /// `None`: the resource is gone by now, and nothing was written.
     ///
     /// # Errors
     /// The failed write.
@@ -38,12 +38,8 @@ impl Writer {
         let write = api.patch_status(&meta.name, &params, &patch);
         let version = match self.send("patch", "status", write).await {
             Ok(written) => written.metadata.resource_version.unwrap_or_default(),
-            Err(error) if error.is_code(404) || error.is_code(409) => {
-                tracing::debug!(
-                    resource = meta.holder(),
-                    namespace = meta.namespace,
-                    "gone or replaced, no status to write"
-                );
+            Err(error) if error.is_code(404) => {
+                tracing::debug!(resource = meta.holder(), namespace = meta.namespace, "gone, no status to write");
                 return Ok(None);
             }
             Err(error) => return Err(error),

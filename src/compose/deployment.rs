@@ -52,6 +52,8 @@ pub struct DeploymentPlan {
     pub name: String,
     /// Its uid: an apply that carries it cannot create a Deployment that is gone. `None` offline.
     pub uid: Option<String>,
+    /// The version of it that the plan was made for: the apply is refused once it is another. `None` offline.
+    pub version: Option<String>,
     /// The containers and what they get of us.
     pub containers: Vec<PlannedContainer>,
     /// Secrets that must be there before the apply.
@@ -274,6 +276,7 @@ pub fn plan_deployment(
         lost,
         name: site.name.to_owned(),
         uid,
+        version: live.map(|live| live.version.clone()).filter(|version| !version.is_empty()),
         containers,
         secrets: secrets.wanted.into_values().chain(secrets.kept.into_values()).chain(stable_secrets).collect(),
         changes_template,

@@ -313,6 +313,7 @@ mod tests {
     fn a_container_is_found_or_its_candidates_are_named() {
         let live = |names: &[&str]| LiveDeployment {
             uid: String::new(),
+            version: String::new(),
             generation: 1,
             containers: names
                 .iter()

@@ -19,6 +19,8 @@ use super::{Ownership, Rollout};
 pub struct LiveDeployment {
     /// Its uid; empty offline.
     pub uid: String,
+    /// The version of it that this is; empty offline.
+    pub version: String,
     /// Its generation.
     pub generation: i64,
     /// Its containers; init and ephemeral containers are never ours to touch.
@@ -208,6 +210,7 @@ pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
     let pod = deployment.spec.template.spec.as_ref();
     LiveDeployment {
         uid: meta.uid.clone().unwrap_or_default(),
+        version: meta.resource_version.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         containers: pod.map(|pod| pod.containers.iter().map(container).collect()).unwrap_or_default(),
         ownership: Ownership::read(meta.managed_fields.as_deref().unwrap_or_default()),
@@ -298,7 +301,7 @@ mod tests {
         needed["secretKeyRef"]["optional"] = false.into();
         let live = deployment(serde_json::json!({
             "metadata": {
-                "name": "server", "uid": "u", "generation": 7,
+                "name": "server", "uid": "u", "resourceVersion": "31", "generation": 7,
                 "labels": {LABEL_MANAGED: "true"},
                 "annotations": {ANNOTATION_DELIVERED: "{}"},
                 "managedFields": [{"manager": crate::api::FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}],
@@ -352,7 +355,7 @@ mod tests {
         let named =
             ["timbr-server-identity", "timbr-api-identity", "optional", "theirs", "other"].map(|it| live.names(it));
         assert_eq!(named, [true, true, true, true, false]);
-        assert_eq!((live.uid.as_str(), live.generation), ("u", 7));
+        assert_eq!((live.uid.as_str(), live.version.as_str(), live.generation), ("u", "31", 7));
         assert_eq!((live.managed.as_deref(), live.delivered.as_deref()), (Some("true"), Some("{}")));
         assert!(live.workload_identity && live.ownership.metadata);
         assert_eq!(live.our_secrets().collect::<BTreeSet<_>>(), BTreeSet::from(["ours"]));

@@ -118,11 +118,14 @@ impl Cleaner {
             return Ok(Clearance::default());
         }
         let users = self.reader.users(namespace).await?;
-        let clearance = Clearance::of(live, &users, snapshot, now);
+        let mut clearance = Clearance::of(live, &users, snapshot, now);
         for secret in &clearance.delete {
             let version = versions.get(&secret.uid).cloned();
             let deleted = self.writer.delete_secret(namespace, secret, version).await;
-            deleted.map_err(|error| CleanupError::Delete { name: secret.name.clone(), error })?;
+            if !deleted.map_err(|error| CleanupError::Delete { name: secret.name.clone(), error })? {
+                // As it is now it may be as superfluous.
+                clearance.again = now.checked_add(AGAIN).ok().into_iter().chain(clearance.again).min();
+            }
         }
         Ok(clearance)
     }

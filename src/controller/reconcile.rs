@@ -20,7 +20,12 @@ use crate::{
 use super::{Clock, Post, Rollouts, cleanup::Cleaner};
 
 /// Most requests to one Deployment in one look: a variable that changes hands takes four.
-const MOST_STEPS: usize = 8;
+const MOST_STEPS: u32 = 8;
+/// Most requests to one Deployment in one look that came too late: while pods are replaced, its own controller
+/// writes to it several times a second.
+const MOST_OVERTAKEN: u32 = 8;
+/// How much longer to wait each time before such a request is made anew; the first one is at once.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Reconciles installations.
 #[derive(Clone)]
@@ -38,6 +43,17 @@ pub struct Reconciler {
     hands: Arc<Mutex<HashMap<InstallationKey, Hands>>>,
     /// Installations whose statuses tell of every write.
     recorded: Arc<Mutex<HashSet<InstallationKey>>>,
+}
+
+/// How far the requests to one Deployment are.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Requests that were carried out.
+    steps: u32,
+    /// Requests that came too late.
+    overtaken: u32,
+    /// Whether its template was changed.
+    changed: bool,
 }
 
 /// What is left to do after a look, from the least to the most urgent; of two retries the later.
@@ -157,24 +173,25 @@ impl Reconciler {
         next: &mut Next,
     ) -> (Snapshot, Plan, BTreeMap<String, Outcome>) {
         let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
-        let mut written: BTreeMap<String, (usize, bool)> = BTreeMap::new();
+        let mut written: BTreeMap<String, Progress> = BTreeMap::new();
         while let Some(deployment) = plan.deployments.iter().find(|plan| !outcomes.contains_key(&plan.name)) {
             let name = deployment.name.clone();
-            let (steps, changed) = written.get(&name).copied().unwrap_or_default();
+            let mut progress = written.get(&name).copied().unwrap_or_default();
             if deployment.replaces_pods() && !self.may_roll_out(key, &name) {
                 let why = "other Deployments are being rolled out, and no more at once (--max-concurrent-rollouts)";
                 outcomes.insert(name, Outcome::Failed(Failure::Transient(why.to_owned())));
                 *next = (*next).max(Next::Slowly);
                 continue;
             }
-            let result = match steps {
+            let result = match progress.steps {
                 MOST_STEPS.. => Err(WriteError::Overtaken),
                 _ => self.writer.deployment(&key.namespace, deployment).await,
             };
             match result {
                 Ok(Some(live)) => {
-                    let changed = changed || (deployment.changes_template && live.generation != deployment.generation);
-                    written.insert(name.clone(), (steps + 1, changed));
+                    progress.changed |= deployment.changes_template && live.generation != deployment.generation;
+                    progress.steps += 1;
+                    written.insert(name.clone(), progress);
                     if deployment.next.as_ref().is_some_and(Step::delivers) {
                         self.remember(key, deployment);
                     }
@@ -185,15 +202,21 @@ impl Reconciler {
                 Ok(None) => {
                     self.remember(key, deployment);
                     let (generation, rollout) = (deployment.generation, deployment.rollout.clone());
-                    outcomes.insert(name, Outcome::Done { generation, changed, rollout });
+                    outcomes.insert(name, Outcome::Done { generation, changed: progress.changed, rollout });
                 }
                 // Somebody else wrote to it in between: the next request is made for what is there now.
-                Err(WriteError::Overtaken) if steps < MOST_STEPS => {
-                    match self.reader.deployment(&key.namespace, &name).await {
-                        Ok(found) => {
-                            written.insert(name.clone(), (steps + 1, changed));
-                            snapshot.deployments.insert(name, found);
+                Err(WriteError::Overtaken) if progress.steps < MOST_STEPS && progress.overtaken < MOST_OVERTAKEN => {
+                    tokio::time::sleep(PAUSE * progress.overtaken).await;
+                    let secrets = deployment.secrets.iter().map(|secret| secret.name.clone()).collect();
+                    match self.reader.again(&mut snapshot, &name, secrets).await {
+                        Ok(()) => {
+                            let was_to_change = deployment.changes_template;
                             plan = compose(&snapshot);
+                            let now = plan.deployments.iter().find(|plan| plan.name == name);
+                            // It was: by a request of ours that arrived twice, or by another replica.
+                            progress.changed |= was_to_change && now.is_some_and(|now| !now.changes_template);
+                            progress.overtaken += 1;
+                            written.insert(name, progress);
                         }
                         Err(error) => {
                             *next = (*next).max(Next::Retry(None));

@@ -80,12 +80,10 @@ impl Reader {
         // And those that charts name, wherever they are or ought to be.
         names.extend(view.stable);
         for live in deployments.values().filter_map(Lookup::found) {
-            names.extend(live.our_secrets().map(str::to_owned));
-            names.extend(live.stable_secrets().map(str::to_owned));
+            names.extend(named(live));
         }
         for name in names {
-            let found = self.get::<Secret>("Secret", &key.namespace, &name).await?;
-            let found: Lookup<LiveSecret> = map(found, live_secret);
+            let found = self.secret(&key.namespace, &name).await?;
             secrets.insert(name, found);
         }
         Ok(Snapshot {
@@ -123,6 +121,31 @@ impl Reader {
         Ok(map(found, |deployment| live_deployment(&deployment)))
     }
 
+    /// Reads a Deployment, these Secrets, and those that its template names anew into a snapshot.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn again(
+        &self,
+        snapshot: &mut Snapshot,
+        deployment: &str,
+        mut secrets: BTreeSet<String>,
+    ) -> Result<(), ReadError> {
+        let namespace = snapshot.key.namespace.clone();
+        let found = self.deployment(&namespace, deployment).await?;
+        secrets.extend(found.found().into_iter().flat_map(named));
+        for name in secrets {
+            let found = self.secret(&namespace, &name).await?;
+            snapshot.secrets.insert(name, found);
+        }
+        snapshot.deployments.insert(deployment.to_owned(), found);
+        Ok(())
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Lookup<LiveSecret>, ReadError> {
+        Ok(map(self.get::<Secret>("Secret", namespace, name).await?, live_secret))
+    }
+
     async fn get<K>(&self, kind: &str, namespace: &str, name: &str) -> Result<Lookup<K>, ReadError>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -140,6 +163,11 @@ impl Reader {
             Err(_) => Err(ReadError::TimedOut(what())),
         }
     }
+}
+
+/// The Secrets of ours that a Deployment's template names.
+fn named(live: &LiveDeployment) -> impl Iterator<Item = String> {
+    live.our_secrets().map(str::to_owned).chain(live.stable_secrets().map(str::to_owned))
 }
 
 fn map<T, U>(lookup: Lookup<T>, f: impl FnOnce(T) -> U) -> Lookup<U> {

@@ -9,10 +9,14 @@ mod call;
 mod forward;
 mod hook;
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::response;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -37,6 +41,15 @@ pub enum Action {
     Lose,
     /// Cuts the connection without forwarding: not done, but the sender cannot know.
     Reset,
+    /// Forwards it twice, one after the other, and passes the second answer on.
+    Duplicate,
+    /// Answers with what it says, as if that had been done, without forwarding.
+    Pretend,
+    /// Forwards it, and keeps the answer for [`Action::Replay`]. Not for watches.
+    Keep,
+    /// Answers with the answer that was kept of the same request, however old it is by now; forwards it when
+    /// there is none.
+    Replay,
     /// Holds it before it is forwarded, until the hook is released.
     HoldBefore(Arc<Hook>),
     /// Forwards it, and holds the API server's answer until the hook is released.
@@ -63,6 +76,10 @@ struct State {
     counts: Mutex<Filter>,
     writes: Mutex<Vec<Call>>,
     reads: Mutex<usize>,
+    /// Answers that were kept, by path and query.
+    kept: Mutex<HashMap<String, (response::Parts, Bytes)>>,
+    /// Writes that have arrived and whose way has not ended.
+    under_way: AtomicUsize,
     /// Each change of it cuts the watches open then.
     cut: watch::Sender<u64>,
 }
@@ -97,6 +114,8 @@ impl Proxy {
             counts: Mutex::new(Arc::new(|call| !matches!(call.resource.as_str(), "events" | "leases"))),
             writes: Mutex::default(),
             reads: Mutex::default(),
+            kept: Mutex::default(),
+            under_way: AtomicUsize::default(),
             cut: watch::Sender::new(0),
         });
         let server =
@@ -143,13 +162,36 @@ impl Proxy {
         self.state.cut.send_modify(|cuts| *cuts += 1);
     }
 
+    /// How many writes have arrived and are neither answered nor given up. One that is delayed or held is, even when
+    /// its sender is gone.
+    pub fn under_way(&self) -> usize {
+        self.state.under_way.load(Ordering::SeqCst)
+    }
+
     /// The counted writes so far, refused and lost ones too.
     pub fn writes(&self) -> Vec<Call> {
         lock(&self.state.writes).clone()
     }
 }
 
+/// A write on its way.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl State {
+    /// Counts a write until its way ends.
+    fn begin(&self, call: &Call) -> Option<UnderWay<'_>> {
+        call.is_write().then(|| {
+            self.under_way.fetch_add(1, Ordering::SeqCst);
+            UnderWay(&self.under_way)
+        })
+    }
+
     /// What to do with a request that has just arrived. Gives it its number.
     fn decide(&self, call: &mut Call) -> Action {
         let rule = if call.is_read() {

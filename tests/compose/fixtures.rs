@@ -85,6 +85,7 @@ pub fn deployment(container: &str, env: &[(&str, &str)]) -> LiveDeployment {
     let env = env.iter().map(|(name, value)| LiveEnv { name: (*name).to_owned(), value: plain(value) }).collect();
     LiveDeployment {
         uid: "uid-of-the-deployment".to_owned(),
+        version: "7".to_owned(),
         generation: 1,
         containers: vec![LiveContainer { name: container.to_owned(), env, env_from: vec![] }],
         ownership: Ownership::default(),

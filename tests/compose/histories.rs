@@ -10,7 +10,7 @@ use timbr_identity::{
 
 use crate::{
     fixtures::{at, complete, deployment, meta, plain, secret},
-    story::{Act, History, OURS, THEIRS},
+    history::{Act, History, OURS, THEIRS},
     world::World,
 };
 

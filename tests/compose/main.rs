@@ -4,7 +4,7 @@
 #[path = "../bad_input/mod.rs"]
 mod bad_input;
 #[path = "../histories/mod.rs"]
-mod story;
+mod history;
 
 mod age;
 mod beside;

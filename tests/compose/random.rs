@@ -457,6 +457,7 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                 if ownership.ours.is_empty() && !ownership.metadata { managed } else { Some("true".to_owned()) };
             LiveDeployment {
                 uid: format!("uid-of-{name}"),
+                version: "7".to_owned(),
                 generation: 2,
                 containers,
                 ownership,

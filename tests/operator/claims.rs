@@ -301,12 +301,7 @@ async fn without_the_right_to_claim_it_says_so_and_leaves_the_namespace_alone() 
     // In another namespace than the one it watches.
     let own = Lab::new("claimless").await;
     own.bind(&account, &own.namespace, Place::Own).await;
-    let lab_of = Lab {
-        plane: lab.plane,
-        namespace: own.namespace.clone(),
-        account: account.clone(),
-        watched: vec![lab.namespace.clone()],
-    };
+    let lab_of = Lab::of(lab.plane, own.namespace.clone(), account.clone(), vec![lab.namespace.clone()]);
     let operator = start(&lab_of).await;
     let here = &lab.namespace;
     let told = says(

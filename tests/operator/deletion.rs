@@ -34,7 +34,7 @@ async fn deletes(prefix: &str, operator_up: bool) {
     lab.kubectl(&["rollout", "status", PLATFORM]).await;
     // One apply to deliver, one to release, and then nothing.
     operator.stop().await;
-    assert_eq!(lab.writes().await.of("deployments").len(), 2);
+    assert_eq!(lab.writes().await.of("deployments").succeeded().len(), 2);
 }
 
 #[tokio::test]

@@ -79,6 +79,21 @@ pub fn installation(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "identity.timbr.ai/v1alpha1", "kind": "TimbrInstallation", "metadata": {"name": name}, "spec": spec})
 }
 
+/// What a chart renders that names the Secret of the component, or that does not.
+pub fn chart(mut deployment: Value, names: bool) -> Value {
+    if names {
+        let name = format!("{}-identity", deployment["metadata"]["name"].as_str().expect("a name"));
+        let from = json!([{"secretRef": {"name": name}}]);
+        deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = from;
+    }
+    deployment
+}
+
+/// The TimbrInstallation `main` that says how variables are delivered.
+pub fn delivered_by(delivery: &str) -> Value {
+    installation("main", json!({"delivery": delivery}))
+}
+
 /// The variables of a Deployment's container, as the template has them.
 pub fn env(deployment: &Value, container: &str) -> Vec<Value> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().expect("containers");

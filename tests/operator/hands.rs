@@ -180,13 +180,23 @@ async fn send(lab: &Lab, row: &Row, name: &str, level: &str, create: bool) {
     }
 }
 
-/// What was sent about a Deployment, in order. Managed fields that somebody else wrote to in between are asked for
-/// again: of such requests the last.
+/// What was sent about a Deployment, in order, without the state that each is good for. What somebody else was quicker
+/// than is asked for again: of such requests the last.
 fn requests(proxy: &Proxy, name: &str) -> Vec<Value> {
     let about = proxy.writes().into_iter().filter(|call| call.resource == "deployments" && call.name == name);
     let mut requests: Vec<Value> = Vec::new();
-    for request in about.map(|call| call.body.0) {
-        if is_of_managed_fields(&request) && requests.last().is_some_and(is_of_managed_fields) {
+    for mut request in about.map(|call| call.body.0) {
+        if let Some(steps) = request.as_array_mut() {
+            let generation = steps.remove(0);
+            assert_eq!((&generation["op"], &generation["path"]), (&json!("test"), &json!("/metadata/generation")));
+            assert!(generation["value"].is_i64(), "{generation}");
+        } else {
+            let version = request["metadata"].as_object_mut().expect("metadata").remove("resourceVersion");
+            assert!(version.is_some_and(|version| version.is_string()), "{request}");
+        }
+        let is_again =
+            |last: &Value| *last == request || (is_of_managed_fields(&request) && is_of_managed_fields(last));
+        if requests.last().is_some_and(is_again) {
             requests.pop();
         }
         requests.push(request);

@@ -1,8 +1,12 @@
 //! Starts the operator under a service account of its own, with the rights of the table and no others.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret, rbac::v1::PolicyRule};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+};
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
 use timbr_identity::rights::{self, Install, Place, Rule};
@@ -22,6 +26,7 @@ pub const LEASE: [&str; 4] =
 pub struct Lab {
     pub plane: &'static ControlPlane,
     pub namespace: String,
+    admin: Client,
     pub account: ServiceAccount,
     /// Namespaces that the operator watches.
     pub watched: Vec<String>,
@@ -43,9 +48,7 @@ impl Lab {
     /// A new namespace with timbr-platform, a client secret, and an AzureSso `sso` that names it.
     pub async fn with_sso(prefix: &str) -> Self {
         let lab = Self::new(prefix).await;
-        for manifest in [platform(), entra("s3cr3t"), azure_sso("sso")] {
-            lab.apply(&manifest).await;
-        }
+        lab.apply_all(&[platform(), entra("s3cr3t"), azure_sso("sso")]).await;
         lab
     }
 
@@ -54,10 +57,15 @@ impl Lab {
         install(plane).await;
         let namespace = plane.namespace(prefix).await;
         let account = plane.service_account(&namespace, "operator").await;
-        let lab = Self { plane, watched: vec![namespace.clone()], namespace, account };
-        lab.grant(&lab.namespace).await;
-        lab.grant_own(&lab.account).await;
+        let lab = Self::of(plane, namespace.clone(), account, vec![namespace]);
+        let roles = [Place::Watched, Place::Own].map(|place| roles(&lab.account, &lab.namespace, place));
+        lab.apply_all(roles.as_flattened()).await;
         lab
+    }
+
+    /// An operator's account with whatever rights it has been given.
+    pub fn of(plane: &'static ControlPlane, namespace: String, account: ServiceAccount, watched: Vec<String>) -> Self {
+        Self { plane, namespace, admin: plane.admin(), account, watched }
     }
 
     /// The account of an operator of all namespaces, on a control plane that is no other test's.
@@ -72,7 +80,7 @@ impl Lab {
         let roles = [cluster, role(&namespace, "own", &of(Place::Own), &account)].concat();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
         plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
-        Self { plane, namespace, account, watched: vec![] }
+        Self::of(plane, namespace, account, vec![])
     }
 
     /// Gives an account the rights in the operator's own namespace, which is the lab's.
@@ -89,10 +97,7 @@ impl Lab {
 
     /// Gives an account the rights of an operator in a namespace.
     pub async fn bind(&self, account: &ServiceAccount, namespace: &str, place: Place) {
-        let rules = rights::rules(Install::Namespaced(&[])).into_iter().filter(|rule| rule.place == place);
-        let policies: Vec<PolicyRule> = rules.map(|rule| rule.policy()).collect();
-        let name = format!("{}-{}-{place:?}", account.name, account.namespace).to_lowercase();
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": role(namespace, &name, &policies, account)});
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": roles(account, namespace, place)});
         self.plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
     }
 
@@ -104,6 +109,11 @@ impl Lab {
     /// Applies a manifest as admin, as a person would.
     pub async fn apply(&self, manifest: &Value) {
         self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", "-"], Some(&manifest.to_string())).await.ok();
+    }
+
+    /// The same of several at once, in their order.
+    pub async fn apply_all(&self, manifests: &[Value]) {
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": manifests})).await;
     }
 
     /// Creates it anew: what was there under this name goes first.
@@ -123,10 +133,38 @@ impl Lab {
         self.plane.kubectl(&args, None).await.ok()
     }
 
-    /// An object, managed fields included.
+    /// An object, managed fields included; `KIND/NAME`, as for kubectl.
     pub async fn get(&self, what: &str) -> Value {
-        let text = self.kubectl(&["get", what, "-o", "json", "--show-managed-fields"]).await;
-        serde_json::from_str(&text).expect("kubectl prints JSON")
+        self.find(what).await.unwrap_or_else(|| panic!("{what} is not there"))
+    }
+
+    /// The same, if it is there.
+    pub async fn find(&self, what: &str) -> Option<Value> {
+        let (kind, name) = what.split_once('/').expect("a kind and a name");
+        let found = self.api(kind).get_opt(name).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        found.map(|object| serde_json::to_value(object).expect("JSON"))
+    }
+
+    /// All objects of a kind.
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.api(kind).list(&Default::default()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+    }
+
+    /// The API of a kind, by its name in the singular.
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = match kind {
+            "deployment" => ApiResource::erase::<Deployment>(&()),
+            "secret" => ApiResource::erase::<Secret>(&()),
+            "lease" => ApiResource::erase::<Lease>(&()),
+            ours => {
+                let ours = ours.trim_end_matches(".identity.timbr.ai").to_lowercase();
+                let plural = ours.strip_suffix('y').map_or(format!("{ours}s"), |stem| format!("{stem}ies"));
+                let kind = GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", &ours);
+                ApiResource::from_gvk_with_plural(&kind, &plural)
+            }
+        };
+        Api::namespaced_with(self.admin.clone(), &self.namespace, &resource)
     }
 
     /// Waits with `kubectl wait`.
@@ -258,6 +296,16 @@ impl Operator {
     }
 }
 
+/// How many writes there are of each kind.
+pub fn tally(writes: &[Write]) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for Write { verb, resource, subresource, .. } in writes {
+        let what = [resource.as_str(), subresource].join("/");
+        *tally.entry(format!("{verb} {}", what.trim_end_matches('/'))).or_default() += 1;
+    }
+    tally
+}
+
 /// Timestamps have whole seconds: who is older must show in them.
 pub async fn age() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -307,6 +355,14 @@ pub fn cluster_role(name: &str, rules: &[PolicyRule], account: &ServiceAccount) 
     }
     binding["roleRef"]["kind"] = json!("ClusterRole");
     [role, binding]
+}
+
+/// The Role and the RoleBinding that give an account an operator's rights in a namespace.
+fn roles(account: &ServiceAccount, namespace: &str, place: Place) -> [Value; 2] {
+    let rules = rights::rules(Install::Namespaced(&[])).into_iter().filter(|rule| rule.place == place);
+    let policies: Vec<PolicyRule> = rules.map(|rule| rule.policy()).collect();
+    let name = format!("{}-{}-{place:?}", account.name, account.namespace).to_lowercase();
+    role(namespace, &name, &policies, account)
 }
 
 /// Installs the CRDs, once per control plane.

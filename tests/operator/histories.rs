@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     harness::{LEASE, Lab, Operator},
-    story::{Act, History, OURS, THEIRS},
+    history::{Act, History, OURS, THEIRS},
 };
 
 /// How long a namespace may take to come to rest, with many beside it.

@@ -17,6 +17,8 @@ mod fixtures;
 mod hands;
 mod harness;
 mod histories;
+#[path = "../histories/mod.rs"]
+mod history;
 mod installations;
 mod leader;
 mod reference;
@@ -27,6 +29,7 @@ mod rights;
 mod rollout;
 mod scopes;
 mod secrets;
+mod stale;
 mod statements;
-#[path = "../histories/mod.rs"]
 mod story;
+mod write_faults;

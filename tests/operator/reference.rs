@@ -10,7 +10,7 @@ use testkit::eventually;
 use tokio::{sync::Mutex, task::JoinHandle};
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, deployment, entra, env, installation, platform, secret},
+    fixtures::{PLATFORM, SSO, azure_sso, chart, delivered_by, deployment, entra, env, platform, secret},
     harness::{Lab, Operator, SOON, condition},
 };
 
@@ -18,20 +18,6 @@ const STABLE: &str = "timbr-platform-identity";
 const SECRET: &str = "secret/timbr-platform-identity";
 const VARIABLES: [&str; 5] =
     ["OAUTH_AZURE_WITH_UPN_FIRST", "OAUTH_BASE_URL", "OAUTH_CLIENT_ID", "OAUTH_PROVIDER", "OAUTH_SECRET"];
-
-fn delivered_by(delivery: &str) -> Value {
-    installation("main", json!({"delivery": delivery}))
-}
-
-/// What a chart renders that names the Secret of the component, or that does not.
-fn chart(mut deployment: Value, names: bool) -> Value {
-    if names {
-        let name = format!("{}-identity", deployment["metadata"]["name"].as_str().expect("a name"));
-        let from = json!([{"secretRef": {"name": name}}]);
-        deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = from;
-    }
-    deployment
-}
 
 /// How many rollouts the Deployment has had.
 async fn revision(lab: &Lab, what: &str) -> u32 {

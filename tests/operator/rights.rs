@@ -165,7 +165,7 @@ impl Stage {
         let roles =
             [role(&own, "own", &policies(true), &account), role(&watched, "watched", &policies(false), &account)];
         plane.kubectl(&["apply", "-f", "-"], Some(&list(&roles.concat()))).await.ok();
-        let lab = Lab { plane, namespace: own, account, watched: vec![watched.clone()] };
+        let lab = Lab::of(plane, own, account, vec![watched.clone()]);
         Self { lab, watched, api: TimbrApi::start().with_roles(["editor"]) }
     }
 

@@ -125,7 +125,7 @@ async fn a_secret_of_ours_that_somebody_deletes_comes_back_without_a_rollout() {
     })
     .await;
     assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], before["metadata"]["generation"]);
-    assert_eq!(lab.writes().await.of("deployments").len(), 1);
+    assert_eq!(lab.writes().await.of("deployments").succeeded().len(), 1);
 }
 
 #[tokio::test]
@@ -153,7 +153,9 @@ async fn a_deployment_replaced_between_look_and_apply_is_not_mistaken_for_the_ol
     lab.wait(SSO, "Ready").await;
     operator.stop().await;
     let codes: Vec<u16> = lab.writes().await.of("deployments").iter().map(|write| write.code).collect();
-    assert_eq!(codes, [409, 200]);
+    // The one for the old Deployment, and those that the new one's controller was quicker than.
+    let (last, refused) = codes.split_last().expect("writes");
+    assert!(*last == 200 && !refused.is_empty() && refused.iter().all(|code| *code == 409), "{codes:?}");
 }
 
 /// An upgrade of the operator must not restart every Timbr together.
@@ -207,7 +209,7 @@ async fn so_many_rollouts_at_once_and_the_next_when_one_has_ended() {
     lab.kubectl(&["annotate", &format!("azuresso/{last}"), "identity.timbr.ai/reconcile-requested-at=now"]).await;
     operator.looks_at_least(looks + 1).await;
     assert_eq!(delivered().await, first);
-    assert_eq!(lab.writes().await.of("deployments").len(), 2);
+    assert_eq!(lab.writes().await.of("deployments").succeeded().len(), 2);
 
     // The pods of one become ready.
     let mut repaired = deployment(first[0], &["web"]);

@@ -335,62 +335,6 @@ async fn a_lost_name_key_changes_no_name_in_use() {
     operator.stop().await;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kill {
-    Never,
-    Before,
-    After,
-}
-
-/// Rotates twice and says what is left, with an operator that is killed at the delete.
-async fn killed_at_the_delete(kill: Kill) -> (Vec<String>, Value, Value, usize) {
-    let lab = Lab::with_sso("killed").await;
-    let proxy = lab.plane.proxy();
-    let hook = Hook::new();
-    let there = Arc::clone(&hook);
-    // The first alone: the successor's goes through.
-    let met = AtomicUsize::new(0);
-    proxy.on_write(move |call| {
-        if kill == Kill::Never || !deletes_a_secret(call) || met.fetch_add(1, Ordering::SeqCst) > 0 {
-            return Action::Pass;
-        }
-        let there = Arc::clone(&there);
-        if kill == Kill::Before { Action::HoldBefore(there) } else { Action::HoldAfter(there) }
-    });
-    let launch = async || lab.launch(lab.account.kubeconfig_at(proxy.url()), &[FASTER, "--concurrency=1"]).await;
-    let mut operator = launch().await;
-    lab.wait(SSO, "Ready").await;
-    let names = [named(&lab).await, rotate(&lab, "second").await, deliver(&lab, "third").await];
-    if kill != Kill::Never {
-        assert_eq!(hook.reached().await.name, names[0]);
-        operator.process.kill();
-        let is_there = ours(&lab).await.contains_key(&names[0]);
-        assert_eq!(is_there, kill == Kill::Before);
-        hook.discard();
-        operator = launch().await;
-    }
-    lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
-    left(&lab, &[&names[1], &names[2]]).await;
-    operator.looked(0).await;
-    operator.stop().await;
-    let left = ours(&lab).await.into_keys();
-    let nth = |name: &String| names.iter().position(|there| there == name).map_or(0, |nth| nth + 1);
-    let mut left: Vec<String> = left.map(|name| format!("Secret {}", nth(&name))).collect();
-    left.sort();
-    let reason = condition(&lab.get(SSO).await, "Ready")["reason"].clone();
-    let deleted = deletes(&lab).await.succeeded().len();
-    (left, lab.get(PLATFORM).await["metadata"]["generation"].clone(), reason, deleted)
-}
-
-#[tokio::test]
-async fn a_kill_before_or_after_the_delete_ends_the_same() {
-    let reference = killed_at_the_delete(Kill::Never).await;
-    println!("{reference:?}");
-    assert_eq!(reference, (vec!["Secret 2".into(), "Secret 3".into()], json!(4), json!("DeliveredUnverified"), 1));
-    let ends = tokio::join!(killed_at_the_delete(Kill::Before), killed_at_the_delete(Kill::After));
-    assert_eq!(ends, (reference.clone(), reference));
-}
-
 #[tokio::test]
 async fn in_a_quiet_cluster_nobody_asks_who_uses_what() {
     let lab = Lab::with_sso("quiet").await;

@@ -13,14 +13,14 @@ use crate::{
     harness::{LEASE, Lab, Operator, SOON, condition},
 };
 
-const RGS: &str = "rolegroupsync/groups";
+pub const RGS: &str = "rolegroupsync/groups";
 const TINST: &str = "timbrinstallation/main";
 /// Makes minutes of waiting a tenth of a second: the longest time limit, 300 s, is half a second.
-const FAST: &str = "--clock-rate=600";
+pub const FAST: &str = "--clock-rate=600";
 /// Everything that a statement may wait for is long over by then.
 const LONG_OVER: Duration = Duration::from_secs(6);
 
-fn groups(mappings: Value) -> Value {
+pub fn groups(mappings: Value) -> Value {
     json!({
         "apiVersion": "identity.timbr.ai/v1alpha1",
         "kind": "RoleGroupSync",
@@ -34,12 +34,12 @@ fn groups(mappings: Value) -> Value {
     })
 }
 
-fn editor(group: &str) -> Value {
+pub fn editor(group: &str) -> Value {
     json!({"role": "editor", "group": {"name": group}})
 }
 
 /// A namespace with a server and the API key, and an installation whose API is at this address.
-async fn lab(url: &str, key: &str) -> Lab {
+pub async fn lab(url: &str, key: &str) -> Lab {
     let lab = Lab::new("statements").await;
     lab.apply(&deployment("timbr-server", &["timbr"])).await;
     lab.apply(&secret("entra", "client-secret", "s3cr3t")).await;
@@ -60,7 +60,7 @@ async fn start(lab: &Lab) -> Operator {
 }
 
 /// Waits until a role's mapping is in this state, and returns it.
-async fn mapped(lab: &Lab, role: &str, state: &str) -> Value {
+pub async fn mapped(lab: &Lab, role: &str, state: &str) -> Value {
     eventually(&format!("role {role} is {state}"), SOON, async || {
         let object = lab.get(RGS).await;
         let mappings = object["status"]["mappings"].as_array().cloned().unwrap_or_default();

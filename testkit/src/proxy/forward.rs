@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::hook::Verdict;
-use super::{Action, Call, State};
+use super::{Action, Call, State, lock};
 use crate::http_server::{self, Body, Broken, full};
 
 /// Serves connections until the runtime ends.
@@ -40,6 +40,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(Broken::because)?.to_bytes();
     let mut call = Call::new(&head.method, &head.uri, &body);
+    let _under_way = state.begin(&call);
     let action = state.decide(&mut call);
     let mut request = Request::from_parts(head, Full::new(body));
     strip(request.headers_mut());
@@ -54,6 +55,24 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         Action::Lose => {
             whole(forward(&state, request, &call).await?, &call).await?;
             Err(Broken::because("lost"))
+        }
+        Action::Duplicate => {
+            whole(forward(&state, request.clone(), &call).await?, &call).await?;
+            forward(&state, request, &call).await
+        }
+        Action::Pretend => Ok(of_json(call.body.0.to_string())),
+        Action::Keep => {
+            let (head, body) = forward(&state, request, &call).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            lock(&state.kept).insert(call.uri, (head.clone(), body.clone()));
+            Ok(Response::from_parts(head, full(body)))
+        }
+        Action::Replay => {
+            let kept = lock(&state.kept).get(&call.uri).cloned();
+            match kept {
+                Some((head, body)) => Ok(Response::from_parts(head, full(body))),
+                None => forward(&state, request, &call).await,
+            }
         }
         Action::HoldBefore(hook) => match hook.hold(&call).await {
             Verdict::Release => forward(&state, request, &call).await,
@@ -140,12 +159,17 @@ fn refusal(code: u16, retry_after: Option<u32>, call: &Call) -> Response<Body> {
         "details": details,
         "code": code,
     });
-    let mut response = Response::new(full(status.to_string()));
+    let mut response = of_json(status.to_string());
     *response.status_mut() = StatusCode::from_u16(code).expect("a rule refuses with a valid status code");
-    response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
+    response
+}
+
+fn of_json(text: String) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    response.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
     response
 }
 

@@ -75,6 +75,30 @@ async fn writes_are_numbered_refused_and_lost() {
 }
 
 #[tokio::test]
+async fn writes_are_doubled_and_pretended_and_answers_grow_old() {
+    let Ways { proxy, through, around, .. } = ways().await;
+    let post = PostParams::default();
+    proxy.on_write(|write| if write.nth == 1 { Action::Duplicate } else { Action::Pretend });
+    let second = through.create(&post, &config_map("one")).await.unwrap_err();
+    assert!(matches!(&second, kube::Error::Api(s) if s.code == 409 && s.reason == "AlreadyExists"), "{second:?}");
+    around.get("one").await.unwrap();
+    let pretended = through.create(&post, &config_map("two")).await.unwrap();
+    assert_eq!(pretended.metadata.name.as_deref(), Some("two"));
+    assert!(around.get_opt("two").await.unwrap().is_none());
+
+    proxy.on_read(|_| Action::Keep);
+    let before = through.get("one").await.unwrap();
+    proxy.on_read(|_| Action::Replay);
+    let change = Patch::Merge(json!({"data": {"a": "c"}}));
+    around.patch("one", &PatchParams::default(), &change).await.unwrap();
+    assert_eq!(through.get("one").await.unwrap(), before);
+    // Nothing was kept of this one.
+    through.list(&Default::default()).await.unwrap();
+    proxy.pass();
+    assert_ne!(through.get("one").await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn writes_are_held_before_and_after_the_server() {
     let Ways { proxy, through, around, .. } = ways().await;
     let (before, after) = (Hook::new(), Hook::new());
