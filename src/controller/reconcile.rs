@@ -114,7 +114,7 @@ impl Reconciler {
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
         let (snapshot, plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
-        self.rolled_out(key, &plan);
+        self.follow_rollouts(key, &plan, memory);
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         if let Some(again) = said.again {
             next = next.max(Next::After(Reverse(self.clock.until(again))));
@@ -262,13 +262,17 @@ impl Reconciler {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).begin(key, deployment, Instant::now())
     }
 
-    /// Lets others roll out once the pods of a Deployment are as they are going to be.
-    fn rolled_out(&self, key: &InstallationKey, plan: &Plan) {
-        let settled = plan.deployments.iter().filter(|plan| plan.rollout.is_settled(plan.generation));
-        for deployment in settled {
-            let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-            for waiting in rollouts.ended(&key.namespace, &deployment.name) {
-                self.post.wake(waiting);
+    /// Lets others roll out once the pods of a Deployment are as they are going to be. One that another operator
+    /// has begun, before this one leads, is open too.
+    fn follow_rollouts(&self, key: &InstallationKey, plan: &Plan, memory: Memory) {
+        let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+        for deployment in &plan.deployments {
+            if deployment.rollout.is_settled(deployment.generation) {
+                for waiting in rollouts.ended(&key.namespace, &deployment.name) {
+                    self.post.wake(waiting);
+                }
+            } else if memory == Memory::Partial && deployment.next.is_none() && !deployment.containers.is_empty() {
+                rollouts.note(&key.namespace, &deployment.name, Instant::now());
             }
         }
     }

@@ -42,6 +42,11 @@ impl Rollouts {
         true
     }
 
+    /// A Deployment is being rolled out, whoever began that.
+    pub fn note(&mut self, namespace: &str, deployment: &str, now: Instant) {
+        self.open.entry((namespace.to_owned(), deployment.to_owned())).or_insert(now);
+    }
+
     /// A Deployment's pods are as its template says, or will not become so by waiting; returns who may go on.
     pub fn ended(&mut self, namespace: &str, deployment: &str) -> BTreeSet<InstallationKey> {
         let was_open = self.open.remove(&(namespace.to_owned(), deployment.to_owned())).is_some();
@@ -70,6 +75,20 @@ mod tests {
         assert_eq!(rollouts.ended("ns", "a"), BTreeSet::from([key("c"), key("d")]));
         assert_eq!(rollouts.ended("ns", "a"), BTreeSet::new());
         assert!(rollouts.begin(&key("c"), "c", now) && !rollouts.begin(&key("d"), "d", now));
+    }
+
+    #[test]
+    fn what_another_has_begun_is_open_too() {
+        let now = Instant::now();
+        let mut rollouts = Rollouts::new(1);
+        rollouts.note("ns", "a", now);
+        // It may be one more than are allowed.
+        rollouts.note("ns", "b", now);
+        assert!(!rollouts.begin(&key("c"), "c", now));
+        assert_eq!(rollouts.ended("ns", "a"), BTreeSet::from([key("c")]));
+        assert!(!rollouts.begin(&key("c"), "c", now));
+        assert_eq!(rollouts.ended("ns", "b"), BTreeSet::from([key("c")]));
+        assert!(rollouts.begin(&key("c"), "c", now));
     }
 
     #[test]

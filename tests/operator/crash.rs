@@ -72,6 +72,11 @@ async fn so_it_is_while_the_delivery_is_switched_there_and_back() {
     everywhere(Story::ModeSwitch).await;
 }
 
+#[tokio::test]
+async fn so_it_is_while_variables_move_to_another_deployment() {
+    everywhere(Story::TargetSwitch).await;
+}
+
 async fn everywhere(story: Story) {
     let Told { end: reference, writes } = run(story, None).await;
     let names: Vec<String> = writes

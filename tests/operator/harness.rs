@@ -152,7 +152,7 @@ impl Lab {
     }
 
     /// The API of a kind, by its name in the singular.
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let resource = match kind {
             "deployment" => ApiResource::erase::<Deployment>(&()),
             "secret" => ApiResource::erase::<Secret>(&()),

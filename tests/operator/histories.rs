@@ -8,8 +8,8 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Writes as _, eventually, wait_gone};
@@ -38,34 +38,19 @@ const KINDS: [&str; 7] = [
 ];
 
 /// One namespace, in the hands of people.
-struct Stage {
-    client: Client,
-    namespace: String,
-}
+struct Stage(Lab);
 
 impl Stage {
-    async fn new(lab: &Lab, prefix: &str) -> Self {
-        Self { client: lab.plane.admin(), namespace: lab.plane.namespace(prefix).await }
+    async fn new(of: &Lab, prefix: &str) -> Self {
+        Self(Lab::of(of.plane, of.plane.namespace(prefix).await, of.account.clone(), vec![]))
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let resource = match kind {
-            "Deployment" => ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind)),
-            "Secret" => ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind)),
-            _ => ApiResource::from_gvk_with_plural(
-                &GroupVersionKind::gvk("identity.timbr.ai", "v1alpha1", kind),
-                &match kind {
-                    "DatabricksPassthrough" => "databrickspassthroughs".to_owned(),
-                    _ => format!("{}s", kind.to_lowercase()),
-                },
-            ),
-        };
-        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        self.0.api(&kind.to_lowercase())
     }
 
-    async fn get(&self, kind: &str, name: &str) -> Value {
-        let found = self.api(kind).get_opt(name).await.expect("a read");
-        serde_json::to_value(found).expect("JSON")
+    async fn deployment(&self, name: &str) -> Value {
+        self.0.get(&format!("deployment/{name}")).await
     }
 
     async fn play(&self, acts: &[Act], operator: &Mortal<'_>) {
@@ -98,7 +83,7 @@ impl Stage {
 
     /// As `kubectl set env` does.
     async fn set(&self, deployment: &str, variable: &str, value: &str) {
-        let there = self.get("Deployment", deployment).await;
+        let there = self.deployment(deployment).await;
         let container = &there["spec"]["template"]["spec"]["containers"][0]["name"];
         let patch = json!({"spec": {"template": {"spec": {"containers": [
             {"name": container, "env": [{"name": variable, "value": value}]}
@@ -109,8 +94,8 @@ impl Stage {
 
     /// Waits until a Deployment has a variable with this value.
     async fn has(&self, deployment: &str, (variable, value): (&str, &str)) {
-        eventually(&format!("{}/{deployment} has {variable}={value}", self.namespace), REST, async || {
-            let there = self.get("Deployment", deployment).await;
+        eventually(&format!("{}/{deployment} has {variable}={value}", self.0.namespace), REST, async || {
+            let there = self.deployment(deployment).await;
             let env = &there["spec"]["template"]["spec"]["containers"][0]["env"];
             let wanted = json!({"name": variable, "value": value});
             if env.as_array().is_some_and(|env| env.contains(&wanted)) { Ok(()) } else { Err(env.to_string()) }
@@ -122,18 +107,17 @@ impl Stage {
     async fn end(&self) -> BTreeSet<String> {
         let mut lines = BTreeSet::new();
         // In this order: what a template names is there before it.
-        let deployments = self.api("Deployment").list(&ListParams::default()).await.expect("a list");
-        let secrets = self.api("Secret").list(&ListParams::default()).await.expect("a list");
+        let deployments = self.0.list("deployment").await;
+        let secrets = self.0.list("secret").await;
         let secrets: BTreeMap<String, Value> =
-            secrets.into_iter().map(|it| (it.metadata.name.unwrap_or_default(), it.data["data"].clone())).collect();
+            secrets.into_iter().map(|it| (name_of(&it).to_owned(), it["data"].clone())).collect();
         for deployment in deployments {
-            let deployment = serde_json::to_value(deployment).expect("JSON");
             template(&deployment, &secrets, &mut lines);
         }
         for kind in KINDS {
-            for object in self.api(kind).list(&ListParams::default()).await.expect("a list") {
-                let name = object.metadata.name.unwrap_or_default();
-                let status = steady(&object.data["status"], &self.namespace);
+            for object in self.0.list(&kind.to_lowercase()).await {
+                let name = name_of(&object);
+                let status = steady(&object["status"], &self.0.namespace);
                 let fields = status.as_object().cloned().unwrap_or_default();
                 lines.extend(fields.into_iter().flat_map(|(field, value)| match value {
                     Value::Array(items) => items.iter().map(|item| format!("{kind}/{name}: {field}: {item}")).collect(),
@@ -145,10 +129,14 @@ impl Stage {
     }
 }
 
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().expect("a name")
+}
+
 /// The variables of a template and what pods get, whose they are and on whose account.
 fn template(deployment: &Value, secrets: &BTreeMap<String, Value>, lines: &mut BTreeSet<String>) {
     let metadata = &deployment["metadata"];
-    let name = metadata["name"].as_str().expect("a name");
+    let name = name_of(deployment);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let mut effective = BTreeMap::new();
     for from in container["envFrom"].as_array().into_iter().flatten() {

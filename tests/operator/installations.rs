@@ -105,9 +105,11 @@ async fn what_moves_is_on_the_new_deployment_before_it_leaves_the_old_one() {
     let secret = variable(&delivered, "OAUTH_SECRET");
 
     // The new one is not there yet: people go on signing in where they did.
+    let looks = operator.looked(0).await;
     lab.apply(&named("web-2")).await;
     lab.wait_condition(SSO, "Delivered", "False", "DeploymentNotFound").await;
-    operator.looked(0).await;
+    // At the installation, and at what it has given up.
+    operator.looks_at_least(looks + 2).await;
     assert_eq!(lab.get(PLATFORM).await["spec"], delivered["spec"]);
     assert_eq!(lab.writes().await.of("deployments").len(), 1);
 
@@ -118,7 +120,7 @@ async fn what_moves_is_on_the_new_deployment_before_it_leaves_the_old_one() {
         if now == before { Ok(()) } else { Err(now.to_string()) }
     })
     .await;
-    operator.looked(0).await;
+    lab.wait(SSO, "Ready").await;
     let names: Vec<String> = lab.writes().await.of("deployments").into_iter().map(|write| write.name).collect();
     assert_eq!(names, ["timbr-platform", "web-2", "timbr-platform"]);
     assert_eq!(lab.get(PLATFORM).await["metadata"]["generation"], 3);

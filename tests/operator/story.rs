@@ -18,7 +18,9 @@ use testkit::{Proxy, eventually, proxy::Call};
 use tokio::task::JoinHandle;
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, chart, comparable, delivered_by, entra, installation, platform, variable},
+    fixtures::{
+        PLATFORM, SSO, azure_sso, chart, comparable, delivered_by, deployment, entra, installation, platform, variable,
+    },
     harness::{Lab, Operator, SOON, condition},
 };
 
@@ -38,6 +40,8 @@ pub enum Story {
     CleanUp,
     /// From Patch to Reference, with a chart that names the Secret, and back.
     ModeSwitch,
+    /// The installation names another Deployment: what was on the old one is on that one, and then taken off.
+    TargetSwitch,
     /// Delivered by a chart that names the Secret, rotated, and let go of.
     Reference,
 }
@@ -115,7 +119,10 @@ impl Story {
         operator.looked(0).await;
         operator.stop().await;
         tasks.into_iter().for_each(|task| task.abort());
-        let deployment = lab.get(PLATFORM).await;
+        let deployments = lab.list("deployment").await.into_iter().map(|deployment| {
+            let generation = &deployment["metadata"]["generation"];
+            json!({"generation": generation, "object": masked(&comparable(&deployment), &lab.namespace)})
+        });
         let mut statuses = lab.list("azuresso").await;
         statuses.extend(lab.list("timbrinstallation").await);
         let ours = |secret: &Value| !secret["metadata"]["labels"]["identity.timbr.ai/component"].is_null();
@@ -123,8 +130,7 @@ impl Story {
         let mut secrets: Vec<Value> = secrets.map(|secret| masked(&secret, &lab.namespace)).collect();
         secrets.sort_by_key(ToString::to_string);
         let end = json!({
-            "generation": deployment["metadata"]["generation"],
-            "deployment": masked(&comparable(&deployment), &lab.namespace),
+            "deployments": deployments.collect::<Vec<_>>(),
             "statuses": statuses.iter().map(|object| masked(&object["status"], &lab.namespace)).collect::<Vec<_>>(),
             "secrets": secrets,
             // ADDED and DELETED of Secrets and ReplicaSets.
@@ -144,6 +150,7 @@ impl Story {
                 vec![installation("default", json!({"onConflict": "Adopt"}))]
             }
             Story::ModeSwitch => vec![delivered_by("Patch")],
+            Story::TargetSwitch => vec![deployment("web", &["web"]), on("timbr-platform")],
             Story::Reference => {
                 theirs = chart(theirs, true);
                 vec![delivered_by("Reference")]
@@ -202,6 +209,17 @@ impl Story {
                 lab.kubectl(&["rollout", "status", PLATFORM]).await;
                 counted(lab, "main", "1/1").await;
             }
+            Story::TargetSwitch => {
+                chapter.begin("moved");
+                lab.apply(&on("web")).await;
+                ready_on(lab, "deployment/web").await;
+                eventually("nothing is left on the old one", SOON, async || {
+                    let now = comparable(&lab.get(PLATFORM).await);
+                    if now == before { Ok(()) } else { Err(now.to_string()) }
+                })
+                .await;
+                counted(lab, "main", "1/1").await;
+            }
             Story::Reference => {
                 let content = async || {
                     let deployment = lab.get(PLATFORM).await;
@@ -234,17 +252,26 @@ impl Story {
         match self {
             Story::AdoptAndRelease => 2,
             Story::Rotation => 3,
-            Story::CleanUp | Story::Reference => 4,
+            Story::CleanUp | Story::Reference | Story::TargetSwitch => 4,
             // First, entries, entries and the chart's word, the chart's word alone, both again.
             Story::ModeSwitch => 4,
         }
     }
 }
 
+/// An installation whose platform is this Deployment.
+fn on(platform: &str) -> Value {
+    installation("main", json!({"components": {"platform": {"deployment": platform}}}))
+}
+
 /// Waits until the resource is ready, and says so of the Deployment as it is.
 async fn ready(lab: &Lab) {
+    ready_on(lab, PLATFORM).await;
+}
+
+async fn ready_on(lab: &Lab, deployment: &str) {
     eventually("it is delivered and rolled out", SOON, async || {
-        let (deployment, sso) = (lab.get(PLATFORM).await, lab.get(SSO).await);
+        let (deployment, sso) = (lab.get(deployment).await, lab.get(SSO).await);
         let is_of_this = sso["status"]["delivered"][0]["generation"] == deployment["metadata"]["generation"];
         if is_of_this && condition(&sso, "Ready")["status"] == "True" { Ok(()) } else { Err(sso["status"].to_string()) }
     })
