@@ -23,7 +23,7 @@ const CONCURRENCY: usize = 32;
 const QUIET: Duration = Duration::from_secs(10);
 
 /// The namespace and the account of deploy/rbac.yaml.
-const OPERATOR_NAMESPACE: &str = "timbr-identity-system";
+pub const OPERATOR_NAMESPACE: &str = "timbr-identity-system";
 const OPERATOR_ACCOUNT: &str = "timbr-identity-operator";
 
 /// The flag without which the operator waits for rollouts to end, which none does here.

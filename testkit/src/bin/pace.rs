@@ -15,8 +15,8 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Object
 use kube::{Api, Client};
 use serde_json::json;
 use timbr_identity_testkit::large_cluster::{
-    INSTALLATIONS, LargeCluster, NO_LIMIT_OF_ROLLOUTS, azure_sso, create_all, deployment, memory, namespace, secret,
-    until_idle,
+    INSTALLATIONS, LargeCluster, NO_LIMIT_OF_ROLLOUTS, OPERATOR_NAMESPACE, azure_sso, create_all, deployment, memory,
+    namespace, secret, until_idle,
 };
 use timbr_identity_testkit::{Signal, Writes as _, audit::Write};
 
@@ -41,7 +41,16 @@ async fn main() -> ExitCode {
     let most = memory(&process, "VmHWM");
     process.stop(Signal::TERM, Duration::from_secs(20)).await;
     let writes = cluster.plane.audit().writes_of(&cluster.account.username).await.without_leases();
+    // Without what comes before the watches are complete.
+    let (before, writes): (Vec<Write>, Vec<Write>) = writes
+        .into_iter()
+        .partition(|write| !write.namespace.starts_with("timbr-") || write.namespace == OPERATOR_NAMESPACE);
+    assert_eq!(before.len(), 1, "the key of Secret names: {before:?}");
     let pace = pace(&writes);
+    let mut reads = cluster.plane.audit().requests_of(&cluster.account).await;
+    reads.retain(|request| {
+        request.verb == "get" && request.namespace.starts_with("timbr-") && request.resource != "leases"
+    });
 
     // Nobody looks after these.
     fill(&admin, "bare").await;
@@ -65,10 +74,11 @@ async fn main() -> ExitCode {
     let of = |resource: &str| count(&writes, |write| write.resource == resource);
     let (applies, statuses) = (of("deployments"), of("azuressos"));
     println!(
-        "{INSTALLATIONS} installations: {} writes ({applies} of Deployments, {statuses} of statuses, {} of Secrets, {} of Events), {pace:.0} a second; VmHWM {most} KiB",
+        "{INSTALLATIONS} installations: {} writes ({applies} of Deployments, {statuses} of statuses, {} of Secrets, {} of Events) and {} reads, {pace:.0} writes a second; VmHWM {most} KiB",
         writes.len(),
         of("secrets"),
-        of("events")
+        of("events"),
+        reads.len(),
     );
     println!("a bare client: {} writes in {took:.1?}, {pace_of_bare:.0} a second", writes_of_bare.len());
     let share = pace / pace_of_bare;
