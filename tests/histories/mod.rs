@@ -58,7 +58,8 @@ impl History {
 }
 
 const DEPLOYMENTS: [&str; 4] = ["timbr-platform", "timbr-server", "timbr-api", "web"];
-const KINDS: [&str; 7] = [
+/// The kinds of which there are resources.
+pub const KINDS: [&str; 7] = [
     "AzureSso",
     "DatabricksPassthrough",
     "RoleGroupSync",

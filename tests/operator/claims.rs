@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
 use testkit::{Action, ControlPlane, ServiceAccount, Signal, Writes as _, audit::Write, eventually};
-use timbr_identity::rights::{Install, Place, rules};
+use timbr_identity::rights::{Install, Place};
 use tokio::sync::OnceCell;
 
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso, entra, platform, variable},
-    harness::{LEASE, Lab, Operator, SOON, condition, get, role},
+    harness::{LEASE, Lab, Operator, SOON, condition, get, policies, role},
 };
 
 const CLAIM: &str = "timbr-identity-claim";
@@ -287,13 +287,12 @@ async fn an_operator_of_all_namespaces_keeps_out_of_those_that_others_claim() {
 async fn without_the_right_to_claim_it_says_so_and_leaves_the_namespace_alone() {
     let lab = Lab::with_sso("unclaimable").await;
     let account = lab.plane.service_account(&lab.namespace, "claimless").await;
-    let watched = rules(Install::Namespaced(&[])).into_iter().filter(|rule| rule.place == Place::Watched);
     let grant = async |policies: &[PolicyRule]| {
         let list =
             json!({"apiVersion": "v1", "kind": "List", "items": role(&lab.namespace, "claimless", policies, &account)});
         lab.apply(&list).await;
     };
-    let all: Vec<PolicyRule> = watched.map(|rule| rule.policy()).collect();
+    let all = policies(Install::Namespaced(&[]), Place::Watched);
     let mut rest = all.clone();
     rest.retain(|policy| policy.resources.as_deref() != Some(&["leases".to_owned()]));
     assert_eq!(all.len() - rest.len(), 2);

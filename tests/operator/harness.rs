@@ -73,9 +73,7 @@ impl Lab {
         install(plane).await;
         let namespace = plane.namespace("everywhere").await;
         let account = plane.service_account(&namespace, "operator").await;
-        let of = |place| -> Vec<PolicyRule> {
-            rights::rules(Install::ClusterWide).iter().filter(|rule| rule.place == place).map(Rule::policy).collect()
-        };
+        let of = |place| policies(Install::ClusterWide, place);
         let cluster = cluster_role("everywhere", &of(Place::Watched), &account);
         let roles = [cluster, role(&namespace, "own", &of(Place::Own), &account)].concat();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
@@ -359,10 +357,13 @@ pub fn cluster_role(name: &str, rules: &[PolicyRule], account: &ServiceAccount) 
 
 /// The Role and the RoleBinding that give an account an operator's rights in a namespace.
 fn roles(account: &ServiceAccount, namespace: &str, place: Place) -> [Value; 2] {
-    let rules = rights::rules(Install::Namespaced(&[])).into_iter().filter(|rule| rule.place == place);
-    let policies: Vec<PolicyRule> = rules.map(|rule| rule.policy()).collect();
     let name = format!("{}-{}-{place:?}", account.name, account.namespace).to_lowercase();
-    role(namespace, &name, &policies, account)
+    role(namespace, &name, &policies(Install::Namespaced(&[]), place), account)
+}
+
+/// The rights of the table that hold in such a place.
+pub fn policies(install: Install<'_>, place: Place) -> Vec<PolicyRule> {
+    rights::rules(install).iter().filter(|rule| rule.place == place).map(Rule::policy).collect()
 }
 
 /// Installs the CRDs, once per control plane.

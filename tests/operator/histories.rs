@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     harness::{LEASE, Lab, Operator},
-    history::{Act, History, OURS, THEIRS},
+    history::{Act, History, KINDS, OURS, THEIRS},
 };
 
 /// How long a namespace may take to come to rest, with many beside it.
@@ -26,16 +26,6 @@ const REST: Duration = Duration::from_secs(180);
 const AT_ONCE: usize = 24;
 /// Between two restarts the operator gets somewhere.
 const LIFE: Duration = Duration::from_secs(2);
-
-const KINDS: [&str; 7] = [
-    "AzureSso",
-    "DatabricksPassthrough",
-    "RoleGroupSync",
-    "KeyVaultBinding",
-    "JwtAuthentication",
-    "JwtTenant",
-    "TimbrInstallation",
-];
 
 /// One namespace, in the hands of people.
 struct Stage(Lab);
