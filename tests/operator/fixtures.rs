@@ -1,5 +1,8 @@
 //! Timbr-like Deployments and the resources that tests apply.
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 pub const TENANT: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
@@ -92,6 +95,38 @@ pub fn chart(mut deployment: Value, names: bool) -> Value {
 /// The TimbrInstallation `main` that says how variables are delivered.
 pub fn delivered_by(delivery: &str) -> Value {
     installation("main", json!({"delivery": delivery}))
+}
+
+/// What a pod of a Deployment's only container gets that is started now, given all Secrets: `env` over `envFrom`.
+pub fn effective(deployment: &Value, secrets: &[Value]) -> BTreeMap<String, String> {
+    let data = |name: &Value| {
+        let secret = secrets.iter().find(|secret| secret["metadata"]["name"] == *name);
+        let data = secret.and_then(|secret| secret["data"].as_object()).into_iter().flatten();
+        data.map(|(key, value)| (key.clone(), text(value))).collect::<BTreeMap<String, String>>()
+    };
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let items = |field: &str| container[field].as_array().cloned().unwrap_or_default();
+    let mut effective = BTreeMap::new();
+    for from in items("envFrom") {
+        effective.extend(data(&from["secretRef"]["name"]));
+    }
+    for env in items("env") {
+        let variable = env["name"].as_str().expect("a name").to_owned();
+        let source = &env["valueFrom"]["secretKeyRef"];
+        let value = match source["key"].as_str() {
+            Some(key) => data(&source["name"]).remove(key),
+            None => env["value"].as_str().map(str::to_owned),
+        };
+        effective.remove(&variable);
+        effective.extend(value.map(|value| (variable, value)));
+    }
+    effective
+}
+
+/// A value of a Secret, from base64.
+fn text(value: &Value) -> String {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().expect("base64")).expect("base64");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The variables of a Deployment's container, as the template has them.

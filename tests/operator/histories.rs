@@ -2,7 +2,7 @@
 //! end had been applied to an empty namespace.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use testkit::{ControlPlane, Writes as _, eventually, wait_gone};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
+    fixtures::effective,
     harness::{LEASE, Lab, Operator},
     history::{Act, History, KINDS, OURS, THEIRS},
 };
@@ -99,8 +100,6 @@ impl Stage {
         // In this order: what a template names is there before it.
         let deployments = self.0.list("deployment").await;
         let secrets = self.0.list("secret").await;
-        let secrets: BTreeMap<String, Value> =
-            secrets.into_iter().map(|it| (name_of(&it).to_owned(), it["data"].clone())).collect();
         for deployment in deployments {
             template(&deployment, &secrets, &mut lines);
         }
@@ -124,30 +123,18 @@ fn name_of(object: &Value) -> &str {
 }
 
 /// The variables of a template and what pods get, whose they are and on whose account.
-fn template(deployment: &Value, secrets: &BTreeMap<String, Value>, lines: &mut BTreeSet<String>) {
+fn template(deployment: &Value, secrets: &[Value], lines: &mut BTreeSet<String>) {
     let metadata = &deployment["metadata"];
     let name = name_of(deployment);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    let mut effective = BTreeMap::new();
-    for from in container["envFrom"].as_array().into_iter().flatten() {
-        let secret = secrets.get(from["secretRef"]["name"].as_str().unwrap_or_default());
-        effective.extend(secret.and_then(Value::as_object).cloned().unwrap_or_default());
-    }
     for env in container["env"].as_array().into_iter().flatten() {
-        let variable = env["name"].as_str().expect("a name").to_owned();
-        let secret = &env["valueFrom"]["secretKeyRef"];
-        let value = match secret["name"].as_str() {
-            Some(of) => {
-                lines.insert(format!("{name}: {variable} by Secret"));
-                secrets.get(of).map(|data| data[secret["key"].as_str().expect("a key")].clone()).unwrap_or_default()
-            }
-            None => {
-                lines.insert(format!("{name}: {variable} is {}", env["value"]));
-                json!(base64(env["value"].as_str().unwrap_or_default()))
-            }
-        };
-        effective.insert(variable, value);
+        let variable = env["name"].as_str().expect("a name");
+        lines.insert(match env["valueFrom"]["secretKeyRef"].is_null() {
+            true => format!("{name}: {variable} is {}", env["value"]),
+            false => format!("{name}: {variable} by Secret"),
+        });
     }
+    let effective = effective(deployment, secrets);
     lines.extend(effective.iter().map(|(variable, value)| format!("{name}: pods get {variable} = {value}")));
     for entry in metadata["managedFields"].as_array().into_iter().flatten() {
         let manager = entry["manager"].as_str().expect("a manager");
@@ -157,11 +144,6 @@ fn template(deployment: &Value, secrets: &BTreeMap<String, Value>, lines: &mut B
         }
     }
     lines.insert(format!("{name}: {} {}", metadata["labels"], metadata["annotations"]["identity.timbr.ai/delivered"]));
-}
-
-fn base64(text: &str) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(text)
 }
 
 /// A status without what differs from run to run.

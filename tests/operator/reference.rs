@@ -3,8 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
-use kube::{Api, api::ListParams};
 use serde_json::{Value, json};
 use testkit::eventually;
 use tokio::{sync::Mutex, task::JoinHandle};
@@ -39,33 +37,9 @@ async fn revision_is(lab: &Lab, what: &str, expected: u32) {
 
 /// What a pod gets that is started now: `env` over `envFrom`.
 async fn effective(lab: &Lab, name: &str) -> BTreeMap<String, String> {
-    let client = lab.plane.admin();
     // In this order: what a template names is there before it, and goes after it.
-    let deployment = Api::<Deployment>::namespaced(client.clone(), &lab.namespace).get(name).await.expect("read");
-    let secrets = Api::<Secret>::namespaced(client, &lab.namespace).list(&ListParams::default()).await.expect("read");
-    let secrets: BTreeMap<String, BTreeMap<String, String>> = secrets
-        .into_iter()
-        .map(|secret| {
-            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value.0))).collect();
-            (secret.metadata.name.unwrap_or_default(), data)
-        })
-        .collect();
-    let container = deployment.spec.template.spec.expect("a pod").containers.remove(0);
-    let mut effective = BTreeMap::new();
-    for from in container.env_from.into_iter().flatten().filter_map(|from| from.secret_ref) {
-        effective.extend(secrets.get(&from.name).cloned().unwrap_or_default());
-    }
-    for env in container.env.into_iter().flatten() {
-        let of_secret = env.value_from.and_then(|from| from.secret_key_ref);
-        let value = match of_secret {
-            Some(of) => secrets.get(&of.name).and_then(|data| data.get(&of.key)).cloned(),
-            None => env.value,
-        };
-        effective.remove(&env.name);
-        effective.extend(value.map(|value| (env.name, value)));
-    }
-    effective
+    let deployment = lab.get(&format!("deployment/{name}")).await;
+    crate::fixtures::effective(&deployment, &lab.list("secret").await)
 }
 
 /// Looks again and again at what pods would get, and panics when any of the variables is missing.
