@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     displaced::Displaced,
-    ownership::{Place, PlaceRef},
+    ownership::{Place, PlaceRef, by_ref},
 };
 
 /// The field that tells which variables outlive their holders.
@@ -107,6 +107,16 @@ impl Attribution {
     /// Whether a resource holds anything.
     pub fn has(&self, holder: &str) -> bool {
         self.vars.values().any(|holders| holders.contains(holder))
+    }
+
+    /// What it says of some places.
+    pub fn among(&self, places: &BTreeSet<Place>) -> Self {
+        let keys: BTreeSet<String> = places.iter().map(|place| key(by_ref(place))).collect();
+        let mut among = self.clone();
+        among.vars.retain(|key, _| keys.contains(key));
+        among.retained.retain(|key| keys.contains(key));
+        among.displaced.retain(|key, _| keys.contains(key));
+        among
     }
 
     /// The holders of a variable.

@@ -259,7 +259,16 @@ pub fn plan_deployment(
         None => apply.as_ref().map(|_| Step::Apply),
         Some(live) => {
             let is_as_planned = apply.is_none();
-            Stand { snapshot, site, live, planned: &containers, seized: &seized, is_as_planned }.next()
+            Stand {
+                snapshot,
+                site,
+                live,
+                planned: &containers,
+                attribution: &attribution,
+                seized: &seized,
+                is_as_planned,
+            }
+            .next()
         }
     };
     let changes_template = match &next {

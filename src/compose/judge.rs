@@ -189,8 +189,12 @@ impl<'a> Judge<'a> {
             let sentence = format!("TimbrInstallation {} cannot be read; its status says why", unreadable.meta.name);
             return Some(Refusal::new(Reason::InstallationNotFound, Code::InstallationNotFound, sentence));
         }
+        // Of one that cannot be read only its record says what it has by name, and that forgets what another has.
+        let is_told = |place: &&Place| resource.spec.is_ok() || matches!(place, Place::Kind(_));
         let wanted = kinds::places(resource);
-        if let Some((place, has)) = wanted.iter().find_map(|place| Some((place, self.taken(place, meta)?))) {
+        if let Some((place, has)) =
+            wanted.iter().filter(is_told).find_map(|place| Some((place, self.taken(place, meta)?)))
+        {
             let (title, holder) = (key.title(), has.holder());
             let refusal = match place {
                 Place::Kind(_) => Refusal::new(

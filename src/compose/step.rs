@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value as Json, json};
 
 use super::{
-    EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
+    Attribution, EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
     deployment::has_entry,
     displaced::Displaced,
     hindrance::Seizure,
@@ -84,6 +84,8 @@ pub struct Stand<'a, 's> {
     pub live: &'a LiveDeployment,
     /// What is to be ours.
     pub planned: &'a [PlannedContainer],
+    /// On whose account.
+    pub attribution: &'a Attribution,
     /// Variables that become ours although another hand is on them.
     pub seized: &'a BTreeMap<Place, Seizure>,
     /// Whether the live object is as planned, but for transient traces.
@@ -93,11 +95,21 @@ pub struct Stand<'a, 's> {
 impl Stand<'_, '_> {
     /// The next request; `None` when nothing is left to do.
     pub fn next(&self) -> Option<Step> {
-        self.record()
+        self.let_go()
+            .or_else(|| self.record())
             .or_else(|| self.rewrite())
             .or_else(|| self.hand_over())
             .or_else(|| (!self.is_as_planned).then_some(Step::Apply))
             .or_else(|| self.finish())
+    }
+
+    /// What is another's by value and nothing of ours is planned for becomes so whole: an apply would take it off.
+    fn let_go(&self) -> Option<Step> {
+        let ownership = &self.live.ownership;
+        let places = ownership.rootless.iter().filter(|place| !has_entry(self.planned, place));
+        let whole: BTreeMap<Place, Owner> =
+            places.filter_map(|place| Some((place.clone(), ownership.others.get(place)?.first()?.clone()))).collect();
+        (!whole.is_empty()).then(|| self.hand_over_to(BTreeMap::new(), ownership.transient.clone(), whole))
     }
 
     /// Before anything is displaced it is on record.
@@ -115,10 +127,16 @@ impl Stand<'_, '_> {
         if new.is_empty() {
             return None;
         }
-        let mut attribution = record.cloned().unwrap_or_default();
+        // Where somebody wiped the annotation, the plan says who may have caused what is ours.
+        let by_plan = || self.attribution.among(&self.live.ownership.ours);
+        let mut attribution = record.cloned().unwrap_or_else(by_plan);
         new.into_iter().for_each(|(place, displaced)| attribution.displace(by_ref(place), displaced.clone()));
+        let ownership = &self.live.ownership;
         let is_ours = |container: &str, env: &LiveEnv| {
-            self.live.ownership.ours.contains(&(container.to_owned(), env.name.clone()))
+            let place = (container.to_owned(), env.name.clone());
+            // A value that somebody set in an entry of ours is not made ours by the way.
+            let is_theirs = ownership.bare.contains(&place) && ownership.others.contains_key(&place);
+            ownership.ours.contains(&place) && (!is_theirs || has_entry(self.planned, &place))
         };
         let containers = self.live.containers.iter().filter_map(|container| {
             let ours = container.env.iter().filter(|env| is_ours(&container.name, env)).map(LiveEnv::entry);
@@ -180,10 +198,7 @@ impl Stand<'_, '_> {
         let (stay, leave): (BTreeSet<Place>, BTreeSet<Place>) =
             ownership.transient.iter().cloned().partition(is_planned);
         let to = leave.iter().filter_map(|place| Some((place.clone(), self.displaced(place)?.clone()))).collect();
-        let let_go = ownership.rootless.iter().filter(|place| !is_planned(place));
-        let whole: BTreeMap<Place, Owner> =
-            let_go.filter_map(|place| Some((place.clone(), ownership.others.get(place)?.first()?.clone()))).collect();
-        (!leave.is_empty() || !whole.is_empty()).then(|| self.hand_over_to(to, stay, whole))
+        (!leave.is_empty()).then(|| self.hand_over_to(to, stay, BTreeMap::new()))
     }
 
     /// Nothing is left but the transient manager's traces.

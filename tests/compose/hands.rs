@@ -10,7 +10,7 @@ use timbr_identity::{
 
 use crate::{
     fixtures::{at, condition, key, other, plain, verdict},
-    kinds::{SERVER, groups, installation, names_on_server, settle, value_on_server, vault, world},
+    kinds::{SERVER, groups, holders, installation, names_on_server, settle, value_on_server, vault, world},
     random,
     world::{Place, World},
 };
@@ -293,6 +293,49 @@ fn adopting_is_one_rollout() {
     assert_eq!(value_on_server(&world, "SYNC_GROUPS_INTERVAL").as_deref(), Some("86400"));
     assert!(names_on_server(&world).contains(&"SYNC_GROUPS_AUTO_CREATE_USER".to_owned()));
     assert_eq!(world.live(SERVER).generation, generation + 1);
+}
+
+/// A RoleGroupSync that is suspended, and a KeyVaultBinding that adopts a variable of Helm's.
+fn adopting_beside_one_that_is_suspended() -> World {
+    let mut world = adopting(world(vec![groups(0, "a", json!([]))]));
+    settle(&mut world);
+    world.resources[0].spec.as_mut().expect("a spec").set_suspend();
+    set(&mut world, VARIABLE, plain("aws"), owner("helm", "Update"));
+    world.resources.push(vault(1, "a", "Remove"));
+    world
+}
+
+/// What is displaced goes on record, and so does who may have caused the rest.
+#[test]
+fn adopting_with_a_wiped_annotation_withdraws_nothing() {
+    let mut world = adopting_beside_one_that_is_suspended();
+    let before = names_on_server(&world);
+    world.live_mut(SERVER).delivered = None;
+    let (steps, events) = look(&mut world, at(0));
+    assert_eq!((steps, events), (vec!["record", "rewrite", "apply", "hand over"], vec!["Adopted".to_owned()]));
+    assert_eq!(value(&world, VARIABLE), Some(plain("azure")));
+    let now = names_on_server(&world);
+    assert!(before.iter().all(|name| now.contains(name)), "{before:?}: {now:?}");
+    assert_eq!(holders(&world, "SYNC_GROUPS_INTERVAL"), ["RoleGroupSync/groups"]);
+    assert_eq!(verdict(world.status("groups"), "Delivered"), "True/DeliveredLastGood");
+}
+
+/// What another hand set in an entry of ours does not become ours by the way.
+#[test]
+fn adopting_makes_nothing_else_ours() {
+    for by in [owner("helm", "Update"), owner("flux", "Apply")] {
+        let mut world = adopting_beside_one_that_is_suspended();
+        set(&mut world, "SYNC_GROUPS_INTERVAL", plain("7"), by.clone());
+        let mut expected = vec!["record", "rewrite", "apply", "hand over"];
+        if by.operation == "Update" {
+            expected.insert(0, "hand over");
+        }
+        assert_eq!(look(&mut world, at(0)), (expected, vec!["Adopted".to_owned()]), "{by}");
+        assert_eq!(value(&world, "SYNC_GROUPS_INTERVAL"), Some(plain("7")), "{by}");
+        let ownership = &world.live(SERVER).ownership;
+        assert!(!ownership.is_held(&place("SYNC_GROUPS_INTERVAL")), "{by}");
+        assert_eq!(ownership.others[&place("SYNC_GROUPS_INTERVAL")], [by.clone()].into(), "{by}");
+    }
 }
 
 /// A report is what it says: nothing changes hands for the asking of a second resource.

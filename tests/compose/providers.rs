@@ -139,6 +139,24 @@ fn one_that_cannot_speak_for_itself_keeps_its_pairs() {
     }
 }
 
+/// Of two that held the same pair in two installations one has it when they meet; that the other lost it is
+/// nothing to tell of one that cannot be read.
+#[test]
+fn two_that_meet_settle_at_once() {
+    let mut world = world(vec![provider("older", 1, ISSUER, json!(["a"]))]);
+    settle(&mut world);
+    let status = world.resources[0].status.clone();
+    let unreadable = Resource { spec: Err("spec: no".into()), ..provider("younger", 2, ISSUER, json!(["a"])) };
+    world.resources.push(Resource { status, ..unreadable });
+    settle(&mut world);
+    assert_eq!((holds(&world, "older").len(), holds(&world, "younger").len()), (1, 0));
+    assert_eq!(accepted(&world, "younger"), "False/InvalidSpec");
+    let codes = |world: &World| -> Vec<String> {
+        world.status("younger").problems.iter().map(|problem| problem.code.to_string()).collect()
+    };
+    assert_eq!(codes(&world), ["DecodeFailed"]);
+}
+
 fn invalid(audiences: Json) -> Resource<Spec> {
     let mut provider = provider("present", 5, ISSUER, audiences);
     let Ok(Spec::ExternalTokenProvider(spec)) = &mut provider.spec else { panic!("no provider") };
