@@ -10,17 +10,6 @@ use crate::{
     harness::{Lab, SOON, condition},
 };
 
-/// Events about an object, by reason.
-async fn events(lab: &Lab, kind: &str, reason: &str) -> Vec<String> {
-    let list = lab.kubectl(&["get", "events.v1.events.k8s.io", "-o", "json"]).await;
-    let list: Value = serde_json::from_str(&list).expect("JSON");
-    let items = list["items"].as_array().expect("items").iter();
-    items
-        .filter(|event| event["regarding"]["kind"] == kind && event["reason"] == reason)
-        .map(|event| event["note"].as_str().expect("a note").to_owned())
-        .collect()
-}
-
 fn managers(deployment: &Value) -> Vec<String> {
     let entries = deployment["metadata"]["managedFields"].as_array().expect("managed fields");
     entries
@@ -48,7 +37,7 @@ async fn what_a_person_sets_is_taken_back_once() {
     assert_eq!(now["spec"], before["spec"]);
     let note = "Deployment timbr-platform, container timbr-platform: variable OAUTH_PROVIDER was changed or taken off by kubectl-set (Update), and is as this resource asks for again; to keep it otherwise, change the resource or say suspend: true";
     eventually("an Event tells", SOON, async || {
-        let events = events(&lab, "AzureSso", "TakenBack").await;
+        let events = lab.notes("AzureSso", "TakenBack").await;
         if events == [note] { Ok(()) } else { Err(format!("{events:?}")) }
     })
     .await;

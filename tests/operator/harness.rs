@@ -149,6 +149,17 @@ impl Lab {
         list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
     }
 
+    /// What Events say of objects of a kind, by reason.
+    pub async fn notes(&self, kind: &str, reason: &str) -> Vec<String> {
+        let list = self.kubectl(&["get", "events.v1.events.k8s.io", "-o", "json"]).await;
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        let items = list["items"].as_array().expect("items").iter();
+        items
+            .filter(|event| event["regarding"]["kind"] == kind && event["reason"] == reason)
+            .map(|event| event["note"].as_str().expect("a note").to_owned())
+            .collect()
+    }
+
     /// The API of a kind, by its name in the singular.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let resource = match kind {

@@ -20,7 +20,9 @@ mod histories;
 #[path = "../histories/mod.rs"]
 mod history;
 mod installations;
+mod kubectl;
 mod leader;
+mod providers;
 mod reference;
 mod references;
 mod refusals;
