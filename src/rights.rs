@@ -113,11 +113,19 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
     const LEASES: &str = "coordination.k8s.io";
     let claim = |names, verbs, why| rule(Place::Watched, LEASES, &["leases"], names, verbs, why);
     match install {
-        Install::ClusterWide => rules.push(claim(
-            &[CLAIM],
-            &["list", "watch"],
-            "Namespaces that another operator has claimed: this one keeps out of them.",
-        )),
+        Install::ClusterWide => rules.extend([
+            claim(
+                &[CLAIM],
+                &["list", "watch"],
+                "Namespaces that another operator has claimed: this one keeps out of them.",
+            ),
+            watched(
+                "",
+                &["namespaces"],
+                &["list", "watch"],
+                "Which namespaces belong to one organization, by their label: there a pair of issuer and audience has one ExternalTokenProvider. By their metadata, and only those with the label.",
+            ),
+        ]),
         Install::Namespaced(_) => rules.extend([
             claim(&[], &["create"], "Claims the namespace, so that no other operator writes there."),
             claim(&[CLAIM], &["get", "update"], "Reads and renews that claim."),

@@ -15,6 +15,9 @@ pub const TRANSIENT_MANAGER: &str = "timbr-identity-adopt";
 
 /// Label on what we make: who made it.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label of a namespace: the organization that it belongs to. Among namespaces of one organization, a pair of issuer
+/// and audience has one ExternalTokenProvider.
+pub const LABEL_ORGANIZATION: &str = "identity.timbr.ai/organization";
 /// Label on what we make: the component (`platform`, `server`, `api`) it is for.
 pub const LABEL_COMPONENT: &str = "identity.timbr.ai/component";
 /// Label on what we make: the installation it belongs to (`default` for the implicit one).

@@ -190,6 +190,7 @@ impl Meta {
             .then_with(|| self.uid.cmp(&other.uid))
             .then_with(|| self.kind.cmp(&other.kind))
             .then_with(|| self.name.cmp(&other.name))
+            .then_with(|| self.namespace.cmp(&other.namespace))
     }
 
     /// `Kind/name`: how attribution and messages name a resource.

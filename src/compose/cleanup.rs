@@ -480,6 +480,7 @@ mod tests {
             }
         });
         Snapshot {
+            foreign: vec![],
             key: InstallationKey { namespace: "ns".to_owned(), name: installation.as_ref().map(|_| "main".to_owned()) },
             settings: Settings::default(),
             name_key: NameKey::Offline,

@@ -1,8 +1,10 @@
 //! What an ExternalTokenProvider says. It delivers nothing: it is trust, for whoever checks tokens.
 
+use std::collections::BTreeSet;
+
 use crate::api::{
-    ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Problem, Resource, Spec, Status, TrustedPair,
-    normal_issuer, rules,
+    Code, ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Meta, Problem, Resource, Spec, Status,
+    TrustedPair, normal_issuer, rules,
 };
 
 use super::{Case, kinds::Place, plan::Asked};
@@ -25,6 +27,58 @@ pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
 pub fn pairs(spec: &ExternalTokenProviderSpec) -> Vec<TrustedPair> {
     let issuer = normal_issuer(&spec.issuer_url);
     spec.audiences.iter().map(|audience| TrustedPair { issuer: issuer.clone(), audience: audience.clone() }).collect()
+}
+
+/// The pairs that it wants. Of one that cannot be read: those that it has.
+pub fn wanted(resource: &Resource<Spec>) -> Vec<TrustedPair> {
+    match &resource.spec {
+        Ok(Spec::ExternalTokenProvider(spec)) => pairs(spec),
+        _ => held(resource),
+    }
+}
+
+/// Whether it has a pair by its record.
+pub fn holds(resource: &Resource<Spec>, pair: &TrustedPair) -> bool {
+    matches!(&resource.status, Some(Status::ExternalTokenProvider(status)) if status.holds.contains(pair))
+}
+
+/// A pair that a provider in another namespace wants too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreign {
+    /// The provider.
+    pub meta: Meta,
+    /// The pair.
+    pub pair: TrustedPair,
+    /// Whether it has it by its record.
+    pub holds: bool,
+    /// The organization that both namespaces belong to, if it is one: of these, one has the pair.
+    pub organization: Option<String>,
+}
+
+/// What providers of another namespace want of what the providers of a namespace want too. One that belongs to no
+/// installation is in nobody's way.
+pub fn foreign<'a>(
+    here: impl IntoIterator<Item = &'a Resource<Spec>>,
+    there: impl IntoIterator<Item = &'a Resource<Spec>>,
+    installations_there: &BTreeSet<&str>,
+    organization: Option<&str>,
+) -> Vec<Foreign> {
+    let is_provider = |resource: &&Resource<Spec>| resource.meta.kind == Kind::ExternalTokenProvider;
+    let here: BTreeSet<TrustedPair> = here.into_iter().filter(is_provider).flat_map(wanted).collect();
+    if here.is_empty() {
+        return vec![];
+    }
+    let there = there.into_iter().filter(is_provider).filter(|it| it.key(installations_there).is_ok());
+    let common = there.flat_map(|it| wanted(it).into_iter().map(move |pair| (it, pair)));
+    let common = common.filter(|(_, pair)| here.contains(pair));
+    common
+        .map(|(it, pair)| Foreign {
+            meta: it.meta.clone(),
+            holds: holds(it, &pair),
+            pair,
+            organization: organization.map(str::to_owned),
+        })
+        .collect()
 }
 
 /// The place that a pair is.
@@ -50,6 +104,17 @@ pub fn ask(spec: &ExternalTokenProviderSpec, case: &Case<'_>) -> Asked {
     if !case.at_home {
         return Asked::default();
     }
-    let details = ExternalTokenProviderStatus { holds: pairs(spec), ..Default::default() };
-    Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() }
+    let pairs = pairs(spec);
+    let is_elsewhere = |pair: &&TrustedPair| {
+        case.snapshot.foreign.iter().any(|foreign| foreign.pair == **pair && foreign.organization.is_none())
+    };
+    let problems = pairs.iter().filter(is_elsewhere).map(|TrustedPair { issuer, audience }| {
+        let message = format!(
+            "an ExternalTokenProvider in another namespace names issuer and audience {issuer} {audience} too: a token that is meant for one of the two is taken by the other; give each an audience of its own"
+        );
+        Problem::warning("spec.audiences", Code::Collision, message)
+    });
+    let problems = problems.collect();
+    let details = ExternalTokenProviderStatus { holds: pairs, ..Default::default() };
+    Asked { details: Some(Status::ExternalTokenProvider(details)), problems, ..Asked::default() }
 }

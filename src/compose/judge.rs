@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Case, Demand, LiveContainer, LiveDeployment, LiveSecret, LiveValue, Lookup, Snapshot, Unresolved, Value, Verdict,
+    Case, Demand, Foreign, LiveContainer, LiveDeployment, LiveSecret, LiveValue, Lookup, Snapshot, Unresolved, Value,
+    Verdict,
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
@@ -33,6 +34,14 @@ impl Refusal {
     }
 }
 
+/// Who has a place.
+#[derive(Clone, Copy, Debug)]
+struct Owner<'a> {
+    meta: &'a Meta,
+    /// Of one in another namespace: the organization that both belong to.
+    organization: Option<&'a str>,
+}
+
 /// The service principal of the installation, and who named it first.
 struct Trio {
     holder: String,
@@ -50,7 +59,7 @@ pub struct Judge<'a> {
     /// Whether the TimbrInstallation is suspended.
     suspended: bool,
     /// Who has each place of which there is one.
-    places: BTreeMap<Place, &'a Meta>,
+    places: BTreeMap<Place, Owner<'a>>,
     case: Case<'a>,
     trio: Option<Trio>,
 }
@@ -84,7 +93,7 @@ impl<'a> Judge<'a> {
         resources.sort_by(|(a, _), (b, _)| a.meta.age_order(&b.meta));
         let at_home = || resources.iter().filter(|(_, adrift)| adrift.is_none()).map(|(resource, _)| *resource);
         self.case.has_tenants = at_home().any(|resource| resource.meta.kind == Kind::JwtTenant);
-        self.places = places(at_home());
+        self.places = places(at_home(), &self.snapshot.foreign);
         // Leads first, as others build on them; told by age all the same.
         let (leads, others): (Vec<_>, Vec<_>) =
             resources.into_iter().enumerate().partition(|(_, (resource, _))| kinds::is_lead(resource.meta.kind));
@@ -195,7 +204,14 @@ impl<'a> Judge<'a> {
         if let Some((place, has)) =
             wanted.iter().filter(is_told).find_map(|place| Some((place, self.taken(place, meta)?)))
         {
-            let (title, holder) = (key.title(), has.holder());
+            let (title, holder) = (key.title(), has.meta.holder());
+            if let Some(organization) = has.organization {
+                let sentence = format!(
+                    "{} is held by an ExternalTokenProvider in another namespace of organization {organization}; delete one of the two, or change this one",
+                    kinds::place_title(place)
+                );
+                return Some(Refusal::new(Reason::Collision, Code::Collision, sentence));
+            }
             let refusal = match place {
                 Place::Kind(_) => Refusal::new(
                     Reason::DuplicateInInstallation,
@@ -222,8 +238,8 @@ impl<'a> Judge<'a> {
     }
 
     /// Who else has a place that a resource wants.
-    fn taken(&self, place: &Place, by: &Meta) -> Option<&'a Meta> {
-        self.places.get(place).copied().filter(|has| !std::ptr::eq(*has, by))
+    fn taken(&self, place: &Place, by: &Meta) -> Option<Owner<'a>> {
+        self.places.get(place).copied().filter(|has| !std::ptr::eq(has.meta, by))
     }
 
     /// Why a resource cannot have its service principal: timbr-server has one for everything, and an
@@ -341,13 +357,21 @@ fn problems(resource: &Resource<Spec>) -> Vec<Problem> {
 }
 
 /// Who has each place: whoever has it already, else the oldest who wants it.
-fn places<'a>(by_age: impl Iterator<Item = &'a Resource<Spec>>) -> BTreeMap<Place, &'a Meta> {
-    let wanted = by_age.flat_map(|resource| kinds::places(resource).into_iter().map(move |place| (place, resource)));
-    let (incumbents, others): (Vec<_>, Vec<_>) =
-        wanted.partition(|(place, resource)| kinds::is_incumbent(resource, place));
+fn places<'a>(at_home: impl Iterator<Item = &'a Resource<Spec>>, foreign: &'a [Foreign]) -> BTreeMap<Place, Owner<'a>> {
+    let at_home = at_home.flat_map(|resource| {
+        let owner = Owner { meta: &resource.meta, organization: None };
+        let places = kinds::places(resource).into_iter();
+        places.map(move |place| (kinds::is_incumbent(resource, &place), place, owner))
+    });
+    let foreign = foreign.iter().filter_map(|Foreign { meta, pair, holds, organization }| {
+        let owner = Owner { meta, organization: Some(organization.as_deref()?) };
+        Some((*holds, external_token_provider::place(pair), owner))
+    });
+    let mut wanted: Vec<(bool, Place, Owner<'a>)> = at_home.chain(foreign).collect();
+    wanted.sort_by(|(a_has, _, a), (b_has, _, b)| b_has.cmp(a_has).then_with(|| a.meta.age_order(b.meta)));
     let mut places = BTreeMap::new();
-    for (place, resource) in incumbents.into_iter().chain(others) {
-        places.entry(place).or_insert(&resource.meta);
+    for (_, place, owner) in wanted {
+        places.entry(place).or_insert(owner);
     }
     places
 }

@@ -73,13 +73,10 @@ pub fn places(resource: &Resource<Spec>) -> Vec<Place> {
     let kind = resource.meta.kind;
     match (&resource.spec, kind) {
         (Ok(Spec::JwtTenant(spec)), _) => vec![Place::Named(kind, jwt_tenant::variable_part(spec))],
-        (Ok(Spec::ExternalTokenProvider(spec)), _) => {
-            external_token_provider::pairs(spec).iter().map(external_token_provider::place).collect()
+        (_, Kind::ExternalTokenProvider) => {
+            external_token_provider::wanted(resource).iter().map(external_token_provider::place).collect()
         }
-        (Err(_), Kind::ExternalTokenProvider) => {
-            external_token_provider::held(resource).iter().map(external_token_provider::place).collect()
-        }
-        (_, Kind::JwtTenant | Kind::ExternalTokenProvider | Kind::InboundAccessPolicy) => vec![],
+        (_, Kind::JwtTenant | Kind::InboundAccessPolicy) => vec![],
         _ => vec![Place::Kind(kind)],
     }
 }

@@ -6,7 +6,8 @@ use crate::api::{Component, Credentials, Delivery, Resource, SecretKeyRef, Spec,
 
 use super::{
     InstallationKey,
-    installation::{Claims, named},
+    installation::{Claims, Target, named},
+    kinds::components_of,
 };
 
 /// Names of objects in the installation's namespace.
@@ -29,10 +30,14 @@ pub fn needs(
     let claims = Claims::new(installations);
     let names = claims.names();
     let mine: Vec<_> = resources.iter().filter(|resource| resource.key(&names).as_ref() == Ok(key)).collect();
-    let targets = claims.targets(key).into_iter().map(|target| target.deployment);
-    // A Deployment with nothing of ours and no resource that wants it is not even read.
+    let wanted: BTreeSet<Component> = mine.iter().flat_map(|resource| components_of(resource.meta.kind)).collect();
+    // A Deployment with nothing of ours and no resource that wants it is not even read, unless a TimbrInstallation
+    // tells of it.
+    let is_read = |target: &Target| {
+        key.name.is_some() || wanted.contains(&target.component) || managed.contains(&target.deployment)
+    };
     let mut deployments: BTreeSet<String> =
-        targets.filter(|name| key.name.is_some() || !mine.is_empty() || managed.contains(name)).collect();
+        claims.targets(key).into_iter().filter(is_read).map(|target| target.deployment).collect();
     if key.name.is_none() {
         let given_up: Vec<&String> = managed.iter().filter(|name| claims.holder(name).is_none()).collect();
         if !given_up.is_empty() {

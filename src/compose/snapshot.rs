@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Delivery, OnConflict, Resource, Spec, TimbrInstallationSpec};
 
-use super::{DeploymentPlan, Failure, Hands, InstallationKey, LiveDeployment, LiveSecret, NameKey};
+use super::{DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, NameKey};
 
 /// The result of looking for an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +113,8 @@ pub struct Snapshot {
     pub installations: Vec<Resource<TimbrInstallationSpec>>,
     /// Every other resource of the namespace.
     pub resources: Vec<Resource<Spec>>,
+    /// What providers in other namespaces want of what those among them want.
+    pub foreign: Vec<Foreign>,
     /// Whether these are all that there are. Files may hold a part: what is not in them is unknown, not
     /// missing.
     pub complete: bool,

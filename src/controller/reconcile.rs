@@ -3,15 +3,15 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
 use crate::{
     apply::{WriteError, Writer},
     compose::{
-        DeploymentPlan, Failure, Hands, InstallationKey, Lookup, Memory, Outcome, Plan, ResourceStatus, Snapshot, Step,
-        compose, statuses,
+        DeploymentPlan, Failure, Hands, InstallationKey, LiveDeployment, Lookup, Memory, Outcome, Plan, ResourceStatus,
+        Snapshot, Step, compose, statuses,
     },
     metrics::Metrics,
     world::{Index, Reader},
@@ -185,7 +185,7 @@ impl Reconciler {
             }
             let result = match progress.steps {
                 MOST_STEPS.. => Err(WriteError::Overtaken),
-                _ => self.writer.deployment(&key.namespace, deployment).await,
+                _ => self.write_deployment(&key.namespace, deployment).await,
             };
             match result {
                 Ok(Some(live)) => {
@@ -258,6 +258,22 @@ impl Reconciler {
         (snapshot, plan, outcomes)
     }
 
+    /// Sends a Deployment's next request. What the watches deliver of that is no news.
+    async fn write_deployment(
+        &self,
+        namespace: &str,
+        plan: &DeploymentPlan,
+    ) -> Result<Option<LiveDeployment>, WriteError> {
+        let mut write = Write::begin(self, namespace, plan);
+        let result = self.writer.deployment(namespace, plan).await;
+        write.version = result.as_ref().ok().and_then(Option::as_ref).map(|live| live.version.clone());
+        result
+    }
+
+    fn index(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn may_roll_out(&self, key: &InstallationKey, deployment: &str) -> bool {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).begin(key, deployment, Instant::now())
     }
@@ -305,8 +321,8 @@ impl Reconciler {
             Ok(Some(version)) => {
                 tracing::info!(installation = %key, resource = holder, ready = change.ready_reason(), "status written");
                 self.metrics.ready(&change);
-                let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-                index.record_status(&change.meta, change.status, &version);
+                let concerned = self.index().record_status(&change.meta, change.status, &version);
+                concerned.into_iter().for_each(|key| self.post.wake(key));
                 true
             }
             Err(error) => {
@@ -315,6 +331,33 @@ impl Reconciler {
                 false
             }
         }
+    }
+}
+
+/// A request about a Deployment that is under way. It ends when it is dropped: whatever comes of it, nothing that
+/// was seen meanwhile is lost.
+struct Write<'a> {
+    reconciler: &'a Reconciler,
+    namespace: &'a str,
+    deployment: &'a str,
+    secrets: BTreeSet<String>,
+    version: Option<String>,
+}
+
+impl<'a> Write<'a> {
+    fn begin(reconciler: &'a Reconciler, namespace: &'a str, plan: &'a DeploymentPlan) -> Self {
+        let made = plan.secrets.iter().filter(|secret| !secret.present && !secret.stable);
+        let secrets: BTreeSet<String> = made.map(|secret| secret.name.clone()).collect();
+        reconciler.index().write_begins(namespace, &plan.name, &secrets);
+        Self { reconciler, namespace, deployment: &plan.name, secrets, version: None }
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let Self { reconciler, namespace, deployment, secrets, version } = self;
+        let concerned = reconciler.index().write_ends(namespace, deployment, secrets, version.as_deref());
+        concerned.into_iter().for_each(|key| reconciler.post.wake(key));
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Object, Resource, Spec, TimbrInstallationSpec},
-    compose::{Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, keys, needs, secret_refs, token_ref},
+    compose::{
+        Foreign, Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, foreign, keys, needs, secret_refs,
+        token_ref,
+    },
 };
 
 use super::{
@@ -65,10 +68,12 @@ impl Judged<'_> {
 pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Settings) -> Judged<'a> {
     let (objects, mut findings) = Reader::read(documents, namespace);
     let mut installations = Vec::new();
-    for (name, here) in namespaces(&objects) {
+    let namespaces = namespaces(&objects);
+    for (name, here) in &namespaces {
         let names: BTreeSet<&str> = here.installations.iter().map(|found| found.meta.name.as_str()).collect();
-        for key in keys(&name, &names) {
-            let snapshot = snapshot(key, &here, &objects, settings);
+        for key in keys(name, &names) {
+            let foreign = elsewhere(name, &namespaces, &objects);
+            let snapshot = Snapshot { foreign, ..snapshot(key, here, &objects, settings) };
             let plan = compose(&snapshot);
             installations.push(Installation { snapshot, plan });
         }
@@ -99,6 +104,19 @@ fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {
         }
     }
     namespaces
+}
+
+/// What providers in other namespaces want too.
+fn elsewhere(name: &str, namespaces: &BTreeMap<String, Namespace>, objects: &Objects) -> Vec<Foreign> {
+    let organization = |name: &str| objects.organizations.get(name).map(String::as_str);
+    let others = namespaces.iter().filter(|(other, _)| *other != name);
+    others
+        .flat_map(|(other, there)| {
+            let common = organization(name).filter(|here| organization(other) == Some(here));
+            let names = there.installations.iter().map(|found| found.meta.name.as_str()).collect();
+            foreign(&namespaces[name].resources, &there.resources, &names, common)
+        })
+        .collect()
 }
 
 /// The resource as compose is to see it.
@@ -149,6 +167,7 @@ fn snapshot(
         name_key: NameKey::Offline,
         installations: here.installations.clone(),
         resources: here.resources.clone(),
+        foreign: vec![],
         complete: false,
         deployments: deployments.collect(),
         secrets: secrets.collect(),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{API_VERSION, Code, Component, GROUP, Kind, Object, Problem, without_values},
+    api::{API_VERSION, Code, Component, GROUP, Kind, LABEL_ORGANIZATION, Object, Problem, without_values},
     compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, live_deployment, live_secret},
 };
 
@@ -31,6 +31,8 @@ pub struct Objects {
     pub deployments: BTreeMap<Name, InputDeployment>,
     /// Secrets.
     pub secrets: BTreeMap<Name, LiveSecret>,
+    /// Which organization a namespace belongs to.
+    pub organizations: BTreeMap<String, String>,
     /// Deployments and Secrets that are in the input but cannot be read.
     pub unreadable: BTreeSet<(&'static str, Name)>,
 }
@@ -83,10 +85,18 @@ impl<'a> Reader<'a> {
             match (text("apiVersion"), text("kind")) {
                 (Some("apps/v1"), Some("Deployment")) => reader.deployment(at),
                 (Some("v1"), Some("Secret")) => reader.secret(at),
+                (Some("v1"), Some("Namespace")) => reader.organization(&document.value),
                 (version, kind) => reader.perhaps_ours(at, version, kind),
             }
         }
         (reader.objects, reader.findings)
+    }
+
+    fn organization(&mut self, namespace: &Value) {
+        let label = namespace.get("metadata").and_then(|meta| meta.get("labels")?.get(LABEL_ORGANIZATION)?.as_str());
+        if let Some(label) = label {
+            self.objects.organizations.insert(self.name(namespace).1, label.to_owned());
+        }
     }
 
     fn find(&mut self, at: usize, problem: &Problem) {

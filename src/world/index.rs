@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{Charge, InstallationKey, OurSecret, claimants, keys, named, secret_refs, token_ref},
+    api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
+    compose::{
+        Charge, Foreign, InstallationKey, OurSecret, claimants, foreign, keys, named, secret_refs, token_ref, wanted,
+    },
 };
 
 use super::Record;
@@ -31,6 +33,8 @@ pub enum Change {
         name: String,
         /// Whether it is there and carries our label.
         managed: bool,
+        /// Its version, when it is there.
+        version: Option<Version>,
     },
     /// A Secret was seen, or is gone.
     Secret {
@@ -42,6 +46,13 @@ pub enum Change {
         installation: Option<String>,
         /// When it is there and surely made by us: all that there is to know of it.
         ours: Option<OurSecret>,
+    },
+    /// A namespace was seen, or is gone.
+    Namespace {
+        /// Its name.
+        name: String,
+        /// The organization that it belongs to by its label.
+        organization: Option<String>,
     },
     /// The claim to a namespace was seen, or is gone.
     Claim {
@@ -60,6 +71,7 @@ impl Change {
             | Change::Deployment { namespace, .. }
             | Change::Secret { namespace, .. }
             | Change::Claim { namespace, .. } => namespace,
+            Change::Namespace { name, .. } => name,
         }
     }
 }
@@ -70,10 +82,23 @@ struct Namespace {
     resources: BTreeMap<(Kind, String), Resource<Spec>>,
     /// Versions of objects whose status was written, until a watch delivers them.
     written: BTreeMap<(Kind, String), Version>,
+    /// Deployments that are being written, and what was seen of them meanwhile.
+    in_flight: BTreeMap<String, Seen>,
+    /// Versions of Deployments that were written, until a watch delivers them.
+    delivered: BTreeMap<String, Version>,
+    /// Secrets that are made for them, until a watch delivers them.
+    expected: BTreeSet<String>,
     /// Deployments that carry our label.
     managed: BTreeSet<String>,
     /// Secrets that we made, and the installation each is labelled with.
     secrets: BTreeMap<String, (String, Option<OurSecret>)>,
+}
+
+/// What a watch has delivered of a Deployment that is being written: perhaps the write itself, perhaps another's.
+#[derive(Debug, Default)]
+struct Seen {
+    version: Option<Version>,
+    concerned: BTreeSet<InstallationKey>,
 }
 
 /// What the watches have seen.
@@ -82,6 +107,8 @@ pub struct Index {
     namespaces: BTreeMap<String, Namespace>,
     /// Claims, also to namespaces that have nothing of ours.
     claims: BTreeMap<String, Record>,
+    /// Which organization a namespace belongs to, the same.
+    organizations: BTreeMap<String, String>,
 }
 
 /// What of a namespace an installation's snapshot is made from.
@@ -91,6 +118,8 @@ pub struct View {
     pub installations: Vec<Resource<TimbrInstallationSpec>>,
     /// Its other resources.
     pub resources: Vec<Resource<Spec>>,
+    /// What providers in other namespaces want of what those among them want.
+    pub foreign: Vec<Foreign>,
     /// Its Deployments that carry our label.
     pub managed: BTreeSet<String>,
     /// Its Secrets that charts name.
@@ -101,7 +130,12 @@ impl Index {
     /// Takes in a change; returns the installations that must be looked at again.
     pub fn apply(&mut self, change: Change) -> BTreeSet<InstallationKey> {
         let namespace = change.namespace().to_owned();
-        let concerned = self.take_in(change);
+        let before = self.pairs(&namespace);
+        let mut concerned = self.take_in(change);
+        if !concerned.is_empty() {
+            let pairs = before.into_iter().chain(self.pairs(&namespace)).collect();
+            concerned.extend(self.rivals(&namespace, &pairs));
+        }
         if self.namespaces.get(&namespace).is_some_and(Namespace::is_empty) {
             self.namespaces.remove(&namespace);
         }
@@ -118,10 +152,13 @@ impl Index {
                 }
             }
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
-            Change::Deployment { namespace, name, managed } => self.deployment(&namespace, name, managed),
+            Change::Deployment { namespace, name, managed, version } => {
+                self.deployment(&namespace, name, managed, version)
+            }
             Change::Secret { namespace, name, installation, ours } => {
                 self.secret(&namespace, name, installation.map(|label| (label, ours)))
             }
+            Change::Namespace { name, organization } => self.organization(name, organization),
             Change::Claim { namespace, record } => self.claimed(namespace, record),
         }
     }
@@ -132,9 +169,58 @@ impl Index {
         View {
             installations: here.installations.values().cloned().collect(),
             resources: here.resources.values().cloned().collect(),
+            foreign: self.foreign(namespace, here),
             managed: here.managed.clone(),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
+    }
+
+    /// What providers in other namespaces want of what a namespace's want.
+    fn foreign(&self, namespace: &str, here: &Namespace) -> Vec<Foreign> {
+        if here.providers().next().is_none() {
+            return Vec::new();
+        }
+        let organization = self.organizations.get(namespace);
+        let others = self.namespaces.iter().filter(|(other, _)| *other != namespace);
+        others
+            .flat_map(|(other, there)| {
+                let common = organization.filter(|here| self.organizations.get(other) == Some(here));
+                foreign(here.providers(), there.providers(), &there.names(), common.map(String::as_str))
+            })
+            .collect()
+    }
+
+    /// The pairs that a namespace's providers want.
+    fn pairs(&self, namespace: &str) -> BTreeSet<TrustedPair> {
+        self.namespaces.get(namespace).into_iter().flat_map(Namespace::providers).flat_map(wanted).collect()
+    }
+
+    /// The installations in other namespaces with providers that want one of these pairs.
+    fn rivals(&self, namespace: &str, pairs: &BTreeSet<TrustedPair>) -> BTreeSet<InstallationKey> {
+        if pairs.is_empty() {
+            return BTreeSet::new();
+        }
+        let others = self.namespaces.iter().filter(|(other, _)| *other != namespace);
+        others
+            .flat_map(|(other, there)| {
+                let rivals = there.providers().filter(|it| wanted(it).iter().any(|pair| pairs.contains(pair)));
+                rivals.map(|it| there.key_of(other, it))
+            })
+            .collect()
+    }
+
+    /// Whom it concerns that a namespace belongs to another organization than before.
+    fn organization(&mut self, name: String, organization: Option<String>) -> BTreeSet<InstallationKey> {
+        if self.organizations.get(&name) == organization.as_ref() {
+            return BTreeSet::new();
+        }
+        let here = self.namespaces.get(&name);
+        let concerned = here.into_iter().flat_map(|here| here.providers().map(|it| here.key_of(&name, it))).collect();
+        match organization {
+            Some(organization) => self.organizations.insert(name, organization),
+            None => self.organizations.remove(&name),
+        };
+        concerned
     }
 
     /// What the claim to a namespace says, if there is one.
@@ -165,6 +251,9 @@ impl Index {
 
     /// Names of what is known of a kind in a namespace, or in all: what a relist must confirm.
     pub fn known(&self, what: Known, namespace: Option<&str>) -> BTreeSet<(String, String)> {
+        if what == Known::Namespace {
+            return self.organizations.keys().map(|name| (String::new(), name.clone())).collect();
+        }
         if what == Known::Claim {
             let claimed = self.claims.keys().filter(|name| namespace.is_none_or(|only| only == name.as_str()));
             return claimed.map(|namespace| (namespace.clone(), CLAIM.to_owned())).collect();
@@ -178,7 +267,7 @@ impl Index {
                 }
                 Known::Deployment => here.managed.iter().collect(),
                 Known::Secret => here.secrets.keys().collect(),
-                Known::Claim => Vec::new(),
+                Known::Namespace | Known::Claim => Vec::new(),
             };
             names.into_iter().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
         })
@@ -186,9 +275,9 @@ impl Index {
     }
 
     /// Notes a status that was just written, so that the next look compares with it and not with
-    /// what the watch has yet to deliver.
-    pub fn record_status(&mut self, meta: &Meta, status: Status, version: &str) {
-        let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
+    /// what the watch has yet to deliver. Returns whom it concerns in other namespaces.
+    pub fn record_status(&mut self, meta: &Meta, status: Status, version: &str) -> BTreeSet<InstallationKey> {
+        let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return BTreeSet::new() };
         if let Some(version) = Version::parse(version) {
             here.written.insert((meta.kind, meta.name.clone()), version);
         }
@@ -203,7 +292,46 @@ impl Index {
         if let Some((uid, place)) = place
             && *uid == meta.uid
         {
+            let before = held(place.as_ref());
+            let after = held(Some(&status));
             *place = Some(status);
+            return self.rivals(&meta.namespace, &before.symmetric_difference(&after).cloned().collect());
+        }
+        BTreeSet::new()
+    }
+
+    /// Notes that a Deployment is about to be written, and Secrets to be made for it: what the watches deliver of
+    /// that wakes nobody, as whoever writes knows it first.
+    pub fn write_begins(&mut self, namespace: &str, deployment: &str, secrets: &BTreeSet<String>) {
+        if let Some(here) = self.namespaces.get_mut(namespace) {
+            here.in_flight.insert(deployment.to_owned(), Seen::default());
+            here.expected.extend(secrets.iter().cloned());
+        }
+    }
+
+    /// Notes what version came of the write, if it is known; returns whom it concerns that the Deployment was seen
+    /// in a later one, or that nobody knows.
+    pub fn write_ends(
+        &mut self,
+        namespace: &str,
+        deployment: &str,
+        secrets: &BTreeSet<String>,
+        version: Option<&str>,
+    ) -> BTreeSet<InstallationKey> {
+        let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
+        let seen = here.in_flight.remove(deployment).unwrap_or_default();
+        let Some(written) = version.and_then(Version::parse) else {
+            here.expected.retain(|name| !secrets.contains(name));
+            return seen.concerned;
+        };
+        match seen.version {
+            Some(seen_in) if seen_in > written => seen.concerned,
+            // It may be what somebody else waits for.
+            Some(seen_in) if seen_in == written => here.releasing(namespace).into_iter().collect(),
+            _ => {
+                here.delivered.insert(deployment.to_owned(), written);
+                BTreeSet::new()
+            }
         }
     }
 
@@ -273,12 +401,22 @@ impl Index {
         concerned.into_iter().flat_map(|key| [key].into_iter().chain(here.releasing(namespace))).collect()
     }
 
-    fn deployment(&mut self, namespace: &str, name: String, managed: bool) -> BTreeSet<InstallationKey> {
+    fn deployment(
+        &mut self,
+        namespace: &str,
+        name: String,
+        managed: bool,
+        version: Option<Version>,
+    ) -> BTreeSet<InstallationKey> {
         if managed {
             self.namespaces.entry(namespace.to_owned()).or_default().managed.insert(name.clone());
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let was_managed = if managed { true } else { here.managed.remove(&name) };
+        // Whoever delivered has seen it so. It may be what somebody else waits for, and what is released is.
+        if here.is_delivered(&name, version) && managed {
+            return here.releasing(namespace).into_iter().collect();
+        }
         let mut concerned = claimants(namespace, &name, here.installations.values());
         let is_unclaimed = concerned.is_empty();
         // Without claimants: the implicit installation's, or one that must be released.
@@ -298,6 +436,11 @@ impl Index {
             // What goes from another Deployment to this one may be here by now.
             concerned.extend(here.releasing(namespace));
         }
+        if managed && let (Some(version), Some(seen)) = (version, here.in_flight.get_mut(&name)) {
+            // Whose it is shows when the write is answered.
+            seen.version = seen.version.max(Some(version));
+            seen.concerned.append(&mut concerned);
+        }
         concerned
     }
 
@@ -309,7 +452,10 @@ impl Index {
     ) -> BTreeSet<InstallationKey> {
         if let Some(ours) = &ours {
             let here = self.namespaces.entry(namespace.to_owned()).or_default();
-            here.secrets.insert(name.clone(), ours.clone());
+            let is_new = here.secrets.insert(name.clone(), ours.clone()).is_none();
+            if is_new && ours.1.is_some() && here.expected.remove(&name) {
+                return BTreeSet::new();
+            }
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let known = if ours.is_some() { ours } else { here.secrets.remove(&name) };
@@ -375,13 +521,38 @@ pub enum Known {
     Deployment,
     /// Secrets that we made.
     Secret,
+    /// Namespaces that are labelled with their organization.
+    Namespace,
     /// Claims to namespaces.
     Claim,
 }
 
+/// What a provider's record says that it has.
+fn held(status: Option<&Status>) -> BTreeSet<TrustedPair> {
+    match status {
+        Some(Status::ExternalTokenProvider(status)) => status.holds.iter().cloned().collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
 impl Namespace {
+    fn providers(&self) -> impl Iterator<Item = &Resource<Spec>> {
+        const KIND: Kind = Kind::ExternalTokenProvider;
+        let from = self.resources.range((KIND, String::new())..);
+        from.map(|(_, resource)| resource).take_while(|resource| resource.meta.kind == KIND)
+    }
+
     fn names(&self) -> BTreeSet<&str> {
         self.installations.keys().map(String::as_str).collect()
+    }
+
+    /// Whether a version of a Deployment is the one that was written last, or older.
+    fn is_delivered(&mut self, name: &str, version: Option<Version>) -> bool {
+        let Some(written) = self.delivered.get(name).copied() else { return false };
+        if version.is_none_or(|version| version >= written) {
+            self.delivered.remove(name);
+        }
+        version.is_some_and(|version| version <= written)
     }
 
     /// The components whose Secrets that charts name are there.
@@ -421,7 +592,7 @@ impl Namespace {
 mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn object(kind: Kind, name: &str, spec: serde_json::Value) -> Change {
         let meta = ObjectMeta {
@@ -454,7 +625,7 @@ mod tests {
     }
 
     fn deployment(name: &str, managed: bool) -> Change {
-        Change::Deployment { namespace: "ns".into(), name: name.into(), managed }
+        Change::Deployment { namespace: "ns".into(), name: name.into(), managed, version: None }
     }
 
     fn names(keys: BTreeSet<InstallationKey>) -> Vec<String> {
@@ -520,6 +691,20 @@ mod tests {
         };
         assert_eq!(names(index.apply(made("x", "default", "web"))), ["-"]);
         assert_eq!(in_charge(&index, None), ["x"]);
+        // One that is expected wakes nobody when it comes, but when it changes.
+        let new = BTreeSet::from(["new".to_owned()]);
+        index.write_begins("ns", "web", &new);
+        assert_eq!(names(index.apply(made("new", "default", "web"))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(made("new", "default", "web"))), ["-"]);
+        assert_eq!(names(index.apply(secret("new", None))), ["-"]);
+        // Unless it is somebody else's.
+        index.write_begins("ns", "web", &new);
+        assert_eq!(names(index.apply(secret("new", Some("default")))), ["-"]);
+        assert_eq!(names(index.apply(secret("new", None))), ["-"]);
+        // Or nobody knows whether it was made.
+        assert_eq!(index.write_ends("ns", "web", &new, None), BTreeSet::new());
+        assert_eq!(names(index.apply(made("new", "default", "web"))), ["-"]);
+        assert_eq!(names(index.apply(secret("new", None))), ["-"]);
         // Released, and no resource is left: the Secret is reason enough to look.
         assert_eq!(names(index.apply(deployment("web", false))), ["-"]);
         assert_eq!(names(index.apply(deployment("other", false))), [] as [&str; 0]);
@@ -557,6 +742,132 @@ mod tests {
         assert_eq!(names(index.apply(claimed(Some("other")))), all, "renewed");
         assert_eq!(names(index.apply(claimed(None))), all, "gone");
         assert_eq!((index.claim("ns"), index.known(Known::Claim, None)), (None, BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_we_delivered_coming_back_is_no_news() {
+        let mut index = Index::default();
+        let wrote = |index: &mut Index, version: &str| {
+            index.write_begins("ns", "web", &BTreeSet::new());
+            assert_eq!(index.write_ends("ns", "web", &BTreeSet::new(), Some(version)), BTreeSet::new());
+        };
+        index.apply(installation("a", "web"));
+        let seen = |name: &str, managed: bool, version: &str| Change::Deployment {
+            namespace: "ns".into(),
+            name: name.into(),
+            managed,
+            version: Version::parse(version),
+        };
+        wrote(&mut index, "7");
+        assert_eq!(names(index.apply(seen("web", true, "6"))), [] as [&str; 0]);
+        assert_eq!(names(index.apply(seen("web", true, "7"))), [] as [&str; 0]);
+        assert!(index.view("ns").managed.contains("web"));
+        assert_eq!(names(index.apply(seen("web", true, "7"))), ["a"], "once");
+        wrote(&mut index, "9");
+        assert_eq!(names(index.apply(seen("web", true, "10"))), ["a"]);
+        assert_eq!(names(index.apply(seen("web", true, "9"))), ["a"], "nothing is left of what is over");
+        // What was taken off wakes who looks after the Secrets, and what arrived lets go of what it came from.
+        wrote(&mut index, "11");
+        assert_eq!(names(index.apply(seen("web", false, "11"))), ["a"]);
+        index.apply(seen("old", true, "12"));
+        wrote(&mut index, "13");
+        assert_eq!(names(index.apply(seen("web", true, "13"))), ["-"]);
+    }
+
+    /// The watch may be quicker than the answer.
+    #[test]
+    fn what_comes_while_we_write_is_news_if_it_is_not_ours() {
+        let mut index = Index::default();
+        index.apply(installation("a", "web"));
+        let seen = |managed: bool, version: &str| Change::Deployment {
+            namespace: "ns".into(),
+            name: "web".into(),
+            managed,
+            version: Version::parse(version),
+        };
+        let nobody: [&str; 0] = [];
+        for (comes, answered, concerned) in [
+            ("7", Some("7"), &nobody[..]),
+            ("6", Some("7"), &nobody[..]),
+            ("8", Some("7"), &["a"][..]),
+            ("7", None, &["a"][..]),
+        ] {
+            index.write_begins("ns", "web", &BTreeSet::new());
+            assert_eq!(names(index.apply(seen(true, comes))), nobody);
+            let ended = index.write_ends("ns", "web", &BTreeSet::new(), answered);
+            assert_eq!(names(ended), concerned, "{comes} and {answered:?}");
+        }
+        // What is not ours for sure does not wait for the answer.
+        index.write_begins("ns", "web", &BTreeSet::new());
+        assert_eq!(names(index.apply(seen(false, "9"))), ["a"]);
+        assert_eq!(names(index.write_ends("ns", "web", &BTreeSet::new(), Some("9"))), nobody);
+        // What arrived lets go of what it came from.
+        let old = Change::Deployment { namespace: "ns".into(), name: "old".into(), managed: true, version: None };
+        index.apply(old);
+        index.write_begins("ns", "web", &BTreeSet::new());
+        index.apply(seen(true, "10"));
+        assert_eq!(names(index.write_ends("ns", "web", &BTreeSet::new(), Some("10"))), ["-"]);
+    }
+
+    fn provider(namespace: &str, audience: &str) -> Change {
+        let meta = ObjectMeta {
+            name: Some("it".into()),
+            namespace: Some(namespace.into()),
+            generation: Some(1),
+            ..ObjectMeta::default()
+        };
+        let data = json!({"spec": {
+            "displayName": "it", "audiences": [audience], "userClaim": "upn", "issuerUrl": "https://login.example.com",
+        }});
+        Change::Object(Box::new(Object::read(Kind::ExternalTokenProvider, &meta, &data)), None)
+    }
+
+    /// What a provider wants concerns all who want it too, and so does who belongs together.
+    #[test]
+    fn providers_of_other_namespaces_are_told() {
+        let keys = |keys: BTreeSet<InstallationKey>| keys.iter().map(|key| key.namespace.clone()).collect::<Vec<_>>();
+        let organization = |name: &str, organization: Option<&str>| Change::Namespace {
+            name: name.into(),
+            organization: organization.map(str::to_owned),
+        };
+        let foreign = |index: &Index, namespace: &str| -> Vec<(String, Option<String>)> {
+            let foreign = index.view(namespace).foreign.into_iter();
+            foreign.map(|it| (it.meta.namespace, it.organization)).collect()
+        };
+        let acme = || Some("acme".to_owned());
+        let mut index = Index::default();
+        assert_eq!(keys(index.apply(provider("a", "x"))), ["a"]);
+        assert_eq!(keys(index.apply(provider("b", "y"))), ["b"]);
+        assert_eq!(foreign(&index, "a"), []);
+        assert_eq!(keys(index.apply(provider("b", "x"))), ["a", "b"]);
+        assert_eq!(foreign(&index, "a"), [("b".to_owned(), None)]);
+        assert_eq!(foreign(&index, "elsewhere"), []);
+        // Nothing new is no news.
+        assert_eq!(keys(index.apply(provider("b", "x"))), [] as [&str; 0]);
+
+        assert_eq!(keys(index.apply(organization("a", Some("acme")))), ["a", "b"]);
+        assert_eq!(foreign(&index, "a"), [("b".to_owned(), None)]);
+        assert_eq!(keys(index.apply(organization("b", Some("acme")))), ["a", "b"]);
+        assert_eq!(keys(index.apply(organization("b", Some("acme")))), [] as [&str; 0]);
+        assert_eq!(foreign(&index, "a"), [("b".to_owned(), acme())]);
+        assert_eq!(foreign(&index, "b"), [("a".to_owned(), acme())]);
+        assert_eq!(index.known(Known::Namespace, None).len(), 2);
+        assert_eq!(keys(index.apply(organization("a", Some("other")))), ["a", "b"]);
+        assert_eq!(foreign(&index, "b"), [("a".to_owned(), None)]);
+        assert_eq!(keys(index.apply(organization("nothing-here", Some("acme")))), [] as [&str; 0]);
+
+        // A pair that is held, or let go of, by what we wrote ourselves.
+        let meta = index.view("a").resources[0].meta.clone();
+        let status =
+            |holds: Value| Status::ExternalTokenProvider(serde_json::from_value(json!({"holds": holds})).unwrap());
+        let pair = json!([{"issuer": "https://login.example.com", "audience": "x"}]);
+        assert_eq!(keys(index.record_status(&meta, status(pair.clone()), "7")), ["b"]);
+        assert_eq!(keys(index.record_status(&meta, status(pair), "8")), [] as [&str; 0]);
+        assert_eq!(keys(index.record_status(&meta, status(json!([])), "9")), ["b"]);
+
+        let gone = Change::ObjectGone { kind: Kind::ExternalTokenProvider, namespace: "b".into(), name: "it".into() };
+        assert_eq!(keys(index.apply(gone)), ["a", "b"]);
+        assert_eq!(foreign(&index, "a"), []);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Reader {
             name_key: self.name_key.clone(),
             installations: view.installations,
             resources: view.resources,
+            foreign: view.foreign,
             complete: true,
             deployments,
             secrets,

@@ -9,7 +9,11 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::{
-    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret},
+    api::{
+        apps::v1::Deployment,
+        coordination::v1::Lease,
+        core::v1::{Namespace, Secret},
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -21,8 +25,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     api::{
-        CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY, Object,
-        VERSION,
+        CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY,
+        LABEL_ORGANIZATION, Object, VERSION,
     },
     compose::{InstallationKey, OurSecret},
 };
@@ -70,6 +74,7 @@ impl Source {
             Known::Object(kind) => kind.plural(),
             Known::Deployment => "deployments",
             Known::Secret => "secrets",
+            Known::Namespace => "namespaces",
             Known::Claim => "claims",
         };
         match &self.scope {
@@ -110,7 +115,8 @@ impl Sync {
     }
 }
 
-/// Starts every watch in every scope, and where all namespaces are watched that of claims. Installations to look at go to `triggers`.
+/// Starts every watch in every scope, and where all namespaces are watched those of namespaces and of claims.
+/// Installations to look at go to `triggers`.
 pub fn watch_all(
     client: &Client,
     scopes: &BTreeSet<Scope>,
@@ -155,6 +161,15 @@ pub fn watch_all(
                     let events = move || watcher(api.clone(), config.clone());
                     tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| secret(&object.metadata)));
                 }
+                Known::Namespace => {
+                    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+                    let config = config.labels(LABEL_ORGANIZATION);
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Namespace>| {
+                        let organization = label(&object.metadata, LABEL_ORGANIZATION).filter(|it| !it.is_empty());
+                        Change::Namespace { name: place(&object.metadata).1, organization: organization.cloned() }
+                    }));
+                }
                 Known::Claim => {
                     let api: Api<Lease> = scoped(client, scope);
                     // By name, which is all that the operator may watch of Leases.
@@ -171,6 +186,7 @@ pub fn watch_all(
         start(Known::Deployment);
         start(Known::Secret);
         if *scope == Scope::All {
+            start(Known::Namespace);
             start(Known::Claim);
         }
     }
@@ -198,7 +214,8 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a String> {
 
 fn deployment(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
-    Change::Deployment { namespace, name, managed: label(meta, LABEL_MANAGED).is_some() }
+    let version = meta.resource_version.as_deref().and_then(Version::parse);
+    Change::Deployment { namespace, name, managed: label(meta, LABEL_MANAGED).is_some(), version }
 }
 
 fn secret(meta: &ObjectMeta) -> Change {
@@ -281,8 +298,9 @@ impl Feed {
     fn gone(&self, namespace: String, name: String) -> Change {
         match self.source.what {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
-            Known::Deployment => Change::Deployment { namespace, name, managed: false },
+            Known::Deployment => Change::Deployment { namespace, name, managed: false, version: None },
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
+            Known::Namespace => Change::Namespace { name, organization: None },
             Known::Claim => Change::Claim { namespace, record: None },
         }
     }

@@ -162,17 +162,18 @@ fn the_plan_says_that_there_is_a_pair() {
         let plan = world.plan(&key(None));
         plan.deployments.into_iter().map(|plan| (plan.name, plan.has_pair)).collect()
     };
-    let expected = |pair: bool| {
-        [(PLATFORM, pair), (SERVER, pair), ("timbr-api", false)].map(|(name, pair)| (name.to_owned(), pair)).into()
-    };
-    let mut world = world(vec![sign_on(), databricks()]);
-    assert_eq!(pairs(&world), expected(true));
+    let named = |pairs: &[(&str, bool)]| pairs.iter().map(|(name, pair)| ((*name).to_owned(), *pair)).collect();
+    let both: BTreeMap<String, bool> = named(&[(PLATFORM, true), (SERVER, true), ("timbr-api", false)]);
+    let tokens = resource(Kind::JwtAuthentication, "tokens", 0, json!({"type": "Azure"}));
+    let mut world = world(vec![tokens, sign_on(), databricks()]);
+    assert_eq!(pairs(&world), both);
     settle(&mut world);
-    assert_eq!(pairs(&world), expected(true));
+    assert_eq!(pairs(&world), both);
     world.resources.pop();
-    assert_eq!(pairs(&world), expected(true));
+    assert_eq!(pairs(&world), both);
     settle(&mut world);
-    assert_eq!(pairs(&world), expected(false));
+    // Nobody wants anything of the server any more.
+    assert_eq!(pairs(&world), named(&[(PLATFORM, false), ("timbr-api", false)]));
 }
 
 #[test]

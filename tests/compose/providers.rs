@@ -1,7 +1,15 @@
 //! ExternalTokenProviders, of which each pair of issuer and audience has one, and InboundAccessPolicies.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
-use timbr_identity::api::{Kind, Resource, Spec, Status, TrustedPair};
+use timbr_identity::{
+    api::{
+        ExternalTokenProviderSpec, ExternalTokenProviderStatus, InstallationRef, Kind, Resource, Severity, Spec,
+        Status, TrustedPair, Unreadable,
+    },
+    compose::Foreign,
+};
 
 use crate::{
     fixtures::{condition, verdict},
@@ -155,6 +163,111 @@ fn two_that_meet_settle_at_once() {
         world.status("younger").problems.iter().map(|problem| problem.code.to_string()).collect()
     };
     assert_eq!(codes(&world), ["DecodeFailed"]);
+}
+
+/// Another namespace's provider of the audience `a`.
+fn foreign(second: i64, holds: bool, organization: Option<&str>) -> Foreign {
+    let mut meta = provider("theirs", second, ISSUER, json!(["a"])).meta;
+    meta.namespace = "elsewhere".to_owned();
+    let pair = TrustedPair { issuer: ISSUER.to_owned(), audience: "a".to_owned() };
+    Foreign { meta, pair, holds, organization: organization.map(str::to_owned) }
+}
+
+/// Among the namespaces of one organization a pair has one provider, by the same rule as in an installation.
+#[test]
+fn an_organization_has_one_provider_of_a_pair() {
+    let taken = "issuer and audience https://login.example.com/tenant a is held by an ExternalTokenProvider in another namespace of organization acme; delete one of the two, or change this one";
+    // When the other was created, whether it has the pair, whether this one has had it; who has it.
+    let rows = [
+        (1, true, false, false),
+        (1, false, false, false),
+        (9, true, false, false),
+        (9, false, false, true),
+        (1, false, true, true),
+        (1, true, true, false),
+        (9, true, true, true),
+    ];
+    for (second, holds_it, had, has) in rows {
+        let row = format!("{second} {holds_it} {had}");
+        let mut world = world(vec![provider("it", 5, ISSUER, json!(["a", "b"]))]);
+        if had {
+            settle(&mut world);
+        }
+        world.foreign = vec![foreign(second, holds_it, Some("acme"))];
+        settle(&mut world);
+        assert_eq!(holds(&world, "it").len(), if has { 2 } else { 1 }, "{row}");
+        let accepted = condition(world.status("it"), "Accepted").expect("it");
+        match has {
+            true => assert_eq!(accepted.reason, "Accepted", "{row}"),
+            false => assert_eq!((accepted.reason.as_str(), accepted.message.as_str()), ("Collision", taken), "{row}"),
+        }
+        // It is free again.
+        world.foreign.clear();
+        settle(&mut world);
+        assert_eq!((self::accepted(&world, "it").as_str(), holds(&world, "it").len()), ("True/Accepted", 2), "{row}");
+    }
+}
+
+/// Elsewhere it is a warning, whoever was first, and no foreign namespace is named.
+#[test]
+fn between_strangers_a_common_pair_is_a_warning() {
+    for (second, holds_it) in [(1, true), (9, false)] {
+        let mut world = world(vec![provider("it", 5, ISSUER, json!(["a", "b"]))]);
+        world.foreign = vec![foreign(second, holds_it, None)];
+        settle(&mut world);
+        let status = world.status("it");
+        assert_eq!((accepted(&world, "it").as_str(), holds(&world, "it").len()), ("True/Accepted", 2));
+        let problems: Vec<_> =
+            status.problems.iter().map(|it| (it.path.as_str(), it.code.as_str(), it.severity)).collect();
+        assert_eq!(problems, [("spec.audiences", "Collision", Severity::Warning)]);
+        assert_eq!(
+            status.problems[0].message,
+            "an ExternalTokenProvider in another namespace names issuer and audience https://login.example.com/tenant a too: a token that is meant for one of the two is taken by the other; give each an audience of its own"
+        );
+        assert!(!format!("{status:?}").contains("elsewhere"), "{status:?}");
+    }
+}
+
+/// What counts of another namespace's providers.
+#[test]
+fn what_is_foreign() {
+    let names = BTreeSet::from(["a", "b"]);
+    let here = [provider("here", 1, &format!("{ISSUER}/"), json!(["a", "b"]))];
+    let there = |change: fn(&mut Resource<Spec>)| {
+        let mut there = provider("there", 2, ISSUER, json!(["b", "c"]));
+        there.meta.namespace = "elsewhere".to_owned();
+        there.spec = there.spec.map(|spec| match spec {
+            Spec::ExternalTokenProvider(spec) => {
+                let reference = Some(InstallationRef { name: "a".to_owned() });
+                Spec::ExternalTokenProvider(ExternalTokenProviderSpec { installation_ref: reference, ..spec })
+            }
+            other => other,
+        });
+        change(&mut there);
+        timbr_identity::compose::foreign(&here, [&there], &names, Some("acme"))
+    };
+    let pairs = |foreign: &[Foreign]| -> Vec<String> {
+        foreign.iter().map(|it| format!("{} {} {}", it.pair.issuer, it.pair.audience, it.holds)).collect()
+    };
+    let common = there(|_| {});
+    assert_eq!(pairs(&common), [format!("{ISSUER} b false")]);
+    assert_eq!((common[0].meta.namespace.as_str(), common[0].organization.as_deref()), ("elsewhere", Some("acme")));
+    // One that cannot be read wants what it has.
+    let held = there(|it| {
+        let holds = vec![TrustedPair { issuer: ISSUER.to_owned(), audience: "b".to_owned() }];
+        it.status = Some(Status::ExternalTokenProvider(ExternalTokenProviderStatus { holds, ..Default::default() }));
+        it.spec = Err(Unreadable { error: "no".to_owned(), installation_ref: Ok(Some("a".to_owned())) });
+    });
+    assert_eq!(pairs(&held), [format!("{ISSUER} b true")]);
+    let nothing: [String; 0] = [];
+    // Whose it is cannot be told.
+    assert_eq!(
+        pairs(&there(|it| {
+            let Ok(Spec::ExternalTokenProvider(spec)) = &mut it.spec else { panic!("no provider") };
+            spec.installation_ref = None;
+        })),
+        nothing
+    );
 }
 
 fn invalid(audiences: Json) -> Resource<Spec> {

@@ -11,9 +11,9 @@ use timbr_identity::{
         TimbrInstallationSpec,
     },
     compose::{
-        Change, DeploymentPlan, Displaced, Event, Failure, Hands, InstallationKey, Leftover, LiveDeployment, LiveEnv,
-        LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus, SecretPlan,
-        Settings, Snapshot, Step, Value, compose, keys, needs, statuses,
+        Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Hands, InstallationKey, Leftover, LiveDeployment,
+        LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus,
+        SecretPlan, Settings, Snapshot, Step, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -27,6 +27,8 @@ pub type Place = (String, String);
 pub struct World {
     pub installations: Vec<Resource<TimbrInstallationSpec>>,
     pub resources: Vec<Resource<Spec>>,
+    /// What providers in other namespaces want too.
+    pub foreign: Vec<Foreign>,
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
     /// Whether there may be more of ours than is here, as in files.
@@ -88,6 +90,7 @@ impl World {
             name_key: NameKey::new(&[7; 32]),
             installations: self.installations.clone(),
             resources: self.resources.clone(),
+            foreign: self.foreign.clone(),
             complete: !self.partial,
             deployments: deployments.collect(),
             secrets: secrets.collect(),

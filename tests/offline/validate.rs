@@ -55,6 +55,34 @@ fn what_the_kubelet_would_expand_is_refused_in_every_string_field() {
     }
 }
 
+/// Providers of several namespaces in one input: among those of one organization the rule is an installation's.
+#[test]
+fn providers_of_other_namespaces_count() {
+    let provider = |namespace: &str, created: &str| {
+        json!({
+            "apiVersion": "identity.timbr.ai/v1alpha1",
+            "kind": "ExternalTokenProvider",
+            "metadata": {"name": "it", "namespace": namespace, "creationTimestamp": created},
+            "spec": {"displayName": "it", "audiences": ["a"], "userClaim": "upn", "issuerUrl": "https://login.example.com"},
+        })
+    };
+    let namespace = |name: &str, organization: &str| {
+        let labels = json!({"identity.timbr.ai/organization": organization});
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    };
+    let both = [provider("old", "2024-01-01T00:00:00Z"), provider("new", "2025-01-01T00:00:00Z")];
+    let strangers = [both.as_slice(), &[namespace("old", "acme"), namespace("new", "other")]].concat();
+    let found = validate(&strangers);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|finding| finding.contains("warning: spec.audiences") && finding.ends_with("[Collision]"))
+    );
+    let friends = [both.as_slice(), &[namespace("old", "acme"), namespace("new", "acme")]].concat();
+    let found = validate(&friends);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("error: spec: issuer and audience https://login.example.com a is held by an ExternalTokenProvider in another namespace of organization acme"), "{found:?}");
+}
+
 #[test]
 fn what_is_right_is_not_complained_about() {
     assert_eq!(validate(&[azure_sso(), entra(), platform()]), [] as [&str; 0]);
