@@ -181,7 +181,7 @@ pub struct Meta {
 
 impl Meta {
     /// Age order: where two resources want one thing, the lesser (older) has it. Offline there is
-    /// no age, and kind and name decide.
+    /// no age, and kind, name and namespace decide.
     pub fn age_order(&self, other: &Self) -> Ordering {
         // None is the youngest.
         let created = |meta: &Self| meta.created.unwrap_or(Timestamp::MAX);

@@ -17,8 +17,8 @@ use crate::{
 use super::{WRITE_TIMEOUT, Writer, error::WriteError};
 
 impl Writer {
-    /// Writes a status, whole, and the Events of its change; returns the object's resource version then.
-    /// `None`: the resource is gone by now, and nothing was written.
+    /// Writes a status, whole; returns the object's resource version then. `None`: the resource is gone by now, and
+    /// nothing was written.
     ///
     /// # Errors
     /// The failed write.
@@ -36,16 +36,19 @@ impl Writer {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(patch);
         let write = api.patch_status(&meta.name, &params, &patch);
-        let version = match self.send("patch", "status", write).await {
-            Ok(written) => written.metadata.resource_version.unwrap_or_default(),
+        match self.send("patch", "status", write).await {
+            Ok(written) => Ok(Some(written.metadata.resource_version.unwrap_or_default())),
             Err(error) if error.is_code(404) => {
                 tracing::debug!(resource = meta.holder(), namespace = meta.namespace, "gone, no status to write");
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return Err(error),
-        };
-        self.publish(&resource_reference(meta), &events_of(change)).await;
-        Ok(Some(version))
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends the Events that a change of a status is worth.
+    pub async fn events(&self, change: &ResourceStatus) {
+        self.publish(&resource_reference(&change.meta), &events_of(change)).await;
     }
 
     /// Warns of a claim that another operator has.

@@ -42,7 +42,7 @@ pub fn holds(resource: &Resource<Spec>, pair: &TrustedPair) -> bool {
     matches!(&resource.status, Some(Status::ExternalTokenProvider(status)) if status.holds.contains(pair))
 }
 
-/// A pair that a provider in another namespace wants too.
+/// A pair that a provider in another namespace has, or wants too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreign {
     /// The provider.
@@ -55,30 +55,24 @@ pub struct Foreign {
     pub organization: Option<String>,
 }
 
-/// What providers of another namespace want of what the providers of a namespace want too. One that belongs to no
-/// installation is in nobody's way.
-pub fn foreign<'a>(
-    here: impl IntoIterator<Item = &'a Resource<Spec>>,
-    there: impl IntoIterator<Item = &'a Resource<Spec>>,
-    installations_there: &BTreeSet<&str>,
-    organization: Option<&str>,
+/// What a namespace's providers have or want, as other namespaces see it. One that belongs to no installation is in
+/// nobody's way, and neither is one that was judged as it is now, and did not get what it wants.
+pub fn contenders<'a>(
+    resources: impl IntoIterator<Item = &'a Resource<Spec>>,
+    installations: &BTreeSet<&str>,
 ) -> Vec<Foreign> {
     let is_provider = |resource: &&Resource<Spec>| resource.meta.kind == Kind::ExternalTokenProvider;
-    let here: BTreeSet<TrustedPair> = here.into_iter().filter(is_provider).flat_map(wanted).collect();
-    if here.is_empty() {
-        return vec![];
-    }
-    let there = there.into_iter().filter(is_provider).filter(|it| it.key(installations_there).is_ok());
-    let common = there.flat_map(|it| wanted(it).into_iter().map(move |pair| (it, pair)));
-    let common = common.filter(|(_, pair)| here.contains(pair));
-    common
-        .map(|(it, pair)| Foreign {
-            meta: it.meta.clone(),
-            holds: holds(it, &pair),
-            pair,
-            organization: organization.map(str::to_owned),
-        })
+    let providers = resources.into_iter().filter(is_provider).filter(|it| it.key(installations).is_ok());
+    let pairs = providers.flat_map(|it| wanted(it).into_iter().map(move |pair| (it, holds(it, &pair), pair)));
+    pairs
+        .filter(|(it, holds, _)| *holds || !is_judged(it))
+        .map(|(it, holds, pair)| Foreign { meta: it.meta.clone(), pair, holds, organization: None })
         .collect()
+}
+
+fn is_judged(resource: &Resource<Spec>) -> bool {
+    let status = resource.status.as_ref();
+    status.is_some_and(|status| status.common().observed_generation == resource.meta.generation)
 }
 
 /// The place that a pair is.
@@ -106,7 +100,10 @@ pub fn ask(spec: &ExternalTokenProviderSpec, case: &Case<'_>) -> Asked {
     }
     let pairs = pairs(spec);
     let is_elsewhere = |pair: &&TrustedPair| {
-        case.snapshot.foreign.iter().any(|foreign| foreign.pair == **pair && foreign.organization.is_none())
+        case.snapshot
+            .foreign
+            .iter()
+            .any(|foreign| foreign.pair == **pair && (foreign.organization.is_none() || foreign.holds))
     };
     let problems = pairs.iter().filter(is_elsewhere).map(|TrustedPair { issuer, audience }| {
         let message = format!(

@@ -61,7 +61,7 @@ pub use demand::{Demand, EnvName, PlainValue, Value};
 pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer};
 pub use displaced::Displaced;
 pub use events::{Event, EventType, events};
-pub use external_token_provider::{Foreign, foreign, wanted};
+pub use external_token_provider::{Foreign, contenders, wanted};
 pub use hands::Hands;
 pub use hindrance::{Seizure, SetElsewhere};
 pub use installation::{InstallationKey, claimants, key_of, keys, named};

@@ -185,7 +185,7 @@ impl Reconciler {
             }
             let result = match progress.steps {
                 MOST_STEPS.. => Err(WriteError::Overtaken),
-                _ => self.write_deployment(&key.namespace, deployment).await,
+                _ => self.write_deployment(key, deployment).await,
             };
             match result {
                 Ok(Some(live)) => {
@@ -261,11 +261,11 @@ impl Reconciler {
     /// Sends a Deployment's next request. What the watches deliver of that is no news.
     async fn write_deployment(
         &self,
-        namespace: &str,
+        key: &InstallationKey,
         plan: &DeploymentPlan,
     ) -> Result<Option<LiveDeployment>, WriteError> {
-        let mut write = Write::begin(self, namespace, plan);
-        let result = self.writer.deployment(namespace, plan).await;
+        let mut write = Write::begin(self, key, plan);
+        let result = self.writer.deployment(&key.namespace, plan).await;
         write.version = result.as_ref().ok().and_then(Option::as_ref).map(|live| live.version.clone());
         result
     }
@@ -321,8 +321,10 @@ impl Reconciler {
             Ok(Some(version)) => {
                 tracing::info!(installation = %key, resource = holder, ready = change.ready_reason(), "status written");
                 self.metrics.ready(&change);
-                let concerned = self.index().record_status(&change.meta, change.status, &version);
+                // Before its Events, which take their time: a watch may be quicker.
+                let concerned = self.index().record_status(&change.meta, change.status.clone(), &version);
                 concerned.into_iter().for_each(|key| self.post.wake(key));
+                self.writer.events(&change).await;
                 true
             }
             Err(error) => {
@@ -338,26 +340,28 @@ impl Reconciler {
 /// was seen meanwhile is lost.
 struct Write<'a> {
     reconciler: &'a Reconciler,
-    namespace: &'a str,
+    key: &'a InstallationKey,
     deployment: &'a str,
     secrets: BTreeSet<String>,
     version: Option<String>,
 }
 
 impl<'a> Write<'a> {
-    fn begin(reconciler: &'a Reconciler, namespace: &'a str, plan: &'a DeploymentPlan) -> Self {
+    fn begin(reconciler: &'a Reconciler, key: &'a InstallationKey, plan: &'a DeploymentPlan) -> Self {
         let made = plan.secrets.iter().filter(|secret| !secret.present && !secret.stable);
         let secrets: BTreeSet<String> = made.map(|secret| secret.name.clone()).collect();
-        reconciler.index().write_begins(namespace, &plan.name, &secrets);
-        Self { reconciler, namespace, deployment: &plan.name, secrets, version: None }
+        reconciler.index().write_begins(key, &plan.name, &secrets);
+        Self { reconciler, key, deployment: &plan.name, secrets, version: None }
     }
 }
 
 impl Drop for Write<'_> {
     fn drop(&mut self) {
-        let Self { reconciler, namespace, deployment, secrets, version } = self;
-        let concerned = reconciler.index().write_ends(namespace, deployment, secrets, version.as_deref());
-        concerned.into_iter().for_each(|key| reconciler.post.wake(key));
+        let Self { reconciler, key, deployment, secrets, version } = self;
+        let is_news = reconciler.index().write_ends(key, deployment, secrets, version.as_deref());
+        if is_news {
+            reconciler.post.wake(key.clone());
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{Object, Resource, Spec, TimbrInstallationSpec},
+    api::{Kind, Object, Resource, Spec, TimbrInstallationSpec, TrustedPair},
     compose::{
-        Foreign, Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, foreign, keys, needs, secret_refs,
-        token_ref,
+        Foreign, Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, contenders, keys, needs, secret_refs,
+        token_ref, wanted,
     },
 };
 
@@ -71,9 +71,9 @@ pub fn judge<'a>(documents: &'a [Document], namespace: &'a str, settings: &Setti
     let namespaces = namespaces(&objects);
     for (name, here) in &namespaces {
         let names: BTreeSet<&str> = here.installations.iter().map(|found| found.meta.name.as_str()).collect();
+        let foreign = elsewhere(name, &namespaces, &objects);
         for key in keys(name, &names) {
-            let foreign = elsewhere(name, &namespaces, &objects);
-            let snapshot = Snapshot { foreign, ..snapshot(key, here, &objects, settings) };
+            let snapshot = Snapshot { foreign: foreign.clone(), ..snapshot(key, here, &objects, settings) };
             let plan = compose(&snapshot);
             installations.push(Installation { snapshot, plan });
         }
@@ -108,13 +108,16 @@ fn namespaces(objects: &Objects) -> BTreeMap<String, Namespace> {
 
 /// What providers in other namespaces want too.
 fn elsewhere(name: &str, namespaces: &BTreeMap<String, Namespace>, objects: &Objects) -> Vec<Foreign> {
-    let organization = |name: &str| objects.organizations.get(name).map(String::as_str);
+    let organization = |name: &str| objects.organizations.get(name);
+    let providers = namespaces[name].resources.iter().filter(|it| it.meta.kind == Kind::ExternalTokenProvider);
+    let here: BTreeSet<TrustedPair> = providers.flat_map(wanted).collect();
     let others = namespaces.iter().filter(|(other, _)| *other != name);
     others
         .flat_map(|(other, there)| {
             let common = organization(name).filter(|here| organization(other) == Some(here));
             let names = there.installations.iter().map(|found| found.meta.name.as_str()).collect();
-            foreign(&namespaces[name].resources, &there.resources, &names, common)
+            let contenders = contenders(&there.resources, &names).into_iter().filter(|it| here.contains(&it.pair));
+            contenders.map(|it| Foreign { organization: common.cloned(), ..it }).collect::<Vec<_>>()
         })
         .collect()
 }

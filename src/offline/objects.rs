@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
 
     fn organization(&mut self, namespace: &Value) {
         let label = namespace.get("metadata").and_then(|meta| meta.get("labels")?.get(LABEL_ORGANIZATION)?.as_str());
-        if let Some(label) = label {
+        if let Some(label) = label.filter(|label| !label.is_empty()) {
             self.objects.organizations.insert(self.name(namespace).1, label.to_owned());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
     compose::{
-        Charge, Foreign, InstallationKey, OurSecret, claimants, foreign, keys, named, secret_refs, token_ref, wanted,
+        Charge, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, named, secret_refs, token_ref, wanted,
     },
 };
 
@@ -64,6 +64,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether providers of the namespace may be others then, or belong elsewhere.
+    fn is_of_providers(&self) -> bool {
+        let kind = match self {
+            Change::Object(object, _) => object.meta().kind,
+            Change::ObjectGone { kind, .. } => *kind,
+            _ => return false,
+        };
+        matches!(kind, Kind::ExternalTokenProvider | Kind::TimbrInstallation)
+    }
+
     fn namespace(&self) -> &str {
         match self {
             Change::Object(object, _) => &object.meta().namespace,
@@ -80,25 +90,19 @@ impl Change {
 struct Namespace {
     installations: BTreeMap<String, Resource<TimbrInstallationSpec>>,
     resources: BTreeMap<(Kind, String), Resource<Spec>>,
-    /// Versions of objects whose status was written, until a watch delivers them.
-    written: BTreeMap<(Kind, String), Version>,
-    /// Deployments that are being written, and what was seen of them meanwhile.
-    in_flight: BTreeMap<String, Seen>,
-    /// Versions of Deployments that were written, until a watch delivers them.
-    delivered: BTreeMap<String, Version>,
+    /// The newest versions of objects that are known: seen, or of our own writing.
+    versions: BTreeMap<(Kind, String), Version>,
+    /// Deployments that are being written, by whom, and the newest version that was seen of them meanwhile: perhaps
+    /// the write itself, perhaps another's.
+    in_flight: BTreeMap<(String, InstallationKey), Option<Version>>,
+    /// Versions of Deployments that were written, and by whom, until a watch delivers them.
+    delivered: BTreeMap<String, (Version, InstallationKey)>,
     /// Secrets that are made for them, until a watch delivers them.
     expected: BTreeSet<String>,
     /// Deployments that carry our label.
     managed: BTreeSet<String>,
     /// Secrets that we made, and the installation each is labelled with.
     secrets: BTreeMap<String, (String, Option<OurSecret>)>,
-}
-
-/// What a watch has delivered of a Deployment that is being written: perhaps the write itself, perhaps another's.
-#[derive(Debug, Default)]
-struct Seen {
-    version: Option<Version>,
-    concerned: BTreeSet<InstallationKey>,
 }
 
 /// What the watches have seen.
@@ -109,6 +113,17 @@ pub struct Index {
     claims: BTreeMap<String, Record>,
     /// Which organization a namespace belongs to, the same.
     organizations: BTreeMap<String, String>,
+    /// The namespaces with providers that want a pair of issuer and audience.
+    seekers: BTreeMap<TrustedPair, BTreeSet<String>>,
+}
+
+/// What other namespaces see of a namespace's providers.
+#[derive(Debug, Default)]
+struct Providers {
+    /// The pairs that they want.
+    wanted: BTreeSet<TrustedPair>,
+    /// Those that they contend for: with the provider's name and UID, and whether it has the pair.
+    contenders: BTreeSet<(TrustedPair, String, String, bool)>,
 }
 
 /// What of a namespace an installation's snapshot is made from.
@@ -124,17 +139,19 @@ pub struct View {
     pub managed: BTreeSet<String>,
     /// Its Secrets that charts name.
     pub stable: BTreeSet<String>,
+    /// The usual Deployments that Secrets were made for which are there still.
+    pub owners: BTreeSet<String>,
 }
 
 impl Index {
     /// Takes in a change; returns the installations that must be looked at again.
     pub fn apply(&mut self, change: Change) -> BTreeSet<InstallationKey> {
         let namespace = change.namespace().to_owned();
-        let before = self.pairs(&namespace);
+        let is_of_providers = change.is_of_providers();
+        let before = if is_of_providers { self.providers(&namespace) } else { Providers::default() };
         let mut concerned = self.take_in(change);
-        if !concerned.is_empty() {
-            let pairs = before.into_iter().chain(self.pairs(&namespace)).collect();
-            concerned.extend(self.rivals(&namespace, &pairs));
+        if is_of_providers {
+            concerned.extend(self.moved(&namespace, &before));
         }
         if self.namespaces.get(&namespace).is_some_and(Namespace::is_empty) {
             self.namespaces.remove(&namespace);
@@ -146,6 +163,12 @@ impl Index {
         match change {
             Change::Object(mut object, version) => {
                 self.keep_newer_status(&mut object, version);
+                let meta = object.meta();
+                let here = self.namespaces.entry(meta.namespace.clone()).or_default();
+                if let Some(version) = version {
+                    let known = here.versions.entry((meta.kind, meta.name.clone())).or_insert(version);
+                    *known = version.max(*known);
+                }
                 match *object {
                     Object::Installation(installation) => self.installation(installation),
                     Object::Resource(resource) => self.resource(resource),
@@ -171,37 +194,63 @@ impl Index {
             resources: here.resources.values().cloned().collect(),
             foreign: self.foreign(namespace, here),
             managed: here.managed.clone(),
+            owners: here.owners(),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
     }
 
     /// What providers in other namespaces want of what a namespace's want.
     fn foreign(&self, namespace: &str, here: &Namespace) -> Vec<Foreign> {
-        if here.providers().next().is_none() {
-            return Vec::new();
-        }
+        let pairs: BTreeSet<TrustedPair> = here.providers().flat_map(wanted).collect();
         let organization = self.organizations.get(namespace);
-        let others = self.namespaces.iter().filter(|(other, _)| *other != namespace);
-        others
+        self.others(namespace, &pairs)
             .flat_map(|(other, there)| {
                 let common = organization.filter(|here| self.organizations.get(other) == Some(here));
-                foreign(here.providers(), there.providers(), &there.names(), common.map(String::as_str))
+                let contenders = contenders(there.providers(), &there.names()).into_iter();
+                let contenders = contenders.filter(|it| pairs.contains(&it.pair));
+                contenders.map(|it| Foreign { organization: common.cloned(), ..it }).collect::<Vec<_>>()
             })
             .collect()
     }
 
-    /// The pairs that a namespace's providers want.
-    fn pairs(&self, namespace: &str) -> BTreeSet<TrustedPair> {
-        self.namespaces.get(namespace).into_iter().flat_map(Namespace::providers).flat_map(wanted).collect()
+    /// What other namespaces see of a namespace's providers.
+    fn providers(&self, namespace: &str) -> Providers {
+        let Some(here) = self.namespaces.get(namespace) else { return Providers::default() };
+        let contenders = contenders(here.providers(), &here.names()).into_iter();
+        Providers {
+            wanted: here.providers().flat_map(wanted).collect(),
+            contenders: contenders.map(|it| (it.pair, it.meta.name, it.meta.uid, it.holds)).collect(),
+        }
+    }
+
+    /// Takes in what has become of a namespace's providers; returns whom it concerns elsewhere.
+    fn moved(&mut self, namespace: &str, before: &Providers) -> BTreeSet<InstallationKey> {
+        let now = self.providers(namespace);
+        for pair in before.wanted.difference(&now.wanted) {
+            if let Some(seekers) = self.seekers.get_mut(pair) {
+                seekers.remove(namespace);
+                if seekers.is_empty() {
+                    self.seekers.remove(pair);
+                }
+            }
+        }
+        for pair in now.wanted.difference(&before.wanted) {
+            self.seekers.entry(pair.clone()).or_default().insert(namespace.to_owned());
+        }
+        let pairs = now.contenders.symmetric_difference(&before.contenders).map(|(pair, ..)| pair.clone()).collect();
+        self.rivals(namespace, &pairs)
+    }
+
+    /// Other namespaces with providers that want one of these pairs.
+    fn others(&self, namespace: &str, pairs: &BTreeSet<TrustedPair>) -> impl Iterator<Item = (&String, &Namespace)> {
+        let names: BTreeSet<&String> = pairs.iter().filter_map(|pair| self.seekers.get(pair)).flatten().collect();
+        let others = names.into_iter().filter(move |other| *other != namespace);
+        others.filter_map(|other| self.namespaces.get_key_value(other))
     }
 
     /// The installations in other namespaces with providers that want one of these pairs.
     fn rivals(&self, namespace: &str, pairs: &BTreeSet<TrustedPair>) -> BTreeSet<InstallationKey> {
-        if pairs.is_empty() {
-            return BTreeSet::new();
-        }
-        let others = self.namespaces.iter().filter(|(other, _)| *other != namespace);
-        others
+        self.others(namespace, pairs)
             .flat_map(|(other, there)| {
                 let rivals = there.providers().filter(|it| wanted(it).iter().any(|pair| pairs.contains(pair)));
                 rivals.map(|it| there.key_of(other, it))
@@ -215,7 +264,9 @@ impl Index {
             return BTreeSet::new();
         }
         let here = self.namespaces.get(&name);
-        let concerned = here.into_iter().flat_map(|here| here.providers().map(|it| here.key_of(&name, it))).collect();
+        let mut concerned: BTreeSet<InstallationKey> =
+            here.into_iter().flat_map(|here| here.providers().map(|it| here.key_of(&name, it))).collect();
+        concerned.extend(self.rivals(&name, &self.providers(&name).wanted));
         match organization {
             Some(organization) => self.organizations.insert(name, organization),
             None => self.organizations.remove(&name),
@@ -277,9 +328,15 @@ impl Index {
     /// Notes a status that was just written, so that the next look compares with it and not with
     /// what the watch has yet to deliver. Returns whom it concerns in other namespaces.
     pub fn record_status(&mut self, meta: &Meta, status: Status, version: &str) -> BTreeSet<InstallationKey> {
+        let before = self.providers(&meta.namespace);
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return BTreeSet::new() };
         if let Some(version) = Version::parse(version) {
-            here.written.insert((meta.kind, meta.name.clone()), version);
+            let known = here.versions.entry((meta.kind, meta.name.clone())).or_insert(version);
+            // Somebody has written since, and that was seen.
+            if *known > version {
+                return BTreeSet::new();
+            }
+            *known = version;
         }
         let place = match meta.kind {
             Kind::TimbrInstallation => {
@@ -292,47 +349,43 @@ impl Index {
         if let Some((uid, place)) = place
             && *uid == meta.uid
         {
-            let before = held(place.as_ref());
-            let after = held(Some(&status));
             *place = Some(status);
-            return self.rivals(&meta.namespace, &before.symmetric_difference(&after).cloned().collect());
         }
-        BTreeSet::new()
-    }
-
-    /// Notes that a Deployment is about to be written, and Secrets to be made for it: what the watches deliver of
-    /// that wakes nobody, as whoever writes knows it first.
-    pub fn write_begins(&mut self, namespace: &str, deployment: &str, secrets: &BTreeSet<String>) {
-        if let Some(here) = self.namespaces.get_mut(namespace) {
-            here.in_flight.insert(deployment.to_owned(), Seen::default());
-            here.expected.extend(secrets.iter().cloned());
+        match meta.kind {
+            Kind::ExternalTokenProvider => self.moved(&meta.namespace, &before),
+            _ => BTreeSet::new(),
         }
     }
 
-    /// Notes what version came of the write, if it is known; returns whom it concerns that the Deployment was seen
-    /// in a later one, or that nobody knows.
+    /// Notes that an installation is about to write a Deployment, and to make Secrets for it: what the watches
+    /// deliver of that is no news to it.
+    pub fn write_begins(&mut self, by: &InstallationKey, deployment: &str, secrets: &BTreeSet<String>) {
+        if let Some(here) = self.namespaces.get_mut(&by.namespace) {
+            here.in_flight.insert((deployment.to_owned(), by.clone()), None);
+            here.expected.extend(secrets.iter().filter(|name| !here.secrets.contains_key(*name)).cloned());
+        }
+    }
+
+    /// Notes what version came of the write, if it is known; returns whether there is news for the installation all
+    /// the same: the Deployment was seen in a later version, or in one that may be another's.
     pub fn write_ends(
         &mut self,
-        namespace: &str,
+        by: &InstallationKey,
         deployment: &str,
         secrets: &BTreeSet<String>,
         version: Option<&str>,
-    ) -> BTreeSet<InstallationKey> {
-        let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        let seen = here.in_flight.remove(deployment).unwrap_or_default();
+    ) -> bool {
+        let Some(here) = self.namespaces.get_mut(&by.namespace) else { return false };
+        let place = (deployment.to_owned(), by.clone());
+        let seen = here.in_flight.remove(&place).flatten();
         let Some(written) = version.and_then(Version::parse) else {
             here.expected.retain(|name| !secrets.contains(name));
-            return seen.concerned;
+            return seen.is_some();
         };
-        match seen.version {
-            Some(seen_in) if seen_in > written => seen.concerned,
-            // It may be what somebody else waits for.
-            Some(seen_in) if seen_in == written => here.releasing(namespace).into_iter().collect(),
-            _ => {
-                here.delivered.insert(deployment.to_owned(), written);
-                BTreeSet::new()
-            }
+        if seen < Some(written) {
+            here.delivered.insert(place.0, (written, place.1));
         }
+        seen > Some(written)
     }
 
     /// What a watch delivers late knows nothing of a status that was written since.
@@ -340,9 +393,8 @@ impl Index {
         let meta = object.meta();
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
         let place = (meta.kind, meta.name.clone());
-        let Some(written) = here.written.get(&place) else { return };
-        if version.is_none_or(|version| version >= *written) {
-            here.written.remove(&place);
+        let (Some(version), Some(known)) = (version, here.versions.get(&place)) else { return };
+        if version >= *known {
             return;
         }
         match object {
@@ -391,7 +443,7 @@ impl Index {
 
     fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        here.written.remove(&(kind, name.to_owned()));
+        here.versions.remove(&(kind, name.to_owned()));
         if kind == Kind::TimbrInstallation {
             let concerned = keys(namespace, &here.names()).into_iter().collect();
             return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
@@ -413,10 +465,6 @@ impl Index {
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let was_managed = if managed { true } else { here.managed.remove(&name) };
-        // Whoever delivered has seen it so. It may be what somebody else waits for, and what is released is.
-        if here.is_delivered(&name, version) && managed {
-            return here.releasing(namespace).into_iter().collect();
-        }
         let mut concerned = claimants(namespace, &name, here.installations.values());
         let is_unclaimed = concerned.is_empty();
         // Without claimants: the implicit installation's, or one that must be released.
@@ -436,10 +484,11 @@ impl Index {
             // What goes from another Deployment to this one may be here by now.
             concerned.extend(here.releasing(namespace));
         }
-        if managed && let (Some(version), Some(seen)) = (version, here.in_flight.get_mut(&name)) {
-            // Whose it is shows when the write is answered.
-            seen.version = seen.version.max(Some(version));
-            seen.concerned.append(&mut concerned);
+        if let Some(version) = version.filter(|_| managed) {
+            let known_to = here.is_known_to(&name, version);
+            concerned.retain(|key| !known_to.contains(key));
+        } else {
+            here.delivered.remove(&name);
         }
         concerned
     }
@@ -527,14 +576,6 @@ pub enum Known {
     Claim,
 }
 
-/// What a provider's record says that it has.
-fn held(status: Option<&Status>) -> BTreeSet<TrustedPair> {
-    match status {
-        Some(Status::ExternalTokenProvider(status)) => status.holds.iter().cloned().collect(),
-        _ => BTreeSet::new(),
-    }
-}
-
 impl Namespace {
     fn providers(&self) -> impl Iterator<Item = &Resource<Spec>> {
         const KIND: Kind = Kind::ExternalTokenProvider;
@@ -546,13 +587,29 @@ impl Namespace {
         self.installations.keys().map(String::as_str).collect()
     }
 
-    /// Whether a version of a Deployment is the one that was written last, or older.
-    fn is_delivered(&mut self, name: &str, version: Option<Version>) -> bool {
-        let Some(written) = self.delivered.get(name).copied() else { return false };
-        if version.is_none_or(|version| version >= written) {
-            self.delivered.remove(name);
+    /// The installations to which a version of a Deployment is no news: whoever wrote it, or a later one, and whoever
+    /// is writing and will say when that is answered.
+    fn is_known_to(&mut self, deployment: &str, version: Version) -> BTreeSet<InstallationKey> {
+        let mut known = BTreeSet::new();
+        for ((_, by), seen) in self.in_flight.iter_mut().filter(|((of, _), _)| of == deployment) {
+            *seen = (*seen).max(Some(version));
+            known.insert(by.clone());
         }
-        version.is_some_and(|version| version <= written)
+        if let Some((written, by)) = self.delivered.get(deployment).cloned() {
+            if version >= written {
+                self.delivered.remove(deployment);
+            }
+            if version <= written {
+                known.insert(by);
+            }
+        }
+        known
+    }
+
+    /// The usual Deployments that Secrets which are there were made for.
+    fn owners(&self) -> BTreeSet<String> {
+        let owners = self.secrets.values().filter_map(|(_, ours)| ours.as_ref()?.owner.clone());
+        owners.filter(|owner| Component::ALL.iter().any(|it| it.usual_deployment() == owner)).collect()
     }
 
     /// The components whose Secrets that charts name are there.
@@ -628,6 +685,10 @@ mod tests {
         Change::Deployment { namespace: "ns".into(), name: name.into(), managed, version: None }
     }
 
+    fn key(name: &str) -> InstallationKey {
+        InstallationKey { namespace: "ns".into(), name: (name != "-").then(|| name.to_owned()) }
+    }
+
     fn names(keys: BTreeSet<InstallationKey>) -> Vec<String> {
         keys.into_iter().map(|key| key.name.unwrap_or_else(|| "-".to_owned())).collect()
     }
@@ -690,19 +751,23 @@ mod tests {
             index.secrets(&key).into_iter().map(|secret| secret.name).collect()
         };
         assert_eq!(names(index.apply(made("x", "default", "web"))), ["-"]);
+        assert_eq!(index.view("ns").owners, BTreeSet::new());
+        index.apply(made("y", "default", "timbr-server"));
+        assert_eq!(index.view("ns").owners, BTreeSet::from(["timbr-server".to_owned()]));
+        index.apply(secret("y", None));
         assert_eq!(in_charge(&index, None), ["x"]);
         // One that is expected wakes nobody when it comes, but when it changes.
         let new = BTreeSet::from(["new".to_owned()]);
-        index.write_begins("ns", "web", &new);
+        index.write_begins(&key("-"), "web", &new);
         assert_eq!(names(index.apply(made("new", "default", "web"))), [] as [&str; 0]);
         assert_eq!(names(index.apply(made("new", "default", "web"))), ["-"]);
         assert_eq!(names(index.apply(secret("new", None))), ["-"]);
         // Unless it is somebody else's.
-        index.write_begins("ns", "web", &new);
+        index.write_begins(&key("-"), "web", &new);
         assert_eq!(names(index.apply(secret("new", Some("default")))), ["-"]);
         assert_eq!(names(index.apply(secret("new", None))), ["-"]);
         // Or nobody knows whether it was made.
-        assert_eq!(index.write_ends("ns", "web", &new, None), BTreeSet::new());
+        assert!(!index.write_ends(&key("-"), "web", &new, None), "nothing was seen");
         assert_eq!(names(index.apply(made("new", "default", "web"))), ["-"]);
         assert_eq!(names(index.apply(secret("new", None))), ["-"]);
         // Released, and no resource is left: the Secret is reason enough to look.
@@ -748,8 +813,8 @@ mod tests {
     fn what_we_delivered_coming_back_is_no_news() {
         let mut index = Index::default();
         let wrote = |index: &mut Index, version: &str| {
-            index.write_begins("ns", "web", &BTreeSet::new());
-            assert_eq!(index.write_ends("ns", "web", &BTreeSet::new(), Some(version)), BTreeSet::new());
+            index.write_begins(&key("a"), "web", &BTreeSet::new());
+            assert!(!index.write_ends(&key("a"), "web", &BTreeSet::new(), Some(version)));
         };
         index.apply(installation("a", "web"));
         let seen = |name: &str, managed: bool, version: &str| Change::Deployment {
@@ -772,6 +837,14 @@ mod tests {
         index.apply(seen("old", true, "12"));
         wrote(&mut index, "13");
         assert_eq!(names(index.apply(seen("web", true, "13"))), ["-"]);
+        // To another that names it too it is news.
+        index.apply(installation("b", "web"));
+        wrote(&mut index, "14");
+        assert_eq!(names(index.apply(seen("web", true, "14"))), ["-", "b"]);
+        // One that is made anew has nothing of that.
+        wrote(&mut index, "16");
+        index.apply(seen("web", false, "17"));
+        assert_eq!(names(index.apply(seen("web", true, "15"))), ["-", "a", "b"]);
     }
 
     /// The watch may be quicker than the answer.
@@ -786,27 +859,31 @@ mod tests {
             version: Version::parse(version),
         };
         let nobody: [&str; 0] = [];
-        for (comes, answered, concerned) in [
-            ("7", Some("7"), &nobody[..]),
-            ("6", Some("7"), &nobody[..]),
-            ("8", Some("7"), &["a"][..]),
-            ("7", None, &["a"][..]),
-        ] {
-            index.write_begins("ns", "web", &BTreeSet::new());
+        let none = BTreeSet::new();
+        for (comes, answered, is_news) in
+            [("7", Some("7"), false), ("6", Some("7"), false), ("8", Some("7"), true), ("7", None, true)]
+        {
+            index.write_begins(&key("a"), "web", &none);
             assert_eq!(names(index.apply(seen(true, comes))), nobody);
-            let ended = index.write_ends("ns", "web", &BTreeSet::new(), answered);
-            assert_eq!(names(ended), concerned, "{comes} and {answered:?}");
+            assert_eq!(index.write_ends(&key("a"), "web", &none, answered), is_news, "{comes} and {answered:?}");
         }
         // What is not ours for sure does not wait for the answer.
-        index.write_begins("ns", "web", &BTreeSet::new());
+        index.write_begins(&key("a"), "web", &none);
         assert_eq!(names(index.apply(seen(false, "9"))), ["a"]);
-        assert_eq!(names(index.write_ends("ns", "web", &BTreeSet::new(), Some("9"))), nobody);
+        assert!(!index.write_ends(&key("a"), "web", &none, Some("9")));
         // What arrived lets go of what it came from.
         let old = Change::Deployment { namespace: "ns".into(), name: "old".into(), managed: true, version: None };
         index.apply(old);
-        index.write_begins("ns", "web", &BTreeSet::new());
-        index.apply(seen(true, "10"));
-        assert_eq!(names(index.write_ends("ns", "web", &BTreeSet::new(), Some("10"))), ["-"]);
+        index.write_begins(&key("a"), "web", &none);
+        assert_eq!(names(index.apply(seen(true, "10"))), ["-"]);
+        assert!(!index.write_ends(&key("a"), "web", &none, Some("10")));
+        // Of two that write, each learns of the other's.
+        index.apply(installation("b", "web"));
+        index.write_begins(&key("a"), "web", &none);
+        index.write_begins(&key("b"), "web", &none);
+        assert_eq!(names(index.apply(seen(true, "12"))), ["-"]);
+        assert!(index.write_ends(&key("a"), "web", &none, Some("11")));
+        assert!(!index.write_ends(&key("b"), "web", &none, Some("12")));
     }
 
     fn provider(namespace: &str, audience: &str) -> Change {
@@ -842,8 +919,12 @@ mod tests {
         assert_eq!(keys(index.apply(provider("b", "x"))), ["a", "b"]);
         assert_eq!(foreign(&index, "a"), [("b".to_owned(), None)]);
         assert_eq!(foreign(&index, "elsewhere"), []);
-        // Nothing new is no news.
+        // Nothing new is no news, and nothing else of a namespace is another's business.
         assert_eq!(keys(index.apply(provider("b", "x"))), [] as [&str; 0]);
+        let seen = Change::Deployment { namespace: "b".into(), name: "timbr-api".into(), managed: true, version: None };
+        assert_eq!(keys(index.apply(seen)), ["b"]);
+        let claim = Change::Claim { namespace: "b".into(), record: Some(Record::default()) };
+        assert_eq!(keys(index.apply(claim)), ["b"]);
 
         assert_eq!(keys(index.apply(organization("a", Some("acme")))), ["a", "b"]);
         assert_eq!(foreign(&index, "a"), [("b".to_owned(), None)]);
@@ -858,16 +939,24 @@ mod tests {
 
         // A pair that is held, or let go of, by what we wrote ourselves.
         let meta = index.view("a").resources[0].meta.clone();
-        let status =
-            |holds: Value| Status::ExternalTokenProvider(serde_json::from_value(json!({"holds": holds})).unwrap());
+        let status = |generation: i64, holds: Value| {
+            let status = json!({"observedGeneration": generation, "holds": holds});
+            Status::ExternalTokenProvider(serde_json::from_value(status).unwrap())
+        };
         let pair = json!([{"issuer": "https://login.example.com", "audience": "x"}]);
-        assert_eq!(keys(index.record_status(&meta, status(pair.clone()), "7")), ["b"]);
-        assert_eq!(keys(index.record_status(&meta, status(pair), "8")), [] as [&str; 0]);
-        assert_eq!(keys(index.record_status(&meta, status(json!([])), "9")), ["b"]);
+        assert_eq!(keys(index.record_status(&meta, status(1, pair.clone()), "7")), ["b"]);
+        assert_eq!(keys(index.record_status(&meta, status(1, pair.clone()), "8")), [] as [&str; 0]);
+        assert_eq!(foreign(&index, "b").len(), 1);
+        assert_eq!(keys(index.record_status(&meta, status(1, json!([])), "9")), ["b"]);
+        assert_eq!(foreign(&index, "b"), [], "it was judged, and did not get it");
+        // An answer that comes after what somebody wrote since.
+        assert_eq!(keys(index.record_status(&meta, status(1, pair), "6")), [] as [&str; 0]);
+        assert_eq!(foreign(&index, "b"), []);
 
         let gone = Change::ObjectGone { kind: Kind::ExternalTokenProvider, namespace: "b".into(), name: "it".into() };
         assert_eq!(keys(index.apply(gone)), ["a", "b"]);
         assert_eq!(foreign(&index, "a"), []);
+        assert_eq!(index.seekers.len(), 1);
     }
 
     #[test]

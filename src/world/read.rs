@@ -67,6 +67,8 @@ impl Reader {
             // Whether anything still names a Secret of ours tells its Deployment.
             let stable = Component::ALL.iter().filter(|component| view.stable.contains(component.stable_secret()));
             managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
+            // So it is with the Secrets that we made for it.
+            managed.extend(view.owners);
         }
         let needs = needs(key, &view.installations, &view.resources, &managed);
         let mut deployments = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! What is recorded of a statement, and what a person reads, at each point of its way.
 
+use std::collections::BTreeSet;
+
 use timbr_identity::{
     api::{MappingState, Problem, RoleGroupSyncStatus, Status},
     compose::Lookup,
@@ -148,6 +150,52 @@ fn after_the_last_send_a_person_is_asked() {
         assert_eq!(first(&run).1, Some(1));
         assert!(run.on_its_way.is_some());
     }
+}
+
+/// By its name an answer finds its statement: no two sends share one.
+#[test]
+fn each_send_has_a_name_of_its_own() {
+    let mut run = run([Some("one"), Some("two"), None]);
+    run.look();
+    run.rolled_out(true);
+    run.look();
+    assert_eq!(status(&run).mappings[1].message.as_deref(), Some("not sent yet"));
+    let mut names = BTreeSet::new();
+    let mut hear = |run: &mut Run, text: &str, heard: Heard| {
+        let statement = run.on_its_way.clone().unwrap_or_else(|| panic!("{text} is not sent"));
+        assert_eq!(statement.text, text);
+        assert!(names.insert(statement.id.clone()), "{} again", statement.id);
+        answer(run, heard);
+    };
+    hear(&mut run, "ALTER ROLE `editor` SYNC name = 'one'", Heard::Refused);
+    hear(&mut run, "ALTER ROLE `viewer` SYNC name = 'two'", Heard::Done);
+    run.step(&Step::Wait(60));
+    run.look();
+    hear(&mut run, "ALTER ROLE `editor` SYNC name = 'one'", Heard::Done);
+    for _ in 0..2 {
+        run.step(&Step::Request);
+        run.look();
+        hear(&mut run, "SYNC ROLE `editor`", Heard::Done);
+        hear(&mut run, "SYNC ROLE `viewer`", Heard::Done);
+        run.step(&Step::Wait(4000));
+        run.look();
+        assert!(run.on_its_way.is_none(), "once is enough");
+    }
+    assert_eq!(names.len(), 7);
+}
+
+/// What was removed and comes back may be in Timbr, until that is known.
+#[test]
+fn what_comes_back_may_have_arrived() {
+    let mut run = sent();
+    answer(&mut run, Heard::Done);
+    run.step(&Step::Edit(0, None));
+    run.look();
+    run.step(&Step::Edit(0, Some("one")));
+    run.look();
+    assert_eq!(status(&run).mappings[0].may_have_arrived, Some(true));
+    answer(&mut run, Heard::Done);
+    assert_eq!((first(&run).0, status(&run).mappings[0].may_have_arrived), (MappingState::Applied, None));
 }
 
 #[test]

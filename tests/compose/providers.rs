@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 use timbr_identity::{
     api::{
-        ExternalTokenProviderSpec, ExternalTokenProviderStatus, InstallationRef, Kind, Resource, Severity, Spec,
-        Status, TrustedPair, Unreadable,
+        CommonStatus, ExternalTokenProviderStatus, InstallationRef, Kind, Resource, Severity, Spec, Status,
+        TrustedPair, Unreadable,
     },
-    compose::Foreign,
+    compose::{Foreign, contenders},
 };
 
 use crate::{
-    fixtures::{condition, verdict},
+    fixtures::{azure_sso, azure_sso_spec, condition, verdict},
     kinds::{resource, settle, world},
     world::World,
 };
@@ -211,9 +211,11 @@ fn an_organization_has_one_provider_of_a_pair() {
 /// Elsewhere it is a warning, whoever was first, and no foreign namespace is named.
 #[test]
 fn between_strangers_a_common_pair_is_a_warning() {
-    for (second, holds_it) in [(1, true), (9, false)] {
+    // One of the organization that has it all the same: by another operator, which knows no labels.
+    for (second, holds_it, organization) in [(1, true, None), (9, false, None), (9, true, Some("acme"))] {
         let mut world = world(vec![provider("it", 5, ISSUER, json!(["a", "b"]))]);
-        world.foreign = vec![foreign(second, holds_it, None)];
+        settle(&mut world);
+        world.foreign = vec![foreign(second, holds_it, organization)];
         settle(&mut world);
         let status = world.status("it");
         assert_eq!((accepted(&world, "it").as_str(), holds(&world, "it").len()), ("True/Accepted", 2));
@@ -228,46 +230,47 @@ fn between_strangers_a_common_pair_is_a_warning() {
     }
 }
 
-/// What counts of another namespace's providers.
+/// What counts of another namespace's providers: what they have, and what they may get.
 #[test]
-fn what_is_foreign() {
+fn who_contends_for_a_pair() {
     let names = BTreeSet::from(["a", "b"]);
-    let here = [provider("here", 1, &format!("{ISSUER}/"), json!(["a", "b"]))];
-    let there = |change: fn(&mut Resource<Spec>)| {
-        let mut there = provider("there", 2, ISSUER, json!(["b", "c"]));
-        there.meta.namespace = "elsewhere".to_owned();
-        there.spec = there.spec.map(|spec| match spec {
-            Spec::ExternalTokenProvider(spec) => {
-                let reference = Some(InstallationRef { name: "a".to_owned() });
-                Spec::ExternalTokenProvider(ExternalTokenProviderSpec { installation_ref: reference, ..spec })
-            }
-            other => other,
-        });
-        change(&mut there);
-        timbr_identity::compose::foreign(&here, [&there], &names, Some("acme"))
+    let provider = |reference: Option<&str>| {
+        let mut provider = provider("it", 2, &format!("{ISSUER}/"), json!(["x", "y"]));
+        let Ok(Spec::ExternalTokenProvider(spec)) = &mut provider.spec else { panic!("no provider") };
+        spec.installation_ref = reference.map(|name| InstallationRef { name: name.to_owned() });
+        provider
     };
-    let pairs = |foreign: &[Foreign]| -> Vec<String> {
-        foreign.iter().map(|it| format!("{} {} {}", it.pair.issuer, it.pair.audience, it.holds)).collect()
+    let status = |generation: i64, audience: &str| {
+        let holds = vec![TrustedPair { issuer: ISSUER.to_owned(), audience: audience.to_owned() }];
+        let common = CommonStatus { observed_generation: generation, ..CommonStatus::default() };
+        Some(Status::ExternalTokenProvider(ExternalTokenProviderStatus { common, holds }))
     };
-    let common = there(|_| {});
-    assert_eq!(pairs(&common), [format!("{ISSUER} b false")]);
-    assert_eq!((common[0].meta.namespace.as_str(), common[0].organization.as_deref()), ("elsewhere", Some("acme")));
-    // One that cannot be read wants what it has.
-    let held = there(|it| {
-        let holds = vec![TrustedPair { issuer: ISSUER.to_owned(), audience: "b".to_owned() }];
-        it.status = Some(Status::ExternalTokenProvider(ExternalTokenProviderStatus { holds, ..Default::default() }));
-        it.spec = Err(Unreadable { error: "no".to_owned(), installation_ref: Ok(Some("a".to_owned())) });
-    });
-    assert_eq!(pairs(&held), [format!("{ISSUER} b true")]);
-    let nothing: [String; 0] = [];
-    // Whose it is cannot be told.
-    assert_eq!(
-        pairs(&there(|it| {
-            let Ok(Spec::ExternalTokenProvider(spec)) = &mut it.spec else { panic!("no provider") };
-            spec.installation_ref = None;
-        })),
-        nothing
-    );
+    let at_home = provider(Some("a"));
+    let generation = at_home.meta.generation;
+    let unreadable = Err(Unreadable { error: "no".to_owned(), installation_ref: Ok(Some("a".to_owned())) });
+    let rows = [
+        ("not judged yet", at_home.clone(), vec![("x", false), ("y", false)]),
+        ("judged", Resource { status: status(generation, "x"), ..at_home.clone() }, vec![("x", true)]),
+        (
+            "edited since",
+            Resource { status: status(generation - 1, "x"), ..at_home.clone() },
+            vec![("x", true), ("y", false)],
+        ),
+        (
+            "unreadable",
+            Resource { status: status(generation, "x"), spec: unreadable.clone(), ..at_home.clone() },
+            vec![("x", true)],
+        ),
+        ("unreadable from the start", Resource { spec: unreadable, ..at_home }, vec![]),
+        // Whose it is cannot be told.
+        ("of no installation", Resource { status: status(generation, "x"), ..provider(None) }, vec![]),
+    ];
+    for (row, there, expected) in rows {
+        let contenders = contenders([&there, &azure_sso("sso", Ok(azure_sso_spec()))], &names);
+        let found: Vec<(&str, bool)> = contenders.iter().map(|it| (it.pair.audience.as_str(), it.holds)).collect();
+        assert_eq!(found, expected, "{row}");
+        assert!(contenders.iter().all(|it| it.pair.issuer == ISSUER && it.organization.is_none()), "{row}");
+    }
 }
 
 fn invalid(audiences: Json) -> Resource<Spec> {
