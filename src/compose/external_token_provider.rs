@@ -93,25 +93,28 @@ pub fn held(resource: &Resource<Spec>) -> Vec<TrustedPair> {
     }
 }
 
+/// A warning of each of its pairs that a provider in another namespace names too, and of one in a namespace of the
+/// same organization that has it all the same, by another operator perhaps.
+pub fn shared(spec: &ExternalTokenProviderSpec, foreign: &[Foreign]) -> Vec<Problem> {
+    let is_shared = |pair: &TrustedPair| {
+        foreign.iter().any(|there| there.pair == *pair && (there.organization.is_none() || there.holds))
+    };
+    let shared = pairs(spec).into_iter().filter(is_shared);
+    shared
+        .map(|TrustedPair { issuer, audience }| {
+            let message = format!(
+                "an ExternalTokenProvider in another namespace names issuer and audience {issuer} {audience} too: a token that is meant for one of the two is taken by the other; give each an audience of its own"
+            );
+            Problem::warning("spec.audiences", Code::Collision, message)
+        })
+        .collect()
+}
+
 /// What a valid spec says. One that belongs nowhere says nothing new.
 pub fn ask(spec: &ExternalTokenProviderSpec, case: &Case<'_>) -> Asked {
     if !case.at_home {
         return Asked::default();
     }
-    let pairs = pairs(spec);
-    let is_elsewhere = |pair: &&TrustedPair| {
-        case.snapshot
-            .foreign
-            .iter()
-            .any(|foreign| foreign.pair == **pair && (foreign.organization.is_none() || foreign.holds))
-    };
-    let problems = pairs.iter().filter(is_elsewhere).map(|TrustedPair { issuer, audience }| {
-        let message = format!(
-            "an ExternalTokenProvider in another namespace names issuer and audience {issuer} {audience} too: a token that is meant for one of the two is taken by the other; give each an audience of its own"
-        );
-        Problem::warning("spec.audiences", Code::Collision, message)
-    });
-    let problems = problems.collect();
-    let details = ExternalTokenProviderStatus { holds: pairs, ..Default::default() };
-    Asked { details: Some(Status::ExternalTokenProvider(details)), problems, ..Asked::default() }
+    let details = ExternalTokenProviderStatus { holds: pairs(spec), ..Default::default() };
+    Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() }
 }

@@ -116,6 +116,9 @@ impl<'a> Judge<'a> {
         let asked = spec.map(|spec| kinds::ask(spec, nobody.as_ref().unwrap_or(&self.case))).unwrap_or_default();
         let Asked { demands, problems: mut more, unresolved, details } = asked;
         problems.append(&mut more);
+        if let (Some(Spec::ExternalTokenProvider(spec)), None) = (spec.filter(|_| at_home), &refusal) {
+            problems.extend(external_token_provider::shared(spec, &self.snapshot.foreign));
+        }
         let suspended = self.suspended || resource.suspended();
         let is_valid = problems.iter().all(|problem| problem.severity != Severity::Error);
         let stands = is_valid && unresolved.is_empty() && !suspended;

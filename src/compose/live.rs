@@ -334,6 +334,8 @@ mod tests {
                 },
             }},
         }));
+        let stable: Vec<&str> = live.stable_secrets().collect();
+        assert_eq!(stable, ["timbr-server-identity", "timbr-api-identity", "timbr-platform-identity"]);
         let reference = |name: &str| LiveValue::SecretKey { name: name.to_owned(), key: "k".to_owned() };
         let expected = [
             ("PLAIN", LiveValue::Plain("x".into())),

@@ -158,3 +158,54 @@ pub fn rewrite(live: &LiveDeployment, changes: &[Change]) -> Json {
     }
     [tests, replaced, removed, added].concat().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::live_deployment;
+
+    /// Every entry is tested for what it was, and every container for where it is; removals go from the end.
+    #[test]
+    fn a_rewrite_tests_what_it_changes() {
+        let env = |name: &str, value: &str| json!({"name": name, "value": value});
+        let live = live_deployment(
+            &serde_json::from_value(json!({
+                "metadata": {"name": "web", "uid": "u"},
+                "spec": {"selector": {}, "template": {"spec": {"containers": [
+                    {"name": "untouched", "env": [env("A", "0")]},
+                    {"name": "bare"},
+                    {"name": "full", "env": [env("A", "1"), env("B", "2"), env("C", "3"), env("A", "twice")]},
+                ]}}},
+            }))
+            .expect("a Deployment"),
+        );
+        let place = |container: &str, variable: &str| (container.to_owned(), variable.to_owned());
+        let changes = [
+            Change::Remove(place("full", "A")),
+            Change::Put(place("bare", "A"), env("A", "new")),
+            Change::Put(place("full", "B"), env("B", "other")),
+            Change::Remove(place("full", "C")),
+            Change::Put(place("bare", "B"), env("B", "new")),
+            Change::Remove(place("full", "absent")),
+            Change::Put(place("nowhere", "A"), env("A", "lost")),
+        ];
+        let containers = "/spec/template/spec/containers";
+        let op = |op: &str, path: &str, value: Json| json!({"op": op, "path": format!("{containers}/{path}"), "value": value});
+        let remove = |path: &str| json!({"op": "remove", "path": format!("{containers}/{path}")});
+        let expected = json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u"},
+            op("test", "1/name", json!("bare")),
+            op("test", "2/env/0", env("A", "1")),
+            op("test", "2/env/1", env("B", "2")),
+            op("test", "2/env/2", env("C", "3")),
+            op("test", "2/name", json!("full")),
+            op("replace", "2/env/1", env("B", "other")),
+            remove("2/env/2"),
+            remove("2/env/0"),
+            op("add", "1/env", json!([])),
+            op("add", "1/env/-", env("A", "new")),
+            op("add", "1/env/-", env("B", "new")),
+        ]);
+        assert_eq!(rewrite(&live, &changes), expected);
+    }
+}

@@ -195,6 +195,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secret_is_ours_by_its_label_and_owned_by_one() {
+        let read = |metadata: serde_json::Value| {
+            let secret = serde_json::json!({"metadata": metadata, "data": {"key": "dmFsdWU="}});
+            live_secret(serde_json::from_value(secret).expect("a Secret"))
+        };
+        let bare = read(serde_json::json!({}));
+        assert_eq!((bare.type_.as_str(), bare.ours, bare.opted_in, bare.immutable), ("Opaque", false, false, false));
+        assert_eq!((bare.owner, bare.installation), (None, None));
+        assert_eq!(bare.data["key"].expose(), b"value");
+        let labels = |by: &str, opted_in: &str| {
+            read(serde_json::json!({"labels": {
+                LABEL_MANAGED_BY: by, LABEL_CREDENTIAL: opted_in, LABEL_INSTALLATION: "main",
+            }}))
+        };
+        let of = |secret: LiveSecret| (secret.ours, secret.opted_in, secret.installation);
+        assert_eq!(of(labels(FIELD_MANAGER, "true")), (true, true, Some("main".to_owned())));
+        assert_eq!(of(labels("Helm", "false")), (false, false, Some("main".to_owned())));
+        let owner =
+            |kind: &str, uid: &str| serde_json::json!({"apiVersion": "v1", "kind": kind, "name": "x", "uid": uid});
+        let owned = |owners: &[serde_json::Value]| read(serde_json::json!({"ownerReferences": owners})).owner;
+        assert_eq!(owned(&[owner("Deployment", "u")]).as_deref(), Some("u"));
+        assert_eq!(owned(&[owner("StatefulSet", "u")]), None);
+        assert_eq!(owned(&[owner("Deployment", "u"), owner("Deployment", "v")]), None);
+    }
+
+    #[test]
     fn values_that_cannot_be_variables() {
         let long = "x".repeat(LONGEST + 1);
         let table: &[(&[u8], Option<&str>)] = &[

@@ -87,6 +87,26 @@ mod tests {
     }
 
     #[test]
+    fn settled_is_complete_paused_or_given_up() {
+        let begun = Rollout { observed_generation: 3, replicas: 1, total: 1, ..Rollout::default() };
+        let complete = Rollout { updated: 1, available: 1, ..begun.clone() };
+        let given_up = Rollout { deadline_exceeded: true, ..begun.clone() };
+        let rows = [
+            (complete.clone(), 3, true),
+            (complete, 4, false),
+            (begun.clone(), 3, false),
+            (Rollout { paused: true, ..begun }, 4, true),
+            (given_up.clone(), 3, true),
+            (given_up.clone(), 2, true),
+            // What was given up was an older one.
+            (given_up, 4, false),
+        ];
+        for (rollout, generation, expected) in rows {
+            assert_eq!(rollout.is_settled(generation), expected, "{generation}: {rollout:?}");
+        }
+    }
+
+    #[test]
     fn a_deployment_tells_how_far_its_pods_are() {
         let deployment: Deployment = serde_json::from_value(serde_json::json!({
             "spec": {"replicas": 4, "paused": true, "selector": {}, "template": {}},

@@ -135,3 +135,41 @@ pub fn labels(snapshot: &Snapshot, component: Component) -> BTreeMap<String, Str
         (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::PlainValue;
+
+    #[test]
+    fn one_is_another_whoever_owns_it() {
+        let plan = SecretPlan {
+            name: "timbr-platform-identity-1".to_owned(),
+            labels: BTreeMap::from([(LABEL_INSTALLATION.to_owned(), "main".to_owned())]),
+            owner: Some("u".to_owned()),
+            data: BTreeMap::from([
+                ("OAUTH_SECRET".to_owned(), Value::Sensitive("s3cr3t".into())),
+                ("OAUTH_PROVIDER".to_owned(), Value::Plain(PlainValue::new("", "azure").expect("plain"))),
+                ("unknown".to_owned(), Value::Placeholder("<Secret x/y>".to_owned())),
+            ]),
+            present: false,
+            stable: false,
+            stays: true,
+            replaces: None,
+        };
+        let live = plan.live();
+        assert_eq!((live.ours, live.immutable, live.installation.as_deref()), (true, true, Some("main")));
+        assert_eq!(live.data.keys().collect::<Vec<_>>(), ["OAUTH_PROVIDER", "OAUTH_SECRET"]);
+        let other = |change: fn(&mut LiveSecret)| {
+            let mut other = live.clone();
+            change(&mut other);
+            plan.is(&other)
+        };
+        assert!(other(|_| {}));
+        assert!(other(|it| it.owner = None) && other(|it| it.opted_in = true) && other(|it| it.installation = None));
+        assert!(!other(|it| it.ours = false) && !other(|it| it.immutable = false));
+        assert!(!other(|it| it.type_ = "kubernetes.io/tls".to_owned()));
+        assert!(!other(|it| drop(it.data.remove("OAUTH_SECRET"))));
+        assert!(!other(|it| drop(it.data.insert("OAUTH_SECRET".to_owned(), "other".into()))));
+    }
+}

@@ -7,7 +7,7 @@ use timbr_identity::{
 };
 
 use crate::{
-    fixtures::{at, condition, deployment, verdict},
+    fixtures::{PLATFORM, at, condition, deployment, verdict},
     kinds::{self, principal, resource, variables, world},
     world::{Moment, World},
 };
@@ -179,6 +179,26 @@ fn what_moves_is_there_before_it_leaves() {
             assert!(world.moments.iter().all(signs_in), "{name}: a moment without");
         }
     }
+}
+
+/// The same when the TimbrInstallation is deleted: the resources are the implicit installation's then.
+#[test]
+fn what_moves_to_the_usual_deployment_is_there_before_it_leaves() {
+    let named = json!({"platform": {"deployment": "web"}});
+    let mut sso = sso("sso", "main");
+    if let Ok(Spec::AzureSso(spec)) = &mut sso.spec {
+        spec.installation_ref = None;
+    }
+    let mut world = with(vec![installation("main", 1, named)], vec![sso]);
+    settle(&mut world);
+    assert_eq!(variables(&world, "web").len(), 5);
+    world.installations.clear();
+    world.deployments.insert(PLATFORM.to_owned(), Lookup::Missing);
+    settle(&mut world);
+    assert_eq!(variables(&world, "web").len(), 5);
+    world.deployments.insert(PLATFORM.to_owned(), Lookup::Found(deployment("timbr-platform", &[])));
+    settle(&mut world);
+    assert_eq!((variables(&world, "web").len(), variables(&world, PLATFORM).len()), (0, 5));
 }
 
 /// One that needs two Deployments leaves the old ones when it is on both where it belongs now.

@@ -199,7 +199,10 @@ fn an_organization_has_one_provider_of_a_pair() {
         let accepted = condition(world.status("it"), "Accepted").expect("it");
         match has {
             true => assert_eq!(accepted.reason, "Accepted", "{row}"),
-            false => assert_eq!((accepted.reason.as_str(), accepted.message.as_str()), ("Collision", taken), "{row}"),
+            false => {
+                assert_eq!((accepted.reason.as_str(), accepted.message.as_str()), ("Collision", taken), "{row}");
+                assert_eq!(world.status("it").problems.len(), 1, "{row}: said once");
+            }
         }
         // It is free again.
         world.foreign.clear();

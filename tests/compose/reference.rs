@@ -9,11 +9,11 @@ use timbr_identity::{
         Component, Delivery, FIELD_MANAGER, Kind, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Resource,
         Sensitive, Spec,
     },
-    compose::{LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
+    compose::{Leftover, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
 };
 
 use crate::{
-    fixtures::{at, complete, condition, other, plain, secret, verdict},
+    fixtures::{at, complete, condition, key, other, plain, secret, verdict},
     kinds::{SERVER, groups, installation, principal, resource, settle, vault, world},
     world::{Moment, World},
 };
@@ -545,12 +545,53 @@ fn without_its_installation_no_pod_is_without_variables() {
     assert!(world.live(PLATFORM).managed.is_none());
 }
 
+/// Components that run in Deployments of their own.
+fn components(name: &str) -> serde_json::Value {
+    let of = |component: &str| json!({"deployment": format!("{name}-{component}")});
+    json!({"platform": of("platform"), "server": of("server"), "api": of("api")})
+}
+
+/// One of an installation that is gone holds nothing any more, unless another may take variables from it.
+#[test]
+fn what_is_left_of_an_installation_that_is_gone_is_emptied() {
+    // How the other installation delivers, whose the Secret is by its label, whether it holds something.
+    let rows = [
+        (Some(Delivery::Patch), "gone", true, true),
+        (Some(Delivery::Patch), "gone", false, false),
+        (Some(Delivery::Patch), "default", true, false),
+        (Some(Delivery::Patch), "other", true, false),
+        (Some(Delivery::Reference), "gone", true, false),
+        (None, "gone", true, false),
+    ];
+    for (delivery, label, is_full, is_emptied) in rows {
+        let mut world = world(vec![]);
+        let mut other = installation("other", json!({"components": components("other")}));
+        match (&mut other.spec, delivery) {
+            (Ok(spec), Some(delivery)) => spec.delivery = delivery,
+            (spec, _) => *spec = Err("spec: no".into()),
+        }
+        world.installations = vec![other];
+        let data = secret(if is_full { &[("OAUTH_SECRET", "s3cr3t")] } else { &[] });
+        let live = LiveSecret { ours: true, immutable: false, installation: Some(label.to_owned()), ..data };
+        world.secrets.insert(STABLE.to_owned(), Lookup::Found(live.clone()));
+        let leftovers = world.plan(&key(None)).leftovers;
+        let row = format!("{delivery:?} {label} {is_full}");
+        match leftovers.as_slice() {
+            [] => assert!(!is_emptied, "{row}"),
+            [Leftover::Empty(plan)] => {
+                assert!(is_emptied, "{row}");
+                assert_eq!((plan.name.as_str(), plan.data.len(), plan.replaces.as_ref()), (STABLE, 0, Some(&live)));
+            }
+            other => panic!("{row}: {other:?}"),
+        }
+        if label != "other" {
+            assert_eq!(world.plan(&key(Some("other"))).leftovers, [], "{row}: it is not that one's business");
+        }
+    }
+}
+
 #[test]
 fn of_two_installations_one_has_the_name() {
-    let components = |name: &str| {
-        let of = |component: &str| json!({"deployment": format!("{name}-{component}")});
-        json!({"platform": of("platform"), "server": of("server"), "api": of("api")})
-    };
     let mut world = with(Delivery::Reference, vec![sign_on("a")]);
     let mut live = world.live(PLATFORM).clone();
     "uid-of-the-other".clone_into(&mut live.uid);

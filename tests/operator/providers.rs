@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::{ControlPlane, eventually};
 use tokio::sync::OnceCell;
 
-use crate::harness::{Lab, SOON, condition};
+use crate::harness::{Lab, SOON, age, condition};
 
 const PROVIDER: &str = "externaltokenprovider/power-bi";
 const ISSUER: &str = "https://sts.windows.net/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/";
@@ -57,6 +57,7 @@ async fn an_organization_has_one_provider_of_a_pair() {
     expect(&first, "Accepted", &[], 1).await;
 
     // Strangers are warned, both of them, and neither is told of the other's namespace.
+    age().await;
     second.apply(&provider()).await;
     for (lab, other) in [(&first, &second), (&second, &first)] {
         expect(lab, "Accepted", &["Collision Warning"], 1).await;
