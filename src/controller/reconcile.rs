@@ -313,7 +313,12 @@ impl Reconciler {
     /// Whether the status is written.
     async fn write_status(&self, key: &InstallationKey, change: ResourceStatus, next: &mut Next) -> bool {
         let holder = change.meta.holder();
-        match self.writer.status(&change).await {
+        self.index().announce_status(&change.meta, change.status.clone());
+        let written = self.writer.status(&change).await;
+        if !matches!(written, Ok(Some(_))) {
+            self.index().withdraw_status(&change.meta);
+        }
+        match written {
             Ok(None) => {
                 *next = (*next).max(Next::Slowly);
                 false

@@ -92,6 +92,8 @@ struct Namespace {
     resources: BTreeMap<(Kind, String), Resource<Spec>>,
     /// The newest versions of objects that are known: seen, or of our own writing.
     versions: BTreeMap<(Kind, String), Version>,
+    /// Statuses that are being written.
+    announced: BTreeMap<(Kind, String), Status>,
     /// Deployments that are being written, by whom, and the newest version that was seen of them meanwhile: perhaps
     /// the write itself, perhaps another's.
     in_flight: BTreeMap<(String, InstallationKey), Option<Version>>,
@@ -325,10 +327,25 @@ impl Index {
         .collect()
     }
 
+    /// Notes that a status is about to be written: the watch may be quicker than the answer.
+    pub fn announce_status(&mut self, meta: &Meta, status: Status) {
+        if let Some(here) = self.namespaces.get_mut(&meta.namespace) {
+            here.announced.insert((meta.kind, meta.name.clone()), status);
+        }
+    }
+
+    /// Notes that it was not, or that nobody knows.
+    pub fn withdraw_status(&mut self, meta: &Meta) {
+        if let Some(here) = self.namespaces.get_mut(&meta.namespace) {
+            here.announced.remove(&(meta.kind, meta.name.clone()));
+        }
+    }
+
     /// Notes a status that was just written, so that the next look compares with it and not with
     /// what the watch has yet to deliver. Returns whom it concerns in other namespaces.
     pub fn record_status(&mut self, meta: &Meta, status: Status, version: &str) -> BTreeSet<InstallationKey> {
         let before = self.providers(&meta.namespace);
+        self.withdraw_status(meta);
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return BTreeSet::new() };
         if let Some(version) = Version::parse(version) {
             let known = here.versions.entry((meta.kind, meta.name.clone())).or_insert(version);
@@ -417,7 +434,9 @@ impl Index {
         let namespace = installation.meta.namespace.clone();
         let here = self.namespaces.entry(namespace.clone()).or_default();
         let name = installation.meta.name.clone();
-        if here.installations.get(&name) == Some(&installation) {
+        let announced = here.announced.get(&(Kind::TimbrInstallation, name.clone()));
+        if here.installations.get(&name).is_some_and(|there| is_no_news(there, &installation, announced)) {
+            here.installations.insert(name, installation);
             return BTreeSet::new();
         }
         // Which installation any resource belongs to may change with it.
@@ -432,7 +451,8 @@ impl Index {
         let here = self.namespaces.entry(namespace.clone()).or_default();
         let place = (resource.meta.kind, resource.meta.name.clone());
         // Our own status coming back is no news.
-        if here.resources.get(&place) == Some(&resource) {
+        if here.resources.get(&place).is_some_and(|there| is_no_news(there, &resource, here.announced.get(&place))) {
+            here.resources.insert(place, resource);
             return BTreeSet::new();
         }
         let after = here.key_of(&namespace, &resource);
@@ -574,6 +594,12 @@ pub enum Known {
     Namespace,
     /// Claims to namespaces.
     Claim,
+}
+
+/// Whether a resource is as it was, but for a status that is being written.
+fn is_no_news<S: PartialEq>(before: &Resource<S>, now: &Resource<S>, announced: Option<&Status>) -> bool {
+    let is_same_status = before.status == now.status || (announced.is_some() && announced == now.status.as_ref());
+    is_same_status && before.meta == now.meta && before.spec == now.spec
 }
 
 impl Namespace {
@@ -980,5 +1006,43 @@ mod tests {
         assert_eq!(names(index.apply(Change::Object(object, Version::parse("7")))), [] as [&str; 0]);
         // What somebody else wrote later counts.
         assert_eq!(names(index.apply(seen("8"))), ["-"]);
+    }
+
+    /// The watch may be quicker than the answer.
+    #[test]
+    fn a_status_that_is_being_written_is_no_news() {
+        let status = |reason: &str| {
+            let conditions = json!([{
+                "type": "Ready", "status": "True", "reason": reason, "message": "", "observedGeneration": 1,
+                "lastTransitionTime": "2024-01-01T00:00:00Z",
+            }]);
+            let status = json!({"observedGeneration": 1, "conditions": conditions});
+            Status::AzureSso(serde_json::from_value(status).unwrap())
+        };
+        let seen = |edits: i64, reason: &str, version: &str| {
+            let Change::Object(mut object, _) = sso("sso", None) else { unreachable!() };
+            if let Object::Resource(resource) = object.as_mut() {
+                resource.status = Some(status(reason));
+                resource.meta.generation += edits;
+            }
+            Change::Object(object, Version::parse(version))
+        };
+        let nobody: [&str; 0] = [];
+        let mut index = Index::default();
+        index.apply(sso("sso", None));
+        let meta = index.view("ns").resources[0].meta.clone();
+        index.announce_status(&meta, status("Ours"));
+        assert_eq!(names(index.apply(seen(0, "Ours", "7"))), nobody);
+        assert_eq!(index.view("ns").resources[0].status, Some(status("Ours")));
+        // Somebody edits it in the meantime, or writes a status too.
+        assert_eq!(names(index.apply(seen(1, "Ours", "8"))), ["-"]);
+        assert_eq!(names(index.apply(seen(1, "Theirs", "9"))), ["-"]);
+        assert_eq!(index.record_status(&meta, status("Ours"), "7"), BTreeSet::new());
+        assert_eq!(index.view("ns").resources[0].status, Some(status("Theirs")), "the answer is older than that");
+        // It is over, or nobody knows.
+        assert_eq!(names(index.apply(seen(1, "Ours", "10"))), ["-"]);
+        index.announce_status(&meta, status("Other"));
+        index.withdraw_status(&meta);
+        assert_eq!(names(index.apply(seen(1, "Other", "11"))), ["-"]);
     }
 }
