@@ -74,11 +74,6 @@ impl Attribution {
         self.displaced.get(&key(place))
     }
 
-    /// The variables that were adopted, and what stood in their places.
-    pub fn all_displaced(&self) -> impl Iterator<Item = (Place, &Displaced)> {
-        self.displaced.iter().filter_map(|(key, displaced)| Some((place(key)?, displaced)))
-    }
-
     /// Leaves a note.
     pub fn note(&mut self, note: &str) {
         self.note = Some(note.to_owned());
@@ -149,5 +144,26 @@ mod tests {
         for broken in [None, Some(""), Some("[]"), Some("{\"vars\":3}"), Some("{\"v\":2,\"vars\":{}}")] {
             assert_eq!(Attribution::read(broken), None);
         }
+    }
+
+    #[test]
+    fn it_tells_of_places_and_of_holders() {
+        let place = |variable: &str| ("timbr".to_owned(), variable.to_owned());
+        let text = r#"{
+            "v": 1, "vars": {"timbr/A": ["AzureSso/sso"], "timbr/B": ["JwtTenant/acme"]}, "retained": ["timbr/A", "timbr/C"],
+            "displaced": {"timbr/A": {"manager": "helm", "operation": "Update", "entry": {"name": "A"}, "fields": null}}
+        }"#;
+        let attribution = Attribution::read(Some(text)).expect("it can be read");
+        let places = |it: &Attribution| it.places().collect::<Vec<_>>();
+        assert_eq!(places(&attribution), [place("A"), place("B"), place("C")]);
+        assert_eq!(attribution.retained().collect::<Vec<_>>(), [place("A"), place("C")]);
+        let displaced = |it: &Attribution| it.displaced(("timbr", "A")).map(|it| it.owner().manager);
+        assert_eq!(displaced(&attribution).as_deref(), Some("helm"));
+        assert!(attribution.has("AzureSso/sso") && attribution.has("JwtTenant/acme") && !attribution.has("AzureSso"));
+        let among = attribution.among(&BTreeSet::from([place("A"), place("D")]));
+        assert_eq!((places(&among), displaced(&among).as_deref()), (vec![place("A")], Some("helm")));
+        let among = attribution.among(&BTreeSet::from([place("B"), place("C")]));
+        assert_eq!((places(&among), displaced(&among)), (vec![place("B"), place("C")], None));
+        assert_eq!(among.retained().collect::<Vec<_>>(), [place("C")]);
     }
 }

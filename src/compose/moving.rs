@@ -1,7 +1,7 @@
 //! A resource whose Deployment is another than before. What it has on the old one stays until it is on the
 //! new one: its users go on signing in where they did, as long as the new one is missing or refuses.
 
-use crate::api::{Meta, Resource, Spec};
+use crate::api::{Component, Meta, Resource, Spec};
 
 use super::{
     Attribution, Lookup, Snapshot,
@@ -19,6 +19,17 @@ pub(super) fn moving<'a>(snapshot: &'a Snapshot, claims: &Claims<'_>, record: Op
             && resource.key(&names).is_ok_and(|key| !has_arrived(snapshot, claims, &key, &resource.meta, &holder))
     };
     snapshot.resources.iter().filter(is_on_its_way).map(|resource| &resource.meta).collect()
+}
+
+/// Whether everything that wants a component is where it belongs now.
+pub(super) fn have_all_arrived(snapshot: &Snapshot, claims: &Claims<'_>, component: Component) -> bool {
+    let names = claims.names();
+    let mut wanted =
+        snapshot.resources.iter().filter(|resource| components_of(resource.meta.kind).contains(&component));
+    wanted.all(|resource| {
+        let holder = resource.meta.holder();
+        resource.key(&names).is_ok_and(|key| has_arrived(snapshot, claims, &key, &resource.meta, &holder))
+    })
 }
 
 fn has_arrived(snapshot: &Snapshot, claims: &Claims<'_>, key: &InstallationKey, meta: &Meta, holder: &str) -> bool {

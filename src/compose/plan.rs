@@ -13,7 +13,7 @@ use super::{
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
-    moving::moving,
+    moving::{have_all_arrived, moving},
     references::Unresolved,
     site::{Site, forbidden},
     sql::{self, Sql},
@@ -199,7 +199,7 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     };
     let deployments: Vec<DeploymentPlan> =
         sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site))).collect();
-    let leftovers = leftovers(snapshot, &sites, &deployments, &asked, adrift.is_empty());
+    let leftovers = leftovers(snapshot, &claims, &sites, &deployments, &asked, adrift.is_empty());
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
@@ -217,9 +217,10 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
 /// What is to become of the Secrets that charts name and no plan of a Deployment speaks of.
 fn leftovers(
     snapshot: &Snapshot,
+    claims: &Claims<'_>,
     sites: &[Site<'_>],
     deployments: &[DeploymentPlan],
-    claims: &[Claim],
+    asked: &[Claim],
     none_adrift: bool,
 ) -> Vec<Leftover> {
     let of = |component: Component| {
@@ -229,7 +230,10 @@ fn leftovers(
             return None;
         }
         let site = sites.iter().find(|site| site.container(component).is_some());
-        let idle = none_adrift && claims.iter().all(|claim| !claim.components.contains(&component));
+        // What belongs to other installations may be on its way from here.
+        let idle = none_adrift
+            && asked.iter().all(|claim| !claim.components.contains(&component))
+            && (snapshot.installations.is_empty() || have_all_arrived(snapshot, claims, component));
         let at_rest = match site {
             // Which container it is for cannot be told, or whether anything names it.
             Some(site)

@@ -274,7 +274,9 @@ pub fn leftover(
             Ok(spec) => spec.delivery == Delivery::Reference,
             Err(_) => true,
         });
-        let empties = snapshot.key.name.is_none() && !is_taken && !is_of(snapshot, live) && !live.data.is_empty();
+        // The implicit one is gone, too, when there are others.
+        let is_gone = !is_of(snapshot, live) || (!snapshot.installations.is_empty() && idle);
+        let empties = snapshot.key.name.is_none() && !is_taken && is_gone && !live.data.is_empty();
         let stable = Stable::Ours(live);
         return empties.then(|| Leftover::Empty(plan(snapshot, component, &stable, BTreeMap::new())));
     };

@@ -650,12 +650,19 @@ impl Namespace {
     /// The implicit installation, when there are Deployments of other installations that none names any more:
     /// it takes off what is on them, but not before it is where it belongs now.
     fn releasing(&self, namespace: &str) -> Option<InstallationKey> {
-        if self.installations.is_empty() || self.managed.is_empty() {
+        if self.installations.is_empty() {
             return None;
         }
-        let named: BTreeSet<String> = self.installations.values().flat_map(named).collect();
-        let is_given_up = self.managed.iter().any(|deployment| !named.contains(deployment));
-        is_given_up.then(|| InstallationKey { namespace: namespace.to_owned(), name: None })
+        let is_given_up = || {
+            let named: BTreeSet<String> = self.installations.values().flat_map(named).collect();
+            self.managed.iter().any(|deployment| !named.contains(deployment))
+        };
+        // A Secret that charts name, of an installation that is gone, holds what is on its way, too.
+        let is_left = || {
+            let mut stable = Component::ALL.iter().filter_map(|component| self.secrets.get(component.stable_secret()));
+            stable.any(|(label, _)| self.key_of_label(namespace, label).name.is_none())
+        };
+        (is_given_up() || is_left()).then(|| InstallationKey { namespace: namespace.to_owned(), name: None })
     }
 
     /// The installation with this label, else the implicit one.
@@ -871,6 +878,19 @@ mod tests {
         wrote(&mut index, "16");
         index.apply(seen("web", false, "17"));
         assert_eq!(names(index.apply(seen("web", true, "15"))), ["-", "a", "b"]);
+    }
+
+    /// What a chart takes from the usual Secret goes once it has arrived elsewhere: somebody has to look.
+    #[test]
+    fn a_secret_of_an_installation_that_is_gone_is_looked_after() {
+        let mut index = Index::default();
+        index.apply(installation("a", "web"));
+        let seen = || Change::Deployment { namespace: "ns".into(), name: "web".into(), managed: true, version: None };
+        assert_eq!(names(index.apply(seen())), ["a"]);
+        for (label, concerned) in [("default", &["-", "a"][..]), ("gone", &["-", "a"][..]), ("a", &["a"][..])] {
+            index.apply(secret("timbr-platform-identity", Some(label)));
+            assert_eq!(names(index.apply(seen())), concerned, "{label}");
+        }
     }
 
     /// The watch may be quicker than the answer.

@@ -63,10 +63,10 @@ impl Reader {
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
         let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
         let mut managed = view.managed;
+        // Whether anything still names a Secret of ours tells its Deployment.
+        let stable = Component::ALL.iter().filter(|component| view.stable.contains(component.stable_secret()));
+        managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
         if view.installations.is_empty() {
-            // Whether anything still names a Secret of ours tells its Deployment.
-            let stable = Component::ALL.iter().filter(|component| view.stable.contains(component.stable_secret()));
-            managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
             // So it is with the Secrets that we made for it.
             managed.extend(view.owners);
         }

@@ -9,11 +9,11 @@ use timbr_identity::{
         Component, Delivery, FIELD_MANAGER, Kind, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Resource,
         Sensitive, Spec,
     },
-    compose::{Leftover, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
+    compose::{Leftover, LiveDeployment, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
 };
 
 use crate::{
-    fixtures::{at, complete, condition, key, other, plain, secret, verdict},
+    fixtures::{at, complete, condition, deployment, key, other, plain, secret, verdict},
     kinds::{SERVER, groups, installation, principal, resource, settle, vault, world},
     world::{Moment, World},
 };
@@ -558,7 +558,8 @@ fn what_is_left_of_an_installation_that_is_gone_is_emptied() {
     let rows = [
         (Some(Delivery::Patch), "gone", true, true),
         (Some(Delivery::Patch), "gone", false, false),
-        (Some(Delivery::Patch), "default", true, false),
+        // The implicit installation is gone, too, when there is another.
+        (Some(Delivery::Patch), "default", true, true),
         (Some(Delivery::Patch), "other", true, false),
         (Some(Delivery::Reference), "gone", true, false),
         (None, "gone", true, false),
@@ -588,6 +589,23 @@ fn what_is_left_of_an_installation_that_is_gone_is_emptied() {
             assert_eq!(world.plan(&key(Some("other"))).leftovers, [], "{row}: it is not that one's business");
         }
     }
+}
+
+/// What a chart takes from the usual Secret stays there until it is on the Deployment that a TimbrInstallation names.
+#[test]
+fn what_moves_leaves_the_usual_secret_when_it_has_arrived() {
+    let mut world = world(vec![sign_on("a")]);
+    chart(&mut world, PLATFORM, true);
+    settle(&mut world);
+    assert_eq!(shelved(&world).len(), VARIABLES.len());
+    world.installations = vec![installation("main", json!({"components": {"platform": {"deployment": "web"}}}))];
+    settle(&mut world);
+    assert_eq!(shelved(&world).len(), VARIABLES.len(), "it has nowhere to go yet");
+    let web = LiveDeployment { uid: "uid-of-web".to_owned(), ..deployment("timbr-platform", &[]) };
+    world.deployments.insert("web".to_owned(), Lookup::Found(web));
+    settle(&mut world);
+    assert_eq!(shelved(&world).len(), 0);
+    assert_eq!(verdict(world.status("sso"), "Delivered"), "True/Delivered");
 }
 
 #[test]

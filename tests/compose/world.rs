@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use timbr_identity::{
     api::{
-        ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED, Resource, Sensitive, Spec, Status,
+        ANNOTATION_CONTENT, ANNOTATION_DELIVERED, Component, LABEL_MANAGED, Resource, Sensitive, Spec, Status,
         TimbrInstallationSpec,
     },
     compose::{
@@ -72,7 +72,9 @@ impl World {
     pub fn snapshot(&self, key: &InstallationKey) -> Snapshot {
         let managed =
             self.deployments.iter().filter(|(_, lookup)| lookup.found().is_some_and(|live| live.managed.is_some()));
-        let managed: BTreeSet<String> = managed.map(|(name, _)| name.clone()).collect();
+        let mut managed: BTreeSet<String> = managed.map(|(name, _)| name.clone()).collect();
+        let stable = Component::ALL.iter().filter(|component| self.secrets.contains_key(component.stable_secret()));
+        managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
         let needs = needs(key, &self.installations, &self.resources, &managed);
         let missing = || Lookup::Missing;
         let deployments = needs.deployments.into_iter().map(|name| {
