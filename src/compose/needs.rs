@@ -19,14 +19,18 @@ pub struct Needs {
     pub secrets: BTreeSet<String>,
 }
 
-/// What an installation needs, given the resources of its namespace and the Deployments there that
-/// carry our label.
+/// What an installation needs, given the resources of its namespace, the Deployments there that carry our label, and
+/// the components whose Secrets that charts name are there.
 pub fn needs(
     key: &InstallationKey,
     installations: &[Resource<TimbrInstallationSpec>],
     resources: &[Resource<Spec>],
     managed: &BTreeSet<String>,
+    stable: &BTreeSet<Component>,
 ) -> Needs {
+    // Whether anything still names such a Secret tells the usual Deployment.
+    let usual = stable.iter().map(|component| component.usual_deployment().to_owned());
+    let managed: BTreeSet<String> = managed.iter().cloned().chain(usual).collect();
     let claims = Claims::new(installations);
     let names = claims.names();
     let mine: Vec<_> = resources.iter().filter(|resource| resource.key(&names).as_ref() == Ok(key)).collect();
@@ -40,8 +44,8 @@ pub fn needs(
         claims.targets(key).into_iter().filter(is_read).map(|target| target.deployment).collect();
     if key.name.is_none() {
         let given_up: Vec<&String> = managed.iter().filter(|name| claims.holder(name).is_none()).collect();
-        if !given_up.is_empty() {
-            // What is on them stays until it is where it belongs now.
+        if !given_up.is_empty() || !stable.is_empty() {
+            // What is on them, or in the Secrets, stays until it is where it belongs now.
             deployments.extend(installations.iter().flat_map(named));
         }
         deployments.extend(given_up.into_iter().cloned());

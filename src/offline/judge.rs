@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{Kind, Object, Resource, Spec, TimbrInstallationSpec, TrustedPair},
+    api::{Component, Kind, Object, Resource, Spec, TimbrInstallationSpec, TrustedPair},
     compose::{
         Foreign, Hands, Lookup, NameKey, Plan, Settings, Snapshot, compose, contenders, keys, needs, secret_refs,
         token_ref, wanted,
@@ -149,7 +149,9 @@ fn snapshot(
     let in_namespace = |(namespace, _): &&(String, String)| *namespace == key.namespace;
     let managed = objects.deployments.iter().filter(|(name, found)| in_namespace(name) && found.live.managed.is_some());
     let managed: BTreeSet<String> = managed.map(|((_, name), _)| name.clone()).collect();
-    let mut needs = needs(&key, &here.installations, &here.resources, &managed);
+    let is_there = |component: &Component| objects.secrets.contains_key(&of(&component.stable_secret().to_owned()));
+    let stable = Component::ALL.into_iter().filter(is_there).collect();
+    let mut needs = needs(&key, &here.installations, &here.resources, &managed, &stable);
     // Also for resources that belong to no installation: nothing that they name is missing here.
     let tokens = here.installations.iter().filter_map(token_ref);
     let references = here.resources.iter().flat_map(secret_refs).chain(tokens);

@@ -63,14 +63,12 @@ impl Reader {
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
         let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
         let mut managed = view.managed;
-        // Whether anything still names a Secret of ours tells its Deployment.
-        let stable = Component::ALL.iter().filter(|component| view.stable.contains(component.stable_secret()));
-        managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
         if view.installations.is_empty() {
-            // So it is with the Secrets that we made for it.
+            // Whether anything still names a Secret of ours tells the Deployment that it was made for.
             managed.extend(view.owners);
         }
-        let needs = needs(key, &view.installations, &view.resources, &managed);
+        let stable = Component::ALL.into_iter().filter(|component| view.stable.contains(component.stable_secret()));
+        let needs = needs(key, &view.installations, &view.resources, &managed, &stable.collect());
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {
             let found = self.deployment(&key.namespace, &name).await?;

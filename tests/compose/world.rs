@@ -72,10 +72,12 @@ impl World {
     pub fn snapshot(&self, key: &InstallationKey) -> Snapshot {
         let managed =
             self.deployments.iter().filter(|(_, lookup)| lookup.found().is_some_and(|live| live.managed.is_some()));
-        let mut managed: BTreeSet<String> = managed.map(|(name, _)| name.clone()).collect();
-        let stable = Component::ALL.iter().filter(|component| self.secrets.contains_key(component.stable_secret()));
-        managed.extend(stable.map(|component| component.usual_deployment().to_owned()));
-        let needs = needs(key, &self.installations, &self.resources, &managed);
+        let managed: BTreeSet<String> = managed.map(|(name, _)| name.clone()).collect();
+        let is_there = |component: &Component| {
+            self.secrets.get(component.stable_secret()).is_some_and(|lookup| lookup.found().is_some())
+        };
+        let stable = Component::ALL.into_iter().filter(is_there).collect();
+        let needs = needs(key, &self.installations, &self.resources, &managed, &stable);
         let missing = || Lookup::Missing;
         let deployments = needs.deployments.into_iter().map(|name| {
             let found = self.deployments.get(&name).cloned().unwrap_or(Lookup::Missing);
