@@ -158,9 +158,11 @@ impl Hands {
         memory.lost.extend(plan.lost.clone());
     }
 
-    /// Forgets Deployments that are gone.
-    pub fn retain(&mut self, uids: &BTreeSet<&str>) {
-        self.deployments.retain(|uid, _| uids.contains(uid.as_str()));
+    /// Forgets Deployments that are gone, and those that are another installation's by now: what that does there, this
+    /// one does not see.
+    pub fn retain(&mut self, plans: &[DeploymentPlan]) {
+        let uids: BTreeSet<&String> = plans.iter().filter_map(|plan| plan.uid.as_ref()).collect();
+        self.deployments.retain(|uid, _| uids.contains(uid));
     }
 }
 

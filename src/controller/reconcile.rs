@@ -253,8 +253,7 @@ impl Reconciler {
                 *next = (*next).max(after(&error.failure(), &error));
             }
         }
-        let uids = snapshot.deployments.values().filter_map(Lookup::found).map(|live| live.uid.as_str()).collect();
-        self.all_hands().entry(key.clone()).or_default().retain(&uids);
+        self.all_hands().entry(key.clone()).or_default().retain(&plan.deployments);
         (snapshot, plan, outcomes)
     }
 

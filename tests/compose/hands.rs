@@ -143,6 +143,25 @@ fn what_was_taken_back_long_ago_is_taken_back_again() {
     }
 }
 
+/// What another installation did on the Deployment in the meantime was not seen, and is no other hand's doing.
+#[test]
+fn what_an_installation_had_before_another_is_forgotten() {
+    let mut world = delivered();
+    set(&mut world, VARIABLE, plain("aws"), owner("kubectl-set", "Update"));
+    assert_eq!(look(&mut world, at(200)).1, ["TakenBack"]);
+    let named = json!({"components": {"server": {"deployment": SERVER, "container": "timbr"}}});
+    world.installations.push(installation("main", named));
+    look(&mut world, at(201));
+    assert_eq!(names_on_server(&world).len(), 6);
+    let vault = world.resources.remove(0);
+    look(&mut world, at(202));
+    assert_eq!(names_on_server(&world), Vec::<String>::new());
+    world.installations.clear();
+    world.resources.push(vault);
+    assert_eq!(look(&mut world, at(203)), (vec!["apply"], vec![]));
+    assert_eq!(verdict(world.status("vault"), "Delivered"), "True/Delivered");
+}
+
 #[test]
 fn what_was_taken_off_is_put_back_once_or_twice() {
     for (by, times) in [(owner("kubectl-edit", "Update"), 1), (owner("argocd-controller", "Update"), 2)] {

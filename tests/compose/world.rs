@@ -162,6 +162,7 @@ impl World {
                 outcomes.insert(name.clone(), Outcome::Done { generation, changed, rollout });
             }
         }
+        self.hands.entry(key.clone()).or_default().retain(&plan.deployments);
         for leftover in &plan.leftovers {
             match leftover {
                 Leftover::Delete { name, .. } => drop(self.secrets.insert(name.clone(), Lookup::Missing)),
