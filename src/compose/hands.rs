@@ -164,6 +164,11 @@ impl Hands {
         let uids: BTreeSet<&String> = plans.iter().filter_map(|plan| plan.uid.as_ref()).collect();
         self.deployments.retain(|uid, _| uids.contains(uid));
     }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.deployments.is_empty()
+    }
 }
 
 #[cfg(test)]

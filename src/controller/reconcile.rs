@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard},
     time::{Duration, Instant},
 };
@@ -253,7 +253,12 @@ impl Reconciler {
                 *next = (*next).max(after(&error.failure(), &error));
             }
         }
-        self.all_hands().entry(key.clone()).or_default().retain(&plan.deployments);
+        if let Entry::Occupied(mut hands) = self.all_hands().entry(key.clone()) {
+            hands.get_mut().retain(&plan.deployments);
+            if hands.get().is_empty() {
+                hands.remove();
+            }
+        }
         (snapshot, plan, outcomes)
     }
 

@@ -109,7 +109,10 @@ impl World {
 
     /// Looks once at every installation: composes, writes, notes the statuses.
     pub fn look(&mut self, now: Timestamp) -> Vec<Look> {
-        self.keys().into_iter().map(|key| self.look_at(key, now)).collect()
+        let keys = self.keys();
+        // The operator looks a last time at what is gone, and finds nothing to remember.
+        self.hands.retain(|key, _| keys.contains(key));
+        keys.into_iter().map(|key| self.look_at(key, now)).collect()
     }
 
     fn look_at(&mut self, key: InstallationKey, now: Timestamp) -> Look {
