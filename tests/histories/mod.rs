@@ -44,8 +44,13 @@ pub struct History {
 impl History {
     /// The history of a seed, of so many acts beside the first and the last.
     pub fn of(seed: u64, acts: usize) -> Self {
-        let mut author =
-            Author { rng: StdRng::seed_from_u64(seed), now: Namespace::default(), acts: vec![], tried: false };
+        let mut author = Author {
+            rng: StdRng::seed_from_u64(seed),
+            now: Namespace::default(),
+            acts: vec![],
+            tried: false,
+            refers: false,
+        };
         for manifest in DEPLOYMENTS.map(|name| deployment(name, false)).into_iter().chain([entra("first")]) {
             author.apply(manifest);
         }
@@ -123,6 +128,8 @@ struct Author {
     acts: Vec<Act>,
     /// Whether a variable of ours was changed: a second time soon after would be left alone.
     tried: bool,
+    /// Whether a Secret that charts name may be there.
+    refers: bool,
 }
 
 impl Author {
@@ -134,16 +141,29 @@ impl Author {
         let text = |value: &Json| value.as_str().expect("a string").to_owned();
         let kinds = KINDS.into_iter().chain(["Deployment", "Secret"]);
         let kind = kinds.into_iter().find(|kind| manifest["kind"] == *kind).expect("a known kind");
+        self.refers |= refers(&manifest) || manifest["spec"]["delivery"] == "Reference";
         self.now.objects.insert((kind, text(&manifest["metadata"]["name"])), manifest.clone());
         self.acts.push(Act::Apply(manifest));
     }
 
     fn delete(&mut self, (kind, name): (&'static str, String)) {
+        // What was whose is on record on the Deployment. A Secret that charts name outlives it, and without the record
+        // the variables of a key vault stay there, by intention.
+        let needs_record = kind == "KeyVaultBinding" && self.refers;
+        if needs_record {
+            if self.now.objects.get(&("Deployment", "timbr-server".to_owned())).is_none() {
+                self.apply(deployment("timbr-server", false));
+            }
+            self.acts.push(Act::Settle);
+        }
         self.now.objects.remove(&(kind, name.clone()));
         if kind == "Deployment" {
             self.now.theirs.remove(&name);
         }
         self.acts.push(Act::Delete(kind, name));
+        if needs_record {
+            self.acts.push(Act::Settle);
+        }
     }
 
     fn act(&mut self) {
