@@ -12,6 +12,7 @@ mod claimant;
 mod claims;
 mod cleanup;
 mod clock;
+mod delivery;
 mod election;
 mod post;
 mod queue;

@@ -2,39 +2,28 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
 use crate::{
-    apply::{WriteError, Writer},
-    compose::{
-        DeploymentPlan, Failure, Hands, InstallationKey, LiveDeployment, Lookup, Memory, Outcome, Plan, ResourceStatus,
-        Snapshot, Step, compose, statuses,
-    },
+    apply::Writer,
+    compose::{DeploymentPlan, Hands, InstallationKey, Memory, Outcome, Plan, ResourceStatus, statuses},
     metrics::Metrics,
     world::{Index, Reader},
 };
 
-use super::{Clock, Post, Rollouts, cleanup::Cleaner};
-
-/// Most requests to one Deployment in one look: a variable that changes hands takes four.
-const MOST_STEPS: u32 = 8;
-/// Most requests to one Deployment in one look that came too late: while pods are replaced, its own controller
-/// writes to it several times a second.
-const MOST_OVERTAKEN: u32 = 8;
-/// How much longer to wait each time before such a request is made anew; the first one is at once.
-const PAUSE: Duration = Duration::from_millis(50);
+use super::{Clock, Post, Rollouts, cleanup::Cleaner, delivery::Delivery};
 
 /// Reconciles installations.
 #[derive(Clone)]
 pub struct Reconciler {
-    reader: Reader,
-    writer: Writer,
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
     index: Arc<RwLock<Index>>,
     metrics: Metrics,
-    post: Post,
+    pub(super) post: Post,
     clock: Clock,
     cleaner: Cleaner,
     /// How many rollouts are open.
@@ -43,17 +32,6 @@ pub struct Reconciler {
     hands: Arc<Mutex<HashMap<InstallationKey, Hands>>>,
     /// Installations whose statuses tell of every write.
     recorded: Arc<Mutex<HashSet<InstallationKey>>>,
-}
-
-/// How far the requests to one Deployment are.
-#[derive(Clone, Copy, Default)]
-struct Progress {
-    /// Requests that were carried out.
-    steps: u32,
-    /// Requests that came too late.
-    overtaken: u32,
-    /// Whether its template was changed.
-    changed: bool,
 }
 
 /// What is left to do after a look, from the least to the most urgent; of two retries the later.
@@ -108,12 +86,12 @@ impl Reconciler {
                 return Next::Retry(None);
             }
         };
-        snapshot.hands = self.hands(key).at(self.clock.now());
-        let mut next = Next::Wait;
-        let plan = self.tried(key, &mut snapshot, &mut next).await;
+        snapshot.hands = self.hands(key);
+        let mut delivery = Delivery::planned(self, key, snapshot).await;
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
-        let (snapshot, plan, outcomes) = self.write(key, snapshot, plan, &mut next).await;
+        delivery.run().await;
+        let Delivery { snapshot, plan, outcomes, mut next, .. } = delivery;
         self.follow_rollouts(key, &plan, memory);
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         if let Some(again) = said.again {
@@ -149,136 +127,13 @@ impl Reconciler {
         next
     }
 
-    /// The plan, after what must be on two Deployments or on none was tried on both.
-    async fn tried(&self, key: &InstallationKey, snapshot: &mut Snapshot, next: &mut Next) -> Plan {
-        let plan = compose(snapshot);
-        for deployment in plan.trial() {
-            if let Err(error) = self.writer.try_deployment(&key.namespace, deployment).await {
-                tracing::warn!(installation = %key, deployment = deployment.name, %error, "the Deployment refuses a trial");
-                let failure = error.failure();
-                *next = (*next).max(after(&failure, &error));
-                snapshot.refused.insert(deployment.name.clone(), failure);
-            }
-        }
-        if snapshot.refused.is_empty() { plan } else { compose(snapshot) }
-    }
-
-    /// Sends one request after another, each decided from what the one before left, until every Deployment
-    /// is as planned or has failed.
-    async fn write(
-        &self,
-        key: &InstallationKey,
-        mut snapshot: Snapshot,
-        mut plan: Plan,
-        next: &mut Next,
-    ) -> (Snapshot, Plan, BTreeMap<String, Outcome>) {
-        let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
-        let mut written: BTreeMap<String, Progress> = BTreeMap::new();
-        while let Some(deployment) = plan.deployments.iter().find(|plan| !outcomes.contains_key(&plan.name)) {
-            let name = deployment.name.clone();
-            let mut progress = written.get(&name).copied().unwrap_or_default();
-            if deployment.replaces_pods() && !self.may_roll_out(key, &name) {
-                let why = "other Deployments are being rolled out, and no more at once (--max-concurrent-rollouts)";
-                outcomes.insert(name, Outcome::Failed(Failure::Transient(why.to_owned())));
-                *next = (*next).max(Next::Slowly);
-                continue;
-            }
-            let result = match progress.steps {
-                MOST_STEPS.. => Err(WriteError::Overtaken),
-                _ => self.write_deployment(key, deployment).await,
-            };
-            match result {
-                Ok(Some(live)) => {
-                    progress.changed |= deployment.changes_template && live.generation != deployment.generation;
-                    progress.steps += 1;
-                    written.insert(name.clone(), progress);
-                    if deployment.next.as_ref().is_some_and(Step::delivers) {
-                        self.remember(key, deployment);
-                    }
-                    snapshot.hands = self.hands(key).at(self.clock.now());
-                    snapshot.take_in(deployment, live);
-                    plan = compose(&snapshot);
-                }
-                Ok(None) => {
-                    self.remember(key, deployment);
-                    let (generation, rollout) = (deployment.generation, deployment.rollout.clone());
-                    outcomes.insert(name, Outcome::Done { generation, changed: progress.changed, rollout });
-                }
-                // Somebody else wrote to it in between: the next request is made for what is there now.
-                Err(WriteError::Overtaken) if progress.steps < MOST_STEPS && progress.overtaken < MOST_OVERTAKEN => {
-                    tokio::time::sleep(PAUSE * progress.overtaken).await;
-                    let secrets = deployment.secrets.iter().map(|secret| secret.name.clone()).collect();
-                    match self.reader.again(&mut snapshot, &name, secrets).await {
-                        Ok(()) => {
-                            let was_to_change = deployment.changes_template;
-                            plan = compose(&snapshot);
-                            let now = plan.deployments.iter().find(|plan| plan.name == name);
-                            // It was: by a request of ours that arrived twice, or by another replica.
-                            progress.changed |= was_to_change && now.is_some_and(|now| !now.changes_template);
-                            progress.overtaken += 1;
-                            written.insert(name, progress);
-                        }
-                        Err(error) => {
-                            *next = (*next).max(Next::Retry(None));
-                            outcomes.insert(name, Outcome::Failed(Failure::Transient(error.to_string())));
-                        }
-                    }
-                }
-                Err(error) => {
-                    let failure = error.failure();
-                    tracing::warn!(installation = %key, deployment = name, %error, "cannot write the Deployment");
-                    *next = (*next).max(after(&failure, &error));
-                    let refuses_pair = deployment.has_pair && !matches!(failure, Failure::Transient(_));
-                    outcomes.insert(name.clone(), Outcome::Failed(failure.clone()));
-                    if refuses_pair {
-                        // What is on two Deployments or on none comes off the plan of the other, too.
-                        snapshot.refused.insert(name, failure);
-                        plan = compose(&snapshot);
-                    } else if deployment.has_pair {
-                        // Nobody knows yet: the other waits for the next look.
-                        let others = plan.deployments.iter().filter(|plan| plan.has_pair);
-                        let unreached = Failure::Transient(format!("waits for Deployment {name}"));
-                        let unreached: Vec<_> = others
-                            .filter(|plan| plan.next.is_some() && !outcomes.contains_key(&plan.name))
-                            .map(|plan| (plan.name.clone(), Outcome::Failed(unreached.clone())))
-                            .collect();
-                        outcomes.extend(unreached);
-                    }
-                }
-            }
-        }
-        for leftover in &plan.leftovers {
-            if let Err(error) = self.writer.leftover(&key.namespace, leftover).await {
-                tracing::warn!(installation = %key, %error, "a Secret that no Deployment names any more cannot be taken away");
-                *next = (*next).max(after(&error.failure(), &error));
-            }
-        }
-        if let Entry::Occupied(mut hands) = self.all_hands().entry(key.clone()) {
-            hands.get_mut().retain(&plan.deployments);
-            if hands.get().is_empty() {
-                hands.remove();
-            }
-        }
-        (snapshot, plan, outcomes)
-    }
-
-    /// Sends a Deployment's next request. What the watches deliver of that is no news.
-    async fn write_deployment(
-        &self,
-        key: &InstallationKey,
-        plan: &DeploymentPlan,
-    ) -> Result<Option<LiveDeployment>, WriteError> {
-        let mut write = Write::begin(self, key, plan);
-        let result = self.writer.deployment(&key.namespace, plan).await;
-        write.version = result.as_ref().ok().and_then(Option::as_ref).map(|live| live.version.clone());
-        result
-    }
-
-    fn index(&self) -> RwLockWriteGuard<'_, Index> {
+    /// What is known of the cluster, to be changed.
+    pub(super) fn index(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn may_roll_out(&self, key: &InstallationKey, deployment: &str) -> bool {
+    /// Whether a Deployment's pods may be replaced now; if so, its rollout is open.
+    pub(super) fn may_roll_out(&self, key: &InstallationKey, deployment: &str) -> bool {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).begin(key, deployment, Instant::now())
     }
 
@@ -301,11 +156,23 @@ impl Reconciler {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hands(&self, key: &InstallationKey) -> Hands {
-        self.all_hands().get(key).cloned().unwrap_or_default()
+    /// What of other hands on an installation's Deployments still counts.
+    pub(super) fn hands(&self, key: &InstallationKey) -> Hands {
+        self.all_hands().get(key).map(|hands| hands.at(self.clock.now())).unwrap_or_default()
     }
 
-    fn remember(&self, key: &InstallationKey, plan: &DeploymentPlan) {
+    /// Forgets what was known of other hands on Deployments that the plan does not speak of any more.
+    pub(super) fn forget_others(&self, key: &InstallationKey, plan: &Plan) {
+        if let Entry::Occupied(mut hands) = self.all_hands().entry(key.clone()) {
+            hands.get_mut().retain(&plan.deployments);
+            if hands.get().is_empty() {
+                hands.remove();
+            }
+        }
+    }
+
+    /// Notes what was written to a Deployment, and what was left to others.
+    pub(super) fn remember(&self, key: &InstallationKey, plan: &DeploymentPlan) {
         self.all_hands().entry(key.clone()).or_default().record(plan, self.clock.now());
     }
 
@@ -342,43 +209,5 @@ impl Reconciler {
                 false
             }
         }
-    }
-}
-
-/// A request about a Deployment that is under way. It ends when it is dropped: whatever comes of it, nothing that
-/// was seen meanwhile is lost.
-struct Write<'a> {
-    reconciler: &'a Reconciler,
-    key: &'a InstallationKey,
-    deployment: &'a str,
-    secrets: BTreeSet<String>,
-    version: Option<String>,
-}
-
-impl<'a> Write<'a> {
-    fn begin(reconciler: &'a Reconciler, key: &'a InstallationKey, plan: &'a DeploymentPlan) -> Self {
-        let made = plan.secrets.iter().filter(|secret| !secret.present && !secret.stable);
-        let secrets: BTreeSet<String> = made.map(|secret| secret.name.clone()).collect();
-        reconciler.index().write_begins(key, &plan.name, &secrets);
-        Self { reconciler, key, deployment: &plan.name, secrets, version: None }
-    }
-}
-
-impl Drop for Write<'_> {
-    fn drop(&mut self) {
-        let Self { reconciler, key, deployment, secrets, version } = self;
-        let is_news = reconciler.index().write_ends(key, deployment, secrets, version.as_deref());
-        if is_news {
-            reconciler.post.wake(key.clone());
-        }
-    }
-}
-
-/// When to try again what failed.
-fn after(failure: &Failure, error: &WriteError) -> Next {
-    match failure {
-        Failure::Transient(_) => Next::Retry(error.retry_after()),
-        // A right or another hand: a watch may tell, or not.
-        Failure::Forbidden(_) | Failure::Conflict(_) => Next::Slowly,
     }
 }

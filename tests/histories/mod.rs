@@ -151,7 +151,7 @@ impl Author {
         // the variables of a key vault stay there, by intention.
         let needs_record = kind == "KeyVaultBinding" && self.refers;
         if needs_record {
-            if self.now.objects.get(&("Deployment", "timbr-server".to_owned())).is_none() {
+            if !self.now.objects.contains_key(&("Deployment", "timbr-server".to_owned())) {
                 self.apply(deployment("timbr-server", false));
             }
             self.acts.push(Act::Settle);
