@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use timbr_identity::compose::{Failure, Lookup, Mail, Memory, Outcome, statuses};
 
 use crate::{
-    fixtures::{PLATFORM, at, azure_sso, azure_sso_spec, condition, deployment, key, secret, verdict},
+    fixtures::{PLATFORM, at, azure_sso, azure_sso_spec, complete, condition, deployment, key, secret, verdict},
+    kinds::{self, SERVER, vault},
     world::World,
 };
 
@@ -64,7 +65,7 @@ fn each_failure_has_its_conditions() {
 #[test]
 fn a_failure_takes_nothing_back() {
     let mut world = world();
-    world.live_mut(PLATFORM).rollout = crate::fixtures::complete(2);
+    world.live_mut(PLATFORM).rollout = complete(2);
     world.look(at(0));
     assert_eq!(verdict(world.status("sso"), "Ready"), "True/DeliveredUnverified");
     let delivered = world.status("sso").delivered.clone();
@@ -84,6 +85,20 @@ fn a_failure_takes_nothing_back() {
 }
 
 /// Before anything is written: what is looked for and not found, or not to be read.
+/// Of several Deployments each has pods of its own.
+#[test]
+fn a_failure_on_one_of_two_says_how_far_its_own_pods_are() {
+    let mut world = kinds::world(vec![vault(0, "a", "Remove")]);
+    world.look(at(0));
+    assert_eq!(verdict(world.status("vault"), "RolledOut"), "False/RollingOut");
+    let generation = world.live(SERVER).generation;
+    world.live_mut(PLATFORM).rollout = complete(generation);
+    let failure = Outcome::Failed(Failure::Transient("no answer".to_owned()));
+    let outcomes = BTreeMap::from([(SERVER.to_owned(), failure)]);
+    let statuses = statuses(&world.plan(&key(None)), &outcomes, Memory::Whole, &Mail::default(), at(1)).statuses;
+    assert_eq!(verdict(statuses[0].status.common(), "RolledOut"), "False/RollingOut");
+}
+
 #[test]
 fn a_deployment_that_cannot_be_read_is_said_so() {
     let table = [

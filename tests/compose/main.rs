@@ -11,6 +11,7 @@ mod beside;
 mod both_or_none;
 mod conditions;
 mod correspondence;
+mod details;
 mod elsewhere;
 mod event;
 mod failures;

@@ -4,7 +4,7 @@ use serde_json::json;
 use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
-    fixtures::{azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
+    fixtures::{CLIENT_ID, azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
     kinds::{groups, holders, names_on_server, on_server, principal, resource, settle, value_on_server, vault, world},
 };
 
@@ -32,6 +32,32 @@ fn the_same_is_shared_and_outlives_each_of_the_two() {
         world.resources.clear();
         settle(&mut world);
         assert_eq!(names_on_server(&world), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn a_client_id_in_a_secret_is_the_same_by_its_reference() {
+    let by_secret = |key: &str| {
+        json!({
+            "tenantId": "contoso.onmicrosoft.com",
+            "clientIdRef": {"name": "id", "key": key},
+            "clientSecretRef": {"name": "a", "key": "client-secret"},
+        })
+    };
+    for (key, accepted) in [("one", "True/Accepted"), ("other", "False/Collision")] {
+        let mut vault = by_secret(key);
+        vault["vaultUrl"] = json!("https://contoso.vault.azure.net");
+        let resources = vec![
+            resource(Kind::RoleGroupSync, "groups", 0, by_secret("one")),
+            resource(Kind::KeyVaultBinding, "vault", 1, vault),
+        ];
+        let mut world = world(resources);
+        // Equal by value, which is never looked at.
+        let ids = secret(&[("one", CLIENT_ID), ("other", CLIENT_ID)]);
+        world.secrets.insert("id".to_owned(), Lookup::Found(ids));
+        settle(&mut world);
+        assert_eq!(verdict(world.status("groups"), "Accepted"), "True/Accepted", "{key}");
+        assert_eq!(verdict(world.status("vault"), "Accepted"), accepted, "{key}");
     }
 }
 

@@ -251,6 +251,22 @@ fn conditions_say_what_to_do() {
     assert_eq!(foreign, ("Secret timbr-platform-identity is in the way: it was not made by this operator, which would keep the variables in a Secret of that name; rename it, and the operator makes its own".to_owned(), settled));
 }
 
+/// What entries deliver until the chart names the Secret counts, whatever was said before.
+#[test]
+fn entries_that_wait_for_the_chart_deliver() {
+    for is_on_record in [true, false] {
+        let mut world = with(Delivery::Patch, vec![sign_on("a")]);
+        settle(&mut world);
+        deliver_by(&mut world, Delivery::Reference);
+        if !is_on_record {
+            world.resources[0].status = None;
+        }
+        world.look(at(200));
+        assert_eq!(verdict(world.status("sso"), "Delivered"), "True/DeliveredLastGood", "{is_on_record}");
+        assert_eq!(verdict(world.status("sso"), "Reconciling"), "True/WaitingForDeployment", "{is_on_record}");
+    }
+}
+
 #[test]
 fn the_secret_is_ours_mutable_and_nobodys() {
     let mut world = with(Delivery::Reference, vec![sign_on("a")]);
