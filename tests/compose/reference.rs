@@ -607,6 +607,47 @@ fn what_is_left_of_an_installation_that_is_gone_is_emptied() {
     }
 }
 
+/// One that nothing names goes when its component is at rest; or, where there is no Deployment, when nobody asks for
+/// its variables. Where it cannot be told who names it, it stays.
+#[test]
+fn a_secret_of_a_component_without_resources_goes() {
+    type Row = (&'static str, fn(&mut World), bool);
+    let rows: [Row; 6] = [
+        ("at rest", |_| {}, true),
+        ("no Deployment", |world| drop(world.deployments.insert(PLATFORM.to_owned(), Lookup::Missing)), true),
+        (
+            "no Deployment, but a resource",
+            |world| {
+                world.resources.push(sign_on("gone"));
+                world.deployments.insert(PLATFORM.to_owned(), Lookup::Missing);
+            },
+            false,
+        ),
+        ("unreadable", |world| drop(world.deployments.insert(PLATFORM.to_owned(), Lookup::Forbidden)), false),
+        (
+            "which container is unclear",
+            |world| {
+                let mut containers = deployment("one", &[]).containers;
+                containers.extend(deployment("other", &[]).containers);
+                world.live_mut(PLATFORM).containers = containers;
+            },
+            false,
+        ),
+        ("named", |world| chart(world, PLATFORM, true), false),
+    ];
+    for (row, change, goes) in rows {
+        // Of another component there is something.
+        let mut world = with(Delivery::Patch, vec![groups(0, "a", json!([]))]);
+        settle(&mut world);
+        let live = LiveSecret { ours: true, immutable: false, installation: Some("main".to_owned()), ..secret(&[]) };
+        world.secrets.insert(STABLE.to_owned(), Lookup::Found(live.clone()));
+        change(&mut world);
+        let leftovers = world.plan(&key(Some("main"))).leftovers;
+        let deletes = Leftover::Delete { name: STABLE.to_owned(), seen: live };
+        assert_eq!(leftovers, if goes { vec![deletes] } else { vec![] }, "{row}");
+    }
+}
+
 /// What a chart takes from the usual Secret stays there until it is on the Deployment that a TimbrInstallation names.
 #[test]
 fn what_moves_leaves_the_usual_secret_when_it_has_arrived() {
