@@ -4,8 +4,9 @@ use serde_json::json;
 use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
-    fixtures::{CLIENT_ID, azure_sso, azure_sso_spec, plain, secret, secret_ref, verdict},
+    fixtures::{CLIENT_ID, azure_sso, azure_sso_spec, key, plain, secret, secret_ref, verdict},
     kinds::{groups, holders, names_on_server, on_server, principal, resource, settle, value_on_server, vault, world},
+    world::World,
 };
 
 const VAULT: [&str; 3] = ["KV_VAULT", "KV_VAULT_AUTH_TYPE", "KV_VAULT_TYPE"];
@@ -328,4 +329,42 @@ fn an_azure_sso_s_and_the_same_written_out_are_one() {
     assert_eq!(verdict(world.status("groups"), "ReferencesResolved"), "False/AzureSsoNotReady");
     assert_eq!(verdict(world.status("groups"), "Reconciling"), "True/WaitingForReference");
     assert_eq!(names_on_server(&world), sorted(&[&TRIO, &VAULT, &GROUPS]));
+}
+
+/// Files may hold a part of what there is.
+#[test]
+fn a_sign_on_that_is_not_in_the_input_is_unknown() {
+    let resources = || {
+        let vault = json!({"vaultUrl": "https://contoso.vault.azure.net", "credentialsFrom": {"azureSso": "sso"}});
+        let databricks = json!({"workspaceHost": "adb-1.azuredatabricks.net"});
+        vec![
+            resource(Kind::KeyVaultBinding, "vault", 0, vault),
+            resource(Kind::DatabricksPassthrough, "databricks", 1, databricks),
+        ]
+    };
+    let told = |world: &World| -> Vec<String> {
+        let plan = world.plan(&key(None));
+        let told = plan.resources.iter().filter(|judgement| judgement.meta.kind != Kind::AzureSso).map(|judgement| {
+            let ours = judgement.problems.iter().filter(|problem| problem.code != "KeyVaultTurnedOn");
+            let problems: Vec<String> = ours.map(|it| format!("{} {} {}", it.path, it.code, it.message)).collect();
+            format!("{} {}: {}", judgement.meta.name, judgement.references.reason, problems.join("; "))
+        });
+        told.collect()
+    };
+    let mut world = World { partial: true, ..world(resources()) };
+    let unknown = [
+        "vault Resolved: spec.credentialsFrom.azureSso NotInInput AzureSso sso is not in the input, so its value could not be checked",
+        "databricks Resolved: spec NotInInput an AzureSso is not in the input, so its value could not be checked",
+    ];
+    assert_eq!(told(&world), unknown);
+    world.partial = false;
+    assert_eq!(told(&world), ["vault AzureSsoNotReady: ", "databricks AzureSsoNotReady: "]);
+    // What is in the input is judged, though it is a part.
+    let mut sso = azure_sso_spec();
+    sso.client_secret_ref = secret_ref("a", "client-secret");
+    world.resources.push(azure_sso("sso", Ok(sso)));
+    for partial in [true, false] {
+        world.partial = partial;
+        assert_eq!(told(&world), ["vault Resolved: ", "databricks Resolved: "], "{partial}");
+    }
 }

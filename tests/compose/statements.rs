@@ -418,6 +418,26 @@ fn without_an_api_the_rest_is_for_a_person() {
     assert!(run.on_its_way.is_none());
 }
 
+#[test]
+fn a_role_is_synchronised_once_its_mapping_is_applied() {
+    let mut run = Run::new();
+    run.step(&Step::Request);
+    run.look();
+    run.rolled_out(true);
+    run.look();
+    let sent = |run: &Run| run.on_its_way.as_ref().map(|statement| statement.text.clone());
+    for (text, executed, heard) in [
+        ("ALTER ROLE `editor` SYNC name = 'one'", false, Heard::Refused),
+        ("ALTER ROLE `viewer` SYNC name = 'one'", true, Heard::Done),
+        ("SYNC ROLE `viewer`", true, Heard::Done),
+    ] {
+        assert_eq!(sent(&run).as_deref(), Some(text));
+        run.step(&Step::Answer { executed, heard });
+        run.look();
+    }
+    assert_eq!(sent(&run), None);
+}
+
 /// What stays in Timbr although nobody maps it any more is told until Timbr has taken another mapping.
 #[test]
 fn a_removed_mapping_is_an_orphan() {
