@@ -2,7 +2,7 @@
 
 use timbr_identity::{
     api::{AzureSsoSpec, SelfRegistration, Unreadable},
-    compose::{Lookup, Owner, Plan},
+    compose::{LiveSecret, Lookup, Owner, Plan},
 };
 
 use crate::{
@@ -138,6 +138,30 @@ fn a_resource_in_conflict_keeps_everything() {
     assert_eq!(*world.live(PLATFORM), before);
     assert_eq!(verdict(world.status("sso"), "Delivered"), "False/DuplicateVariable");
     assert_eq!(world.status("sso").delivered[0].variables, VARIABLES);
+}
+
+/// The Secret that the entries name is trusted for what it is, not for its name.
+#[test]
+fn a_secret_that_is_not_as_we_made_it_is_not_there() {
+    type Row = (&'static str, fn(&mut LiveSecret), bool);
+    let rows: [Row; 6] = [
+        ("as it was made", |_| {}, true),
+        ("its label is gone", |secret| secret.ours = false, false),
+        ("not immutable", |secret| secret.immutable = false, false),
+        ("another Deployment's", |secret| secret.owner = Some("other".to_owned()), false),
+        ("nobody's", |secret| secret.owner = None, false),
+        ("another value", |secret| drop(secret.data.insert("OAUTH_SECRET".to_owned(), "y".into())), false),
+    ];
+    for (row, change, is_there) in rows {
+        let mut world = delivered();
+        let name = world.live(PLATFORM).our_secrets().next().expect("a Secret").to_owned();
+        let Some(Lookup::Found(secret)) = world.secrets.get_mut(&name) else { panic!("no Secret {name}") };
+        change(secret);
+        let plan = world.plan(&key(None));
+        let secrets: Vec<_> = plan.deployments[0].secrets.iter().filter(|secret| !secret.stable).collect();
+        assert_eq!(secrets.len(), 1, "{row}");
+        assert_eq!(secrets[0].present, is_there, "{row}");
+    }
 }
 
 #[test]

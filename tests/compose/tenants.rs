@@ -264,6 +264,7 @@ fn a_neighbour_that_turns_invalid_replaces_no_pods() {
             1,
             json!({"tenant": "contoso", "algorithms": ["HS256"], "keyRef": {"name": "own", "key": "k"}}),
         ),
+        tenant("fabrikam", 2, json!({"tenant": "fabrikam", "algorithms": ["HS256"], "keyRef": key("word")})),
     ]);
     world.secrets.insert("own".to_owned(), Lookup::Found(secret(&[("k", "contoso-1")])));
     settle(&mut world);
