@@ -104,3 +104,18 @@ fn what_needs_both_is_tried_first() {
     world.resources.pop();
     assert_eq!(tried(&world), ["timbr-platform", SERVER]);
 }
+
+/// The next request is decided from what the one before left: the Deployment, and the Secrets that it names.
+#[test]
+fn what_a_request_leaves_is_taken_in() {
+    let mut world = world(vec![vault(0, "a", "Remove")]);
+    let mut snapshot = world.snapshot(&key(None));
+    let plan = on_server(&world).expect("a plan");
+    let made = &plan.secrets[0];
+    assert!(!made.present && !snapshot.secrets.contains_key(&made.name));
+    settle(&mut world);
+    let live = world.live(SERVER).clone();
+    snapshot.take_in(&plan, live.clone());
+    assert_eq!(snapshot.deployments[SERVER], Lookup::Found(live));
+    assert_eq!(snapshot.secrets[&made.name], Lookup::Found(made.live()));
+}

@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 use timbr_identity::{
     api::{
-        Component, Delivery, FIELD_MANAGER, Kind, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Resource,
-        Sensitive, Spec,
+        Component, Delivery, FIELD_MANAGER, Kind, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, OnConflict,
+        Resource, Sensitive, Spec,
     },
     compose::{Leftover, LiveDeployment, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
 };
@@ -604,6 +604,40 @@ fn what_is_left_of_an_installation_that_is_gone_is_emptied() {
         if label != "other" {
             assert_eq!(world.plan(&key(Some("other"))).leftovers, [], "{row}: it is not that one's business");
         }
+    }
+}
+
+/// What was taken over is put back when ours goes. In Reference mode it is what the chart is to say no more: once its
+/// owner has let go of it, it is not put back.
+#[test]
+fn what_was_taken_over_is_put_back_unless_its_owner_let_go() {
+    let rows = [
+        (Delivery::Patch, false, "True/Delivered", true),
+        (Delivery::Patch, true, "True/Delivered", true),
+        (Delivery::Reference, false, "False/ShadowedByEnv", true),
+        (Delivery::Reference, true, "True/Delivered", false),
+    ];
+    for (delivery, lets_go, delivered, is_put_back) in rows {
+        let row = format!("{delivery:?}, lets go: {lets_go}");
+        let mut world = with(Delivery::Patch, vec![sign_on("a")]);
+        world.installations[0].spec.as_mut().expect("a spec").on_conflict = OnConflict::Adopt;
+        helm(&mut world, "OAUTH_PROVIDER", plain("theirs"));
+        settle(&mut world);
+        assert_eq!(verdict(world.status("sso"), "Delivered"), "True/Delivered", "{row}");
+        deliver_by(&mut world, delivery);
+        chart(&mut world, PLATFORM, delivery == Delivery::Reference);
+        if lets_go {
+            let ownership = &mut world.live_mut(PLATFORM).ownership;
+            ownership.others.clear();
+            ownership.shells.clear();
+        }
+        settle(&mut world);
+        assert_eq!(verdict(world.status("sso"), "Delivered"), delivered, "{row}");
+        world.resources.clear();
+        settle(&mut world);
+        let env = &world.live(PLATFORM).containers[0].env;
+        let provider = env.iter().find(|env| env.name == "OAUTH_PROVIDER").map(|env| env.value.clone());
+        assert_eq!(provider, is_put_back.then(|| plain("theirs")), "{row}");
     }
 }
 
