@@ -168,8 +168,12 @@ async fn containers_to_choose_from_are_listed() {
         message == "Deployment timbr-platform has no container gone (there are: web, sidecar); correct spec.components.platform.container of the TimbrInstallation"
     })
     .await;
-    let component = lab.get("timbrinstallation/default").await["status"]["components"][2].clone();
-    assert_eq!((&component["state"], &component["candidates"]), (&json!("Ambiguous"), &json!(["web", "sidecar"])));
+    // Its own status is written after those of its resources.
+    testkit::eventually("the candidates are listed", SOON, async || {
+        let component = lab.get("timbrinstallation/default").await["status"]["components"][2].clone();
+        component["state"] == "Ambiguous" && component["candidates"] == json!(["web", "sidecar"])
+    })
+    .await;
     lab.apply(&installation("default", json!({"components": {"platform": {"container": "web"}}}))).await;
     lab.wait(SSO, "Ready").await;
     let deployment = lab.get(PLATFORM).await;
