@@ -12,6 +12,7 @@ pub mod assets;
 pub mod audit;
 pub mod certificates;
 mod control_plane;
+pub mod fault;
 mod http_server;
 pub mod kwok;
 pub mod large_cluster;
