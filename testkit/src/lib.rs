@@ -1,6 +1,6 @@
 //! What the tests of the operator stand on: a real control plane that starts in seconds, users and
-//! service accounts, the audit log as the counter of writes, a proxy that makes faults, and a double of
-//! Timbr's REST API.
+//! service accounts, the audit log as the counter of writes, a proxy that makes faults, and doubles
+//! of Timbr's REST API and of what is asked in Azure.
 //!
 //! [`ControlPlane::shared`] gives a test binary its control plane; each test takes a namespace of
 //! its own with [`ControlPlane::namespace`]. Run the tests with `cargo test`, which runs a binary's
@@ -10,8 +10,10 @@
 
 pub mod assets;
 pub mod audit;
+pub mod azure;
 pub mod certificates;
 mod control_plane;
+pub mod fault;
 mod http_server;
 pub mod kwok;
 pub mod large_cluster;
@@ -24,6 +26,7 @@ mod users;
 pub mod wait;
 
 pub use audit::{AuditLog, Writes};
+pub use azure::Azure;
 pub use control_plane::{ControlPlane, Options, Output};
 pub use proxy::{Action, Call, Hook, Proxy};
 pub use supervisor::{Process, Scratch, Signal};

@@ -4,7 +4,6 @@
 //! `hack/referees/run-timbr-api` tries against it. What no client should send is answered with a clear
 //! error and kept in [`TimbrApi::violations`]. It runs on a thread and a runtime of its own.
 
-mod fault;
 mod judge;
 mod serve;
 mod sql;
@@ -19,8 +18,9 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use fault::Fault;
+pub use crate::fault::Fault;
 
+use crate::fault::Faults;
 use crate::http_server::Background;
 use world::World;
 
@@ -144,26 +144,24 @@ impl TimbrApi {
 
     /// The n-th request of all, from 1, meets this fault.
     pub fn fail(&self, nth: usize, fault: Fault) {
-        self.world().faults.insert(nth, fault);
+        self.world().faults.at(nth, fault);
     }
 
     /// The next request meets this fault; said again, the one after it.
     pub fn fail_next(&self, fault: Fault) {
         let mut world = self.world();
-        let next = (world.received.len() + 1..).find(|nth| !world.faults.contains_key(nth));
-        world.faults.extend(next.map(|nth| (nth, fault)));
+        let arrived = world.received.len();
+        world.faults.next(arrived, fault);
     }
 
     /// Every request meets this fault, unless a fault of its own was set.
     pub fn always(&self, fault: Fault) {
-        self.world().always = Some(fault);
+        self.world().faults.always(fault);
     }
 
     /// No further request meets a fault.
     pub fn recover(&self) {
-        let mut world = self.world();
-        world.always = None;
-        world.faults.clear();
+        self.world().faults = Faults::default();
     }
 
     /// Its address, without a slash at the end.

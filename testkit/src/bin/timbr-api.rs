@@ -20,8 +20,8 @@ const USAGE: &str = "timbr-api [FLAG VALUE]...
   --jwt TOKEN[@TENANT] takes this JWT, too
   --may-edit BOOL      whether the user may edit roles, true unless given
   --fault [N:]FAULT    the fault of the n-th request, or of all others:
-                       refuse=STATUS,TEXT reject-credential html garbage truncate huge lose close hang
-                       delay=MILLISECONDS";
+                       refuse=STATUS,TEXT later=STATUS,SECONDS,TEXT redirect=URL reject-credential html
+                       garbage truncate huge lose close hang delay=MILLISECONDS";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::judge::{self, Call, Refusal};
 use super::sql::Statement;
 use super::{Fault, Group, Received, SYSTEM_ONTOLOGY};
+use crate::fault::Faults;
 
 /// Headers whose values are nobody's to see.
 const CREDENTIALS: [&str; 3] = ["x-api-key", "x-jwt-token", "authorization"];
@@ -20,8 +21,7 @@ pub(super) struct World {
     pub(super) roles: BTreeSet<String>,
     pub(super) may_edit: bool,
     pub(super) answers: BTreeMap<String, Value>,
-    pub(super) faults: BTreeMap<usize, Fault>,
-    pub(super) always: Option<Fault>,
+    pub(super) faults: Faults,
     pub(super) received: Vec<Received>,
     pub(super) executed: Vec<String>,
     pub(super) mappings: BTreeMap<String, Group>,
@@ -40,8 +40,7 @@ impl World {
             roles: BTreeSet::new(),
             may_edit: true,
             answers: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            always: None,
+            faults: Faults::default(),
             received: Vec::new(),
             executed: Vec::new(),
             mappings: BTreeMap::new(),
@@ -70,7 +69,7 @@ impl World {
             sql: String::new(),
             executed: false,
         });
-        (nth, self.faults.remove(&nth).or_else(|| self.always.clone()))
+        (nth, self.faults.meet(nth))
     }
 
     /// Judges a request that is there as a whole, and keeps what was wrong with it.

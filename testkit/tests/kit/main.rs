@@ -3,6 +3,7 @@
 extern crate timbr_identity_testkit as testkit;
 
 mod audit;
+mod azure;
 mod objects;
 mod proxy;
 mod restarts;

@@ -158,6 +158,8 @@ async fn faults_happen_as_told() {
     let reject = "Could not open connection: HTTP Response code: 401";
     for (fault, known, executed, expected) in [
         ("refuse=403,not you", true, false, Answer(403, "not you")),
+        ("later=429,7,too many, wait", true, false, Answer(429, "too many, wait")),
+        ("redirect=http://127.0.0.1:1/elsewhere", true, false, Answer(307, "")),
         ("reject-credential", true, false, Answer(500, reject)),
         ("html", true, false, Answer(200, "<!DOCTYPE html>")),
         ("garbage", true, true, Answer(200, "\u{fffd}\u{fffd}\0[{]")),
@@ -187,7 +189,7 @@ async fn faults_happen_as_told() {
         assert_eq!(execute(&api, SYNC).await.unwrap(), (200, "[]".to_owned()), "{fault} stayed");
         assert_eq!(api.violations(), [""; 0], "{fault}");
     }
-    for wrong in ["lost", "lose=1", "refuse", "refuse=99,x", "delay=x", ""] {
+    for wrong in ["lost", "lose=1", "refuse", "refuse=99,x", "later=429", "later=429,x,y", "redirect", "delay=x", ""] {
         assert!(wrong.parse::<Fault>().unwrap_err().contains("is no fault"), "{wrong}");
     }
 }
