@@ -210,4 +210,137 @@ mod tests {
         assert_eq!(ownership.others_of(&place("B")).unwrap(), "timbr-identity-operator (Update)");
         assert!(!ownership.metadata);
     }
+
+    /// Managed fields that own these of a container's variables.
+    fn of_env(variables: serde_json::Value) -> serde_json::Value {
+        let env: serde_json::Map<String, serde_json::Value> = variables
+            .as_object()
+            .expect("variables")
+            .iter()
+            .map(|(name, fields)| (format!("k:{{\"name\":\"{name}\"}}"), fields.clone()))
+            .collect();
+        serde_json::json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"timbr\"}": {"f:env": env}}}}}})
+    }
+
+    fn at(time: &str, mut entry: ManagedFieldsEntry) -> ManagedFieldsEntry {
+        entry.time = Some(serde_json::from_value(time.into()).expect("a time"));
+        entry
+    }
+
+    fn of_status(mut entry: ManagedFieldsEntry) -> ManagedFieldsEntry {
+        entry.subresource = Some("status".to_owned());
+        entry
+    }
+
+    #[test]
+    fn each_part_of_a_variable_has_its_owner() {
+        use serde_json::json;
+        let whole = json!({".": {}, "f:name": {}, "f:value": {}});
+        let shell = json!({".": {}, "f:name": {}});
+        let value = json!({"f:value": {}});
+        let source = json!({".": {}, "f:name": {}, "f:valueFrom": {".": {}, "f:secretKeyRef": {}}});
+        let husk = json!({".": {}, "f:name": {}, "f:valueFrom": {".": {}}});
+        let entries = [
+            entry(FIELD_MANAGER, APPLY, of_env(json!({"A": whole, "B": shell, "C": source, "D": shell}))),
+            entry("helm", "Update", of_env(json!({"B": whole, "C": husk, "D": shell}))),
+            entry("kubectl-edit", "Update", of_env(json!({"A": value, "C": source}))),
+            entry(TRANSIENT_MANAGER, "Update", of_env(json!({"E": whole}))),
+            // Not of the object itself.
+            of_status(entry(FIELD_MANAGER, APPLY, of_env(json!({"F": whole})))),
+            of_status(entry(TRANSIENT_MANAGER, "Update", of_env(json!({"F": whole})))),
+        ];
+        let place = |name: &str| ("timbr".to_owned(), name.to_owned());
+        let owner =
+            |manager: &str, operation: &str| Owner { manager: manager.to_owned(), operation: operation.to_owned() };
+        let helm = || owner("helm", "Update");
+        let edit = || owner("kubectl-edit", "Update");
+        let (ours, transient) = (owner(FIELD_MANAGER, APPLY), owner(TRANSIENT_MANAGER, "Update"));
+        let expected = Ownership {
+            ours: ["A", "B", "C", "D"].map(place).into(),
+            bare: ["B", "D"].map(place).into(),
+            transient: [place("E")].into(),
+            has_transient: true,
+            others: [
+                (place("A"), [edit()].into()),
+                (place("B"), [helm()].into()),
+                (place("C"), [edit()].into()),
+                (place("F"), [ours.clone(), transient.clone()].into()),
+            ]
+            .into(),
+            fields: [
+                (place("A"), [(edit(), value)].into()),
+                (place("B"), [(helm(), whole.clone())].into()),
+                (place("C"), [(edit(), source)].into()),
+                (place("F"), [(ours, whole.clone()), (transient, whole)].into()),
+            ]
+            .into(),
+            shells: [(place("C"), [helm()].into()), (place("D"), [helm()].into())].into(),
+            rootless: [place("A")].into(),
+            metadata: false,
+            content: false,
+            latest: Some(edit()),
+            entries: entries.to_vec(),
+        };
+        assert_eq!(Ownership::read(&entries), expected);
+        // As they are they are needed to hand something over, and only then.
+        for (parts, is_kept) in [(0..2, false), (0..3, true), (0..1, false), (3..4, true), (4..6, false)] {
+            let ownership = Ownership::read(&entries[parts.clone()]);
+            assert_eq!(ownership.entries, if is_kept { &entries[parts.clone()] } else { &[] }, "{parts:?}");
+            assert_eq!(ownership.has_transient, parts.contains(&3), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_is_ours_with_label_and_annotation() {
+        use serde_json::json;
+        let label = json!({format!("f:{LABEL_MANAGED}"): {}});
+        let annotation = json!({format!("f:{ANNOTATION_DELIVERED}"): {}});
+        let content = json!({format!("f:{ANNOTATION_CONTENT}"): {}});
+        let fields = |labels: &Value, annotations: &Value, template: &Value| {
+            json!({
+                "f:metadata": {"f:labels": labels, "f:annotations": annotations},
+                "f:spec": {"f:template": {"f:metadata": {"f:annotations": template}}},
+            })
+        };
+        let none = json!({});
+        let rows = [
+            (FIELD_MANAGER, &label, &annotation, &content, (true, true)),
+            (FIELD_MANAGER, &label, &annotation, &none, (true, false)),
+            (FIELD_MANAGER, &label, &none, &content, (false, true)),
+            (FIELD_MANAGER, &none, &annotation, &none, (false, false)),
+            ("helm", &label, &annotation, &content, (false, false)),
+        ];
+        for (manager, labels, annotations, template, expected) in rows {
+            let ownership = Ownership::read(&[entry(manager, APPLY, fields(labels, annotations, template))]);
+            assert_eq!(
+                (ownership.metadata, ownership.content),
+                expected,
+                "{manager} {labels} {annotations} {template}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_latest_is_who_wrote_to_the_template_last() {
+        use serde_json::json;
+        let template = || of_env(json!({"A": {".": {}}}));
+        let metadata = || json!({"f:metadata": {"f:annotations": {"f:x": {}}}});
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let latest = |entries: &[ManagedFieldsEntry]| Ownership::read(entries).latest.map(|owner| owner.manager);
+        let by = |manager: &str, time: &str, fields| at(time, entry(manager, "Update", fields));
+        let rows = [
+            (vec![by("one", early, template()), by("other", late, template())], Some("other")),
+            (vec![by("one", late, template()), by("other", early, template())], Some("one")),
+            // Of two in one second it is the one that stands last.
+            (vec![by("one", late, template()), by("other", late, template())], Some("other")),
+            (vec![by("one", early, template()), by("other", late, metadata())], Some("one")),
+            (vec![by("one", early, template()), of_status(by("other", late, template()))], Some("one")),
+            (vec![by("one", early, template()), by(TRANSIENT_MANAGER, late, template())], Some("one")),
+            (vec![by("one", early, template()), at(late, entry(FIELD_MANAGER, APPLY, template()))], Some("one")),
+            (vec![by("one", early, metadata())], None),
+        ];
+        for (i, (entries, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(latest(&entries).as_deref(), expected, "row {i}");
+        }
+    }
 }
