@@ -12,7 +12,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 /// An answer's body: streamed, so that it may have no end, or break off.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Broken>;
@@ -70,6 +72,30 @@ impl Drop for Background {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Serves a listener's connections over TLS until the runtime ends.
+pub(crate) async fn serve_tls<A>(
+    listener: std::net::TcpListener,
+    acceptor: TlsAcceptor,
+    answer: impl Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+) where
+    A: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
+{
+    let listener = TcpListener::from_std(listener).expect("a listener of the server's runtime");
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let (acceptor, answer) = (acceptor.clone(), answer.clone());
+        tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            serve(stream, answer).await;
+        });
     }
 }
 

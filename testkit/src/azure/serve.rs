@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::world::World;
@@ -21,20 +20,7 @@ pub(super) async fn accept(
     acceptor: TlsAcceptor,
     world: Arc<Mutex<World>>,
 ) {
-    let listener = TcpListener::from_std(listener).expect("a listener of the double's runtime");
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            continue;
-        };
-        let (acceptor, world) = (acceptor.clone(), world.clone());
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            http_server::serve(stream, |request| answer(service, world.clone(), request)).await;
-        });
-    }
+    http_server::serve_tls(listener, acceptor, move |request| answer(service, world.clone(), request)).await;
 }
 
 async fn answer(

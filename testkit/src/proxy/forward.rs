@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::hook::Verdict;
@@ -20,20 +20,7 @@ use crate::http_server::{self, Body, Broken, full};
 
 /// Serves connections until the runtime ends.
 pub(super) async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
-    let listener = TcpListener::from_std(listener).expect("a listener of the proxy's runtime");
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            continue;
-        };
-        let (acceptor, state) = (acceptor.clone(), state.clone());
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            http_server::serve(stream, |request| answer(state.clone(), request)).await;
-        });
-    }
+    http_server::serve_tls(listener, acceptor, move |request| answer(state.clone(), request)).await;
 }
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {

@@ -10,10 +10,7 @@ mod vault;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -23,8 +20,6 @@ use testkit::Azure;
 use testkit::azure::{App, Service};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-
-use crate::objects::DEADLINE;
 
 const GRAPH: &str = "https://graph.microsoft.com";
 const VAULT: &str = "https://vault.azure.net";
@@ -47,19 +42,12 @@ async fn exchange(url: &str, ca: &str, request: Request<String>) -> Result<Respo
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let exchange = async {
+    let connect = async {
         let stream = TcpStream::connect(url.trim_start_matches("https://")).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream =
-            TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS by the double's own CA");
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request.map(Full::<Bytes>::from)).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok::<_, hyper::Error>(Response::from_parts(head, String::from_utf8_lossy(&body).into_owned()))
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS by the double's own CA")
     };
-    let answer = tokio::time::timeout(DEADLINE, exchange).await.expect("an answer or its end");
-    answer.map_err(|error| error.to_string())
+    crate::http::exchange(connect, request).await
 }
 
 /// The status and the JSON; null where it is none.

@@ -4,6 +4,7 @@ extern crate timbr_identity_testkit as testkit;
 
 mod audit;
 mod azure;
+mod http;
 mod objects;
 mod proxy;
 mod restarts;

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Version};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use testkit::TimbrApi;
 use testkit::timbr_api::{Fault, Group};
@@ -29,16 +26,8 @@ fn request(api: &TimbrApi, sql: &str) -> Request<String> {
 
 /// The status and the text, or that the connection was cut.
 async fn send(url: &str, request: Request<String>) -> Result<(u16, String), String> {
-    let exchange = async {
-        let stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request.map(Full::<Bytes>::from)).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok::<_, hyper::Error>((head.status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
-    };
-    let answer = tokio::time::timeout(DEADLINE, exchange).await.expect("an answer or its end");
-    answer.map_err(|error| error.to_string())
+    let connect = async { TcpStream::connect(url.trim_start_matches("http://")).await.unwrap() };
+    crate::http::exchange(connect, request).await.map(|answer| (answer.status().as_u16(), answer.into_body()))
 }
 
 async fn execute(api: &TimbrApi, sql: &str) -> Result<(u16, String), String> {
