@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use timbr_identity::{
-    api::{Kind, Resource, Spec},
+    api::Kind,
     compose::{Failure, LiveDeployment, LiveEnv, Lookup, Owner},
 };
 
 use crate::{
     fixtures::{at, condition, deployment, key, plain, verdict},
-    kinds::{SERVER, principal, resource, settle, variables, vault, world},
+    kinds::{SERVER, databricks, resource, settle, sign_on, variables, vault, world},
     world::World,
 };
 
@@ -18,17 +18,6 @@ const PLATFORM: &str = "timbr-platform";
 const ON_PLATFORM: [&str; 2] = ["OAUTH_OFFLINE_ACCESS_SCOPE", "OAUTH_SCOPES"];
 const ON_SERVER: [&str; 3] =
     ["OAUTH_OFFLINE_ACCESS_SCOPE", "OAUTH_REFRESH_TOKEN_EXPIRATION", "OAUTH_REFRESH_TOKEN_VALIDATION"];
-
-fn sign_on() -> Resource<Spec> {
-    let mut spec = principal("a");
-    spec["publicUrl"] = json!("https://timbr.example.com");
-    resource(Kind::AzureSso, "sso", 0, spec)
-}
-
-fn databricks() -> Resource<Spec> {
-    let spec = json!({"workspaceHost": "adb-1.azuredatabricks.net"});
-    resource(Kind::DatabricksPassthrough, "databricks", 1, spec)
-}
 
 /// Its variables on the two Deployments.
 fn of_databricks(world: &World) -> [Vec<String>; 2] {
@@ -75,7 +64,7 @@ fn what_is_in_the_way_on_one_keeps_it_off_the_other() {
         for (hindered, other) in [(PLATFORM, SERVER), (SERVER, PLATFORM)] {
             let mut world = world(vec![databricks()]);
             // Only so that it has a sign-on to build on: what is in the way of that is not its matter.
-            world.resources.push(sign_on());
+            world.resources.push(sign_on("a"));
             hinder(&mut world, hindered);
             for _ in 0..3 {
                 world.look(at(0));
@@ -106,7 +95,7 @@ fn what_is_in_the_way_on_one_keeps_it_off_the_other() {
 /// In the way on both: then there is no partner to speak of.
 #[test]
 fn in_the_way_on_both_the_cause_itself_is_told() {
-    let mut world = world(vec![sign_on(), databricks()]);
+    let mut world = world(vec![sign_on("a"), databricks()]);
     taken(&mut world, PLATFORM);
     taken(&mut world, SERVER);
     settle(&mut world);
@@ -117,7 +106,7 @@ fn in_the_way_on_both_the_cause_itself_is_told() {
 /// What is on one Deployment only is tried there by being written.
 #[test]
 fn a_refusal_keeps_nothing_off_that_has_no_partner() {
-    let mut world = world(vec![sign_on()]);
+    let mut world = world(vec![sign_on("a")]);
     world.refused.insert(PLATFORM.to_owned(), Failure::Forbidden("no".to_owned()));
     settle(&mut world);
     assert_eq!(verdict(world.status("sso"), "Delivered"), "True/Delivered");
@@ -126,7 +115,7 @@ fn a_refusal_keeps_nothing_off_that_has_no_partner() {
 #[test]
 fn it_leaves_both_or_neither() {
     for refused in [PLATFORM, SERVER] {
-        let mut world = world(vec![sign_on(), databricks()]);
+        let mut world = world(vec![sign_on("a"), databricks()]);
         assert_eq!(settle(&mut world), 1);
         assert_eq!(of_databricks(&world), both());
         world.resources.pop();
@@ -142,7 +131,7 @@ fn it_leaves_both_or_neither() {
 /// A refusal on one Deployment holds back no other kind's removal from another.
 #[test]
 fn only_what_needs_both_is_held_back() {
-    let mut world = world(vec![sign_on(), databricks(), vault(2, "a", "Remove")]);
+    let mut world = world(vec![sign_on("a"), databricks(), vault(2, "a", "Remove")]);
     settle(&mut world);
     world.resources.truncate(2);
     world.refused.insert(PLATFORM.to_owned(), Failure::Forbidden("no".to_owned()));
@@ -165,7 +154,7 @@ fn the_plan_says_that_there_is_a_pair() {
     let named = |pairs: &[(&str, bool)]| pairs.iter().map(|(name, pair)| ((*name).to_owned(), *pair)).collect();
     let both: BTreeMap<String, bool> = named(&[(PLATFORM, true), (SERVER, true), ("timbr-api", false)]);
     let tokens = resource(Kind::JwtAuthentication, "tokens", 0, json!({"type": "Azure"}));
-    let mut world = world(vec![tokens, sign_on(), databricks()]);
+    let mut world = world(vec![tokens, sign_on("a"), databricks()]);
     assert_eq!(pairs(&world), both);
     settle(&mut world);
     assert_eq!(pairs(&world), both);
@@ -186,7 +175,7 @@ fn tokens_are_looked_at_before_they_are_stale() {
             "refreshTokenExpiration": expiration,
             "refreshTokenValidation": validation,
         });
-        let mut world = world(vec![sign_on(), resource(Kind::DatabricksPassthrough, "databricks", 1, spec)]);
+        let mut world = world(vec![sign_on("a"), resource(Kind::DatabricksPassthrough, "databricks", 1, spec)]);
         settle(&mut world);
         let codes: Vec<&str> =
             world.status("databricks").problems.iter().map(|problem| problem.code.as_str()).collect();

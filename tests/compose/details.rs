@@ -1,11 +1,11 @@
 //! What statuses say beside conditions: what to set in Azure's portal, and in Timbr's datasource form.
 
 use serde_json::{Value as Json, json};
-use timbr_identity::{api::Kind, compose::Lookup};
+use timbr_identity::compose::Lookup;
 
 use crate::{
     fixtures::{CLIENT_ID, azure_sso, azure_sso_spec, secret, secret_ref},
-    kinds::{groups, resource, settle, vault, world},
+    kinds::{databricks, groups, settle, sign_on, vault, world},
     world::World,
 };
 
@@ -60,11 +60,7 @@ fn single_sign_on_needs_its_redirect_uri() {
 
 #[test]
 fn databricks_takes_the_token_of_the_sign_on() {
-    let databricks =
-        resource(Kind::DatabricksPassthrough, "databricks", 1, json!({"workspaceHost": "adb-1.azuredatabricks.net"}));
-    let mut sso = azure_sso_spec();
-    sso.client_secret_ref = secret_ref("a", "client-secret");
-    let mut world = world(vec![azure_sso("sso", Ok(sso.clone())), databricks]);
+    let mut world = world(vec![sign_on("a"), databricks()]);
     settle(&mut world);
     let datasource = json!({
         "type": "Databricks",
@@ -85,8 +81,7 @@ fn databricks_takes_the_token_of_the_sign_on() {
 
     // Without one that is right nobody knows whose consent it is.
     expected.truncate(2);
-    sso.client_secret_ref = secret_ref("gone", "client-secret");
-    world.resources[0] = azure_sso("sso", Ok(sso));
+    world.resources[0] = sign_on("gone");
     settle(&mut world);
     assert_eq!(portal(&world, "databricks"), expected);
     assert_eq!(status(&world, "databricks")["datasource"], datasource);

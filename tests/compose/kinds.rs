@@ -55,6 +55,16 @@ fn with(mut base: Json, more: Json) -> Json {
     base
 }
 
+/// Single sign-on whose client secret is in a Secret of this name.
+pub fn sign_on(secret: &str) -> Resource<Spec> {
+    let spec = with(principal(secret), json!({"publicUrl": "https://timbr.example.com"}));
+    resource(Kind::AzureSso, "sso", 0, spec)
+}
+
+pub fn databricks() -> Resource<Spec> {
+    resource(Kind::DatabricksPassthrough, "databricks", 1, json!({"workspaceHost": "adb-1.azuredatabricks.net"}))
+}
+
 pub fn groups(second: i64, secret: &str, mappings: Json) -> Resource<Spec> {
     let spec = with(principal(secret), json!({"mappings": mappings}));
     resource(Kind::RoleGroupSync, "groups", second, spec)

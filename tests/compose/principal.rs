@@ -5,7 +5,10 @@ use timbr_identity::{api::Kind, compose::Lookup};
 
 use crate::{
     fixtures::{CLIENT_ID, azure_sso, azure_sso_spec, key, plain, secret, secret_ref, verdict},
-    kinds::{groups, holders, names_on_server, on_server, principal, resource, settle, value_on_server, vault, world},
+    kinds::{
+        databricks, groups, holders, names_on_server, on_server, principal, resource, settle, sign_on, value_on_server,
+        vault, world,
+    },
     world::World,
 };
 
@@ -336,11 +339,7 @@ fn an_azure_sso_s_and_the_same_written_out_are_one() {
 fn a_sign_on_that_is_not_in_the_input_is_unknown() {
     let resources = || {
         let vault = json!({"vaultUrl": "https://contoso.vault.azure.net", "credentialsFrom": {"azureSso": "sso"}});
-        let databricks = json!({"workspaceHost": "adb-1.azuredatabricks.net"});
-        vec![
-            resource(Kind::KeyVaultBinding, "vault", 0, vault),
-            resource(Kind::DatabricksPassthrough, "databricks", 1, databricks),
-        ]
+        vec![resource(Kind::KeyVaultBinding, "vault", 0, vault), databricks()]
     };
     let told = |world: &World| -> Vec<String> {
         let plan = world.plan(&key(None));
@@ -360,9 +359,7 @@ fn a_sign_on_that_is_not_in_the_input_is_unknown() {
     world.partial = false;
     assert_eq!(told(&world), ["vault AzureSsoNotReady: ", "databricks AzureSsoNotReady: "]);
     // What is in the input is judged, though it is a part.
-    let mut sso = azure_sso_spec();
-    sso.client_secret_ref = secret_ref("a", "client-secret");
-    world.resources.push(azure_sso("sso", Ok(sso)));
+    world.resources.push(sign_on("a"));
     for partial in [true, false] {
         world.partial = partial;
         assert_eq!(told(&world), ["vault Resolved: ", "databricks Resolved: "], "{partial}");

@@ -14,7 +14,7 @@ use timbr_identity::{
 
 use crate::{
     fixtures::{at, complete, condition, deployment, key, other, plain, secret, verdict},
-    kinds::{SERVER, groups, installation, principal, resource, settle, vault, world},
+    kinds::{SERVER, databricks, groups, installation, principal, resource, settle, sign_on, vault, world},
     world::{Moment, World},
 };
 
@@ -22,16 +22,6 @@ const PLATFORM: &str = "timbr-platform";
 const STABLE: &str = "timbr-platform-identity";
 const VARIABLES: [&str; 5] =
     ["OAUTH_AZURE_WITH_UPN_FIRST", "OAUTH_BASE_URL", "OAUTH_CLIENT_ID", "OAUTH_PROVIDER", "OAUTH_SECRET"];
-
-fn sign_on(secret: &str) -> Resource<Spec> {
-    let mut spec = principal(secret);
-    spec["publicUrl"] = json!("https://timbr.example.com");
-    resource(Kind::AzureSso, "sso", 0, spec)
-}
-
-fn databricks() -> Resource<Spec> {
-    resource(Kind::DatabricksPassthrough, "databricks", 1, json!({"workspaceHost": "adb-1.azuredatabricks.net"}))
-}
 
 /// A world with a TimbrInstallation of this delivery.
 fn with(delivery: Delivery, resources: Vec<Resource<Spec>>) -> World {
