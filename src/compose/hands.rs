@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::Meta;
 
 use super::{
-    DeploymentPlan, Owner,
+    DeploymentPlan, EnvEntry, Owner,
     ownership::{APPLY, Place},
 };
 
@@ -87,10 +87,31 @@ pub struct Hands {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Memory {
     /// What it had of us when it was last as planned.
-    delivered: BTreeSet<Place>,
+    delivered: Places,
     taken_back: BTreeMap<Place, Vec<Timestamp>>,
     /// What is lost, and to which demand.
     lost: BTreeMap<Place, Demander>,
+}
+
+/// Variables by container. Each container's are one string: there are thousands of Deployments, and this is kept of
+/// each.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Places(Box<[(Box<str>, Box<str>)]>);
+
+impl Places {
+    /// After each name, as no name has it.
+    const END: &str = "\n";
+
+    fn of(plan: &DeploymentPlan) -> Self {
+        let containers = plan.containers.iter().filter(|container| !container.env.is_empty());
+        let names = |env: &[EnvEntry]| env.iter().flat_map(|env| [env.name.as_str(), Self::END]).collect::<String>();
+        Self(containers.map(|it| (it.name.as_str().into(), names(&it.env).into())).collect())
+    }
+
+    fn contains(&self, (container, name): &Place) -> bool {
+        let names = self.0.iter().filter(|(of, _)| **of == **container).map(|(_, names)| names);
+        names.flat_map(|names| names.split_terminator(Self::END)).any(|it| it == name)
+    }
 }
 
 /// Who asked for a variable, and in which version: another one is another try.
@@ -142,11 +163,7 @@ impl Hands {
     pub fn record(&mut self, plan: &DeploymentPlan, now: Timestamp) {
         let Some(uid) = &plan.uid else { return };
         let memory = self.deployments.entry(uid.clone()).or_default();
-        let places = plan
-            .containers
-            .iter()
-            .flat_map(|container| container.env.iter().map(|env| (container.name.clone(), env.name.clone())));
-        memory.delivered = places.collect();
+        memory.delivered = Places::of(plan);
         for place in plan.seized.iter().filter(|(_, seizure)| seizure.take_back).map(|(place, _)| place) {
             if memory.lost.remove(place).is_some() {
                 memory.taken_back.remove(place);

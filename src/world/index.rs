@@ -5,112 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
     compose::{
-        Charge, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, named, secret_refs, token_ref, wanted,
+        Charge, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs, token_ref, wanted,
     },
 };
 
-use super::Record;
-
-/// Something that a watch has seen.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// One of our objects is there, or is there anew, in this version.
-    Object(Box<Object>, Option<Version>),
-    /// One of our objects is gone.
-    ObjectGone {
-        /// Its kind.
-        kind: Kind,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-    /// A Deployment was seen.
-    Deployment {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// Whether it is there and carries our label.
-        managed: bool,
-        /// Its version, when it is there.
-        version: Option<Version>,
-    },
-    /// A Secret was seen, or is gone.
-    Secret {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// When it is there and made by us, or called as if it were: the label that names its installation.
-        installation: Option<String>,
-        /// When it is there and surely made by us: all that there is to know of it.
-        ours: Option<OurSecret>,
-    },
-    /// A namespace was seen, or is gone.
-    Namespace {
-        /// Its name.
-        name: String,
-        /// The organization that it belongs to by its label.
-        organization: Option<String>,
-    },
-    /// The claim to a namespace was seen, or is gone.
-    Claim {
-        /// The namespace.
-        namespace: String,
-        /// What it says.
-        record: Option<Record>,
-    },
-}
-
-impl Change {
-    /// Whether providers of the namespace may be others then, or belong elsewhere.
-    fn is_of_providers(&self) -> bool {
-        let kind = match self {
-            Change::Object(object, _) => object.meta().kind,
-            Change::ObjectGone { kind, .. } => *kind,
-            _ => return false,
-        };
-        matches!(kind, Kind::ExternalTokenProvider | Kind::TimbrInstallation)
-    }
-
-    fn namespace(&self) -> &str {
-        match self {
-            Change::Object(object, _) => &object.meta().namespace,
-            Change::ObjectGone { namespace, .. }
-            | Change::Deployment { namespace, .. }
-            | Change::Secret { namespace, .. }
-            | Change::Claim { namespace, .. } => namespace,
-            Change::Namespace { name, .. } => name,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Namespace {
-    installations: BTreeMap<String, Resource<TimbrInstallationSpec>>,
-    resources: BTreeMap<(Kind, String), Resource<Spec>>,
-    /// The newest versions of objects that are known: seen, or of our own writing.
-    versions: BTreeMap<(Kind, String), Version>,
-    /// Statuses that are being written.
-    announced: BTreeMap<(Kind, String), Status>,
-    /// Deployments that are being written, by whom, and the newest version that was seen of them meanwhile: perhaps
-    /// the write itself, perhaps another's.
-    in_flight: BTreeMap<(String, InstallationKey), Option<Version>>,
-    /// Versions of Deployments that were written, and by whom, until a watch delivers them.
-    delivered: BTreeMap<String, (Version, InstallationKey)>,
-    /// Secrets that are made for them, until a watch delivers them.
-    expected: BTreeSet<String>,
-    /// Deployments that carry our label.
-    managed: BTreeSet<String>,
-    /// Secrets that we made, and the installation each is labelled with.
-    secrets: BTreeMap<String, (String, Option<OurSecret>)>,
-}
+use super::{
+    Record,
+    change::{Change, Known, Version},
+    namespace::{Kept, Namespace},
+    underway::Underway,
+};
 
 /// What the watches have seen.
 #[derive(Debug, Default)]
 pub struct Index {
     namespaces: BTreeMap<String, Namespace>,
+    underway: Underway,
     /// Claims, also to namespaces that have nothing of ours.
     claims: BTreeMap<String, Record>,
     /// Which organization a namespace belongs to, the same.
@@ -163,19 +73,10 @@ impl Index {
 
     fn take_in(&mut self, change: Change) -> BTreeSet<InstallationKey> {
         match change {
-            Change::Object(mut object, version) => {
-                self.keep_newer_status(&mut object, version);
-                let meta = object.meta();
-                let here = self.namespaces.entry(meta.namespace.clone()).or_default();
-                if let Some(version) = version {
-                    let known = here.versions.entry((meta.kind, meta.name.clone())).or_insert(version);
-                    *known = version.max(*known);
-                }
-                match *object {
-                    Object::Installation(installation) => self.installation(installation),
-                    Object::Resource(resource) => self.resource(resource),
-                }
-            }
+            Change::Object(object, version) => match *object {
+                Object::Installation(installation) => self.installation(installation, version),
+                Object::Resource(resource) => self.resource(resource, version),
+            },
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
             Change::Deployment { namespace, name, managed, version } => {
                 self.deployment(&namespace, name, managed, version)
@@ -192,8 +93,8 @@ impl Index {
     pub fn view(&self, namespace: &str) -> View {
         let Some(here) = self.namespaces.get(namespace) else { return View::default() };
         View {
-            installations: here.installations.values().cloned().collect(),
-            resources: here.resources.values().cloned().collect(),
+            installations: here.installations().cloned().collect(),
+            resources: here.resources().cloned().collect(),
             foreign: self.foreign(namespace, here),
             managed: here.managed.clone(),
             owners: here.owners(),
@@ -287,10 +188,10 @@ impl Index {
         if here.secrets.is_empty() {
             return Vec::new();
         }
-        let charge = Charge::of(key, here.installations.values());
+        let charge = Charge::of(key, here.installations());
         here.secrets
             .values()
-            .filter_map(|(_, ours)| ours.as_ref())
+            .filter_map(|known| known.1.as_ref())
             .filter(|secret| charge.has(secret))
             .cloned()
             .collect()
@@ -329,16 +230,12 @@ impl Index {
 
     /// Notes that a status is about to be written: the watch may be quicker than the answer.
     pub fn announce_status(&mut self, meta: &Meta, status: Status) {
-        if let Some(here) = self.namespaces.get_mut(&meta.namespace) {
-            here.announced.insert((meta.kind, meta.name.clone()), status);
-        }
+        self.underway.announce_status(meta, status);
     }
 
     /// Notes that it was not, or that nobody knows.
     pub fn withdraw_status(&mut self, meta: &Meta) {
-        if let Some(here) = self.namespaces.get_mut(&meta.namespace) {
-            here.announced.remove(&(meta.kind, meta.name.clone()));
-        }
+        self.underway.withdraw_status(meta);
     }
 
     /// Notes a status that was just written, so that the next look compares with it and not with
@@ -347,26 +244,13 @@ impl Index {
         let before = self.providers(&meta.namespace);
         self.withdraw_status(meta);
         let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return BTreeSet::new() };
-        if let Some(version) = Version::parse(version) {
-            let known = here.versions.entry((meta.kind, meta.name.clone())).or_insert(version);
-            // Somebody has written since, and that was seen.
-            if *known > version {
-                return BTreeSet::new();
+        let version = Version::parse(version);
+        if meta.kind == Kind::TimbrInstallation {
+            if let Some(kept) = here.installations.get_mut(&meta.name) {
+                kept.record(&meta.uid, status, version);
             }
-            *known = version;
-        }
-        let place = match meta.kind {
-            Kind::TimbrInstallation => {
-                here.installations.get_mut(&meta.name).map(|there| (&there.meta.uid, &mut there.status))
-            }
-            kind => {
-                here.resources.get_mut(&(kind, meta.name.clone())).map(|there| (&there.meta.uid, &mut there.status))
-            }
-        };
-        if let Some((uid, place)) = place
-            && *uid == meta.uid
-        {
-            *place = Some(status);
+        } else if let Some(kept) = here.resources.get_mut(&(meta.kind, meta.name.clone())) {
+            kept.record(&meta.uid, status, version);
         }
         match meta.kind {
             Kind::ExternalTokenProvider => self.moved(&meta.namespace, &before),
@@ -377,10 +261,10 @@ impl Index {
     /// Notes that an installation is about to write a Deployment, and to make Secrets for it: what the watches
     /// deliver of that is no news to it.
     pub fn write_begins(&mut self, by: &InstallationKey, deployment: &str, secrets: &BTreeSet<String>) {
-        if let Some(here) = self.namespaces.get_mut(&by.namespace) {
-            here.in_flight.insert((deployment.to_owned(), by.clone()), None);
-            here.expected.extend(secrets.iter().filter(|name| !here.secrets.contains_key(*name)).cloned());
-        }
+        let here = self.namespaces.get(&by.namespace);
+        let is_there = |name: &&String| here.is_some_and(|here| here.secrets.contains_key(*name));
+        let new = secrets.iter().filter(|name| !is_there(name)).cloned();
+        self.underway.write_begins(by, deployment, new);
     }
 
     /// Notes what version came of the write, if it is known; returns whether there is news for the installation all
@@ -392,84 +276,56 @@ impl Index {
         secrets: &BTreeSet<String>,
         version: Option<&str>,
     ) -> bool {
-        let Some(here) = self.namespaces.get_mut(&by.namespace) else { return false };
-        let place = (deployment.to_owned(), by.clone());
-        let seen = here.in_flight.remove(&place).flatten();
-        let Some(written) = version.and_then(Version::parse) else {
-            here.expected.retain(|name| !secrets.contains(name));
-            return seen.is_some();
-        };
-        if seen < Some(written) {
-            here.delivered.insert(place.0, (written, place.1));
-        }
-        seen > Some(written)
+        self.underway.write_ends(by, deployment, secrets, version)
     }
 
-    /// What a watch delivers late knows nothing of a status that was written since.
-    fn keep_newer_status(&mut self, object: &mut Object, version: Option<Version>) {
-        let meta = object.meta();
-        let Some(here) = self.namespaces.get_mut(&meta.namespace) else { return };
-        let place = (meta.kind, meta.name.clone());
-        let (Some(version), Some(known)) = (version, here.versions.get(&place)) else { return };
-        if version >= *known {
-            return;
-        }
-        match object {
-            Object::Installation(installation) => {
-                if let Some(there) =
-                    here.installations.get(&place.1).filter(|there| there.meta.uid == installation.meta.uid)
-                {
-                    installation.status.clone_from(&there.status);
-                }
-            }
-            Object::Resource(resource) => {
-                if let Some(there) = here.resources.get(&place).filter(|there| there.meta.uid == resource.meta.uid) {
-                    resource.status.clone_from(&there.status);
-                }
-            }
-        }
-    }
-
-    fn installation(&mut self, installation: Resource<TimbrInstallationSpec>) -> BTreeSet<InstallationKey> {
-        let namespace = installation.meta.namespace.clone();
+    fn installation(
+        &mut self,
+        installation: Resource<TimbrInstallationSpec>,
+        version: Option<Version>,
+    ) -> BTreeSet<InstallationKey> {
+        let (namespace, name) = (installation.meta.namespace.clone(), installation.meta.name.clone());
+        let announced = self.underway.status(&installation.meta);
         let here = self.namespaces.entry(namespace.clone()).or_default();
-        let name = installation.meta.name.clone();
-        let announced = here.announced.get(&(Kind::TimbrInstallation, name.clone()));
-        if here.installations.get(&name).is_some_and(|there| is_no_news(there, &installation, announced)) {
-            here.installations.insert(name, installation);
+        let before = here.installations.get(&name).map(Box::as_ref);
+        let now = Box::new(Kept::after(before, installation, version));
+        if before.is_some_and(|before| now.is_no_news(before, announced)) {
+            here.installations.insert(name, now);
             return BTreeSet::new();
         }
         // Which installation any resource belongs to may change with it.
         let mut concerned: BTreeSet<_> = keys(&namespace, &here.names()).into_iter().collect();
-        here.installations.insert(name, installation);
+        here.installations.insert(name, now);
         concerned.extend(keys(&namespace, &here.names()));
         concerned
     }
 
-    fn resource(&mut self, resource: Resource<Spec>) -> BTreeSet<InstallationKey> {
+    fn resource(&mut self, resource: Resource<Spec>, version: Option<Version>) -> BTreeSet<InstallationKey> {
         let namespace = resource.meta.namespace.clone();
+        let announced = self.underway.status(&resource.meta);
         let here = self.namespaces.entry(namespace.clone()).or_default();
         let place = (resource.meta.kind, resource.meta.name.clone());
+        let before = here.resources.get(&place).map(Box::as_ref);
+        let now = Box::new(Kept::after(before, resource, version));
         // Our own status coming back is no news.
-        if here.resources.get(&place).is_some_and(|there| is_no_news(there, &resource, here.announced.get(&place))) {
-            here.resources.insert(place, resource);
+        if before.is_some_and(|before| now.is_no_news(before, announced)) {
+            here.resources.insert(place, now);
             return BTreeSet::new();
         }
-        let after = here.key_of(&namespace, &resource);
-        let before = here.resources.insert(place, resource);
-        let before = before.map(|before| here.key_of(&namespace, &before));
+        let after = here.key_of(&namespace, &now.resource);
+        let before = here.resources.insert(place, now);
+        let before = before.map(|before| here.key_of(&namespace, &before.resource));
         before.into_iter().chain([after]).chain(here.releasing(&namespace)).collect()
     }
 
     fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        here.versions.remove(&(kind, name.to_owned()));
         if kind == Kind::TimbrInstallation {
             let concerned = keys(namespace, &here.names()).into_iter().collect();
             return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
         }
         let before = here.resources.remove(&(kind, name.to_owned()));
-        let concerned = before.map(|before| here.key_of(namespace, &before));
+        let concerned = before.map(|before| here.key_of(namespace, &before.resource));
         concerned.into_iter().flat_map(|key| [key].into_iter().chain(here.releasing(namespace))).collect()
     }
 
@@ -480,12 +336,19 @@ impl Index {
         managed: bool,
         version: Option<Version>,
     ) -> BTreeSet<InstallationKey> {
+        let known_to = match version.filter(|_| managed) {
+            Some(version) => self.underway.seen(namespace, &name, version),
+            None => {
+                self.underway.forget(namespace, &name);
+                BTreeSet::new()
+            }
+        };
         if managed {
             self.namespaces.entry(namespace.to_owned()).or_default().managed.insert(name.clone());
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
         let was_managed = if managed { true } else { here.managed.remove(&name) };
-        let mut concerned = claimants(namespace, &name, here.installations.values());
+        let mut concerned = claimants(namespace, &name, here.installations());
         let is_unclaimed = concerned.is_empty();
         // Without claimants: the implicit installation's, or one that must be released.
         let usual = Component::ALL.iter().any(|component| component.usual_deployment() == name);
@@ -497,19 +360,14 @@ impl Index {
         }
         if is_unclaimed {
             // Its Secrets may be needed no more; whoever their labels name looks after them.
-            let owned = here.secrets.values().filter_map(|(label, ours)| Some((label, ours.as_ref()?)));
+            let owned = here.secrets.values().filter_map(|known| Some((&known.0, known.1.as_ref()?)));
             let owned = owned.filter(|(_, secret)| secret.owner.as_deref() == Some(name.as_str()));
             concerned.extend(owned.map(|(label, _)| here.key_of_label(namespace, label)));
         } else {
             // What goes from another Deployment to this one may be here by now.
             concerned.extend(here.releasing(namespace));
         }
-        if let Some(version) = version.filter(|_| managed) {
-            let known_to = here.is_known_to(&name, version);
-            concerned.retain(|key| !known_to.contains(key));
-        } else {
-            here.delivered.remove(&name);
-        }
+        concerned.retain(|key| !known_to.contains(key));
         concerned
     }
 
@@ -521,21 +379,20 @@ impl Index {
     ) -> BTreeSet<InstallationKey> {
         if let Some(ours) = &ours {
             let here = self.namespaces.entry(namespace.to_owned()).or_default();
-            let is_new = here.secrets.insert(name.clone(), ours.clone()).is_none();
-            if is_new && ours.1.is_some() && here.expected.remove(&name) {
+            let is_new = here.secrets.insert(name.clone(), Box::new(ours.clone())).is_none();
+            if is_new && ours.1.is_some() && self.underway.take_secret(namespace, &name) {
                 return BTreeSet::new();
             }
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        let known = if ours.is_some() { ours } else { here.secrets.remove(&name) };
+        let known = ours.or_else(|| here.secrets.remove(&name).map(|known| *known));
         let owner = known.as_ref().and_then(|(_, ours)| ours.as_ref()?.owner.clone());
         let labelled = known.map(|(label, _)| label);
         let named =
-            here.resources.values().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
+            here.resources().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         let with_token = here
-            .installations
-            .values()
+            .installations()
             .filter(|installation| token_ref(installation).is_some_and(|secret| secret.name == name));
         concerned.extend(with_token.map(|installation| InstallationKey {
             namespace: namespace.to_owned(),
@@ -555,7 +412,7 @@ impl Index {
             }
         }
         // The Deployment may have gone to another installation since.
-        concerned.extend(owner.into_iter().flat_map(|owner| claimants(namespace, &owner, here.installations.values())));
+        concerned.extend(owner.into_iter().flat_map(|owner| claimants(namespace, &owner, here.installations())));
         concerned
     }
 
@@ -567,114 +424,6 @@ impl Index {
             None => self.claims.remove(&namespace),
         };
         concerned
-    }
-}
-
-/// A resource version as a number. The API server counts them up; one that is no number tells nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(u64);
-
-impl Version {
-    /// Reads one.
-    pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
-}
-
-/// What a watch watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Objects of one of our kinds.
-    Object(Kind),
-    /// Deployments that carry our label.
-    Deployment,
-    /// Secrets that we made.
-    Secret,
-    /// Namespaces that are labelled with their organization.
-    Namespace,
-    /// Claims to namespaces.
-    Claim,
-}
-
-/// Whether a resource is as it was, but for a status that is being written.
-fn is_no_news<S: PartialEq>(before: &Resource<S>, now: &Resource<S>, announced: Option<&Status>) -> bool {
-    let is_same_status = before.status == now.status || (announced.is_some() && announced == now.status.as_ref());
-    is_same_status && before.meta == now.meta && before.spec == now.spec
-}
-
-impl Namespace {
-    fn providers(&self) -> impl Iterator<Item = &Resource<Spec>> {
-        const KIND: Kind = Kind::ExternalTokenProvider;
-        let from = self.resources.range((KIND, String::new())..);
-        from.map(|(_, resource)| resource).take_while(|resource| resource.meta.kind == KIND)
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.installations.keys().map(String::as_str).collect()
-    }
-
-    /// The installations to which a version of a Deployment is no news: whoever wrote it, or a later one, and whoever
-    /// is writing and will say when that is answered.
-    fn is_known_to(&mut self, deployment: &str, version: Version) -> BTreeSet<InstallationKey> {
-        let mut known = BTreeSet::new();
-        for ((_, by), seen) in self.in_flight.iter_mut().filter(|((of, _), _)| of == deployment) {
-            *seen = (*seen).max(Some(version));
-            known.insert(by.clone());
-        }
-        if let Some((written, by)) = self.delivered.get(deployment).cloned() {
-            if version >= written {
-                self.delivered.remove(deployment);
-            }
-            if version <= written {
-                known.insert(by);
-            }
-        }
-        known
-    }
-
-    /// The usual Deployments that Secrets which are there were made for.
-    fn owners(&self) -> BTreeSet<String> {
-        let owners = self.secrets.values().filter_map(|(_, ours)| ours.as_ref()?.owner.clone());
-        owners.filter(|owner| Component::ALL.iter().any(|it| it.usual_deployment() == owner)).collect()
-    }
-
-    /// The components whose Secrets that charts name are there.
-    fn stable(&self) -> impl Iterator<Item = Component> {
-        Component::ALL.into_iter().filter(|component| self.secrets.contains_key(component.stable_secret()))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.installations.is_empty() && self.resources.is_empty() && self.managed.is_empty() && self.secrets.is_empty()
-    }
-
-    /// The implicit installation, when there are Deployments of other installations that none names any more:
-    /// it takes off what is on them, but not before it is where it belongs now.
-    fn releasing(&self, namespace: &str) -> Option<InstallationKey> {
-        if self.installations.is_empty() {
-            return None;
-        }
-        let is_given_up = || {
-            let named: BTreeSet<String> = self.installations.values().flat_map(named).collect();
-            self.managed.iter().any(|deployment| !named.contains(deployment))
-        };
-        // A Secret that charts name, of an installation that is gone, holds what is on its way, too.
-        let is_left = || {
-            let mut stable = Component::ALL.iter().filter_map(|component| self.secrets.get(component.stable_secret()));
-            stable.any(|(label, _)| self.key_of_label(namespace, label).name.is_none())
-        };
-        (is_given_up() || is_left()).then(|| InstallationKey { namespace: namespace.to_owned(), name: None })
-    }
-
-    /// The installation with this label, else the implicit one.
-    fn key_of_label(&self, namespace: &str, label: &str) -> InstallationKey {
-        let key = |name| InstallationKey { namespace: namespace.to_owned(), name };
-        let mut named = self.installations.keys().map(|name| key(Some(name.clone())));
-        named.find(|key| key.label() == label).unwrap_or_else(|| key(None))
-    }
-
-    /// The installation that speaks for a resource: its own, else the implicit one.
-    fn key_of(&self, namespace: &str, resource: &Resource<Spec>) -> InstallationKey {
-        resource.key(&self.names()).unwrap_or_else(|_| InstallationKey { namespace: namespace.to_owned(), name: None })
     }
 }
 

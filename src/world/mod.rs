@@ -7,16 +7,19 @@
 //! (unrelated Secrets and Deployments not at all), is kept by namespace, is fed by several watches,
 //! and notices on a relist what has gone while nobody watched.
 
+mod change;
 mod describe;
 mod index;
 mod lease;
+mod namespace;
 mod read;
+mod underway;
 mod users;
 mod watch;
 
 pub use describe::describe;
 #[cfg(test)]
-pub use index::Change;
+pub use change::Change;
 pub use index::Index;
 pub use lease::Record;
 pub use read::{ReadError, Reader};

@@ -32,8 +32,10 @@ use crate::{
 };
 
 use super::{
-    Record, describe,
-    index::{Change, Index, Known, Version},
+    Record,
+    change::{Change, Known, Version},
+    describe,
+    index::Index,
 };
 
 /// Items a page of a list: bounds the memory that a list takes.
