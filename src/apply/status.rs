@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, PartialObjectMeta, Patch, PatchParams},
     runtime::events::{self, Recorder},
 };
 use serde_json::json;
@@ -24,7 +24,8 @@ impl Writer {
     /// The failed write.
     pub async fn status(&self, change: &ResourceStatus) -> Result<Option<String>, WriteError> {
         let meta = &change.meta;
-        let api: Api<DynamicObject> =
+        // Of the answer, only the metadata is of interest.
+        let api: Api<PartialObjectMeta<DynamicObject>> =
             Api::namespaced_with(self.client.clone(), &meta.namespace, &api_resource(meta.kind));
         let patch = json!({
             "apiVersion": API_VERSION,

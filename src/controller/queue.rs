@@ -1,8 +1,7 @@
 //! The work queue, as a pure data structure: debounced, bounded, one run at a time for a key.
 
 use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -26,32 +25,47 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Queue<K> {
     timing: Timing,
-    waiting: HashMap<K, Waiting>,
-    running: HashSet<K>,
+    waiting: BTreeMap<K, Waiting>,
+    running: BTreeSet<K>,
+    /// Those that wait and do not run, by when they are due.
+    order: BTreeSet<(Instant, K)>,
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
+impl<K: Clone + Ord> Queue<K> {
     /// An empty queue.
     pub fn new(timing: Timing) -> Self {
-        Self { timing, waiting: HashMap::new(), running: HashSet::new() }
+        Self { timing, waiting: BTreeMap::new(), running: BTreeSet::new(), order: BTreeSet::new() }
     }
 
     /// Something changed: run after quiet, at the latest after the cap.
     pub fn changed(&mut self, key: K, now: Instant) {
-        let waiting = self.waiting.entry(key).or_insert(Waiting { first: None, due: now });
-        let first = *waiting.first.get_or_insert(now);
-        waiting.due = (now + self.timing.quiet).min(first + self.timing.cap);
+        let before = self.waiting.remove(&key);
+        let first = before.as_ref().and_then(|before| before.first).unwrap_or(now);
+        if let Some(before) = before {
+            self.order.remove(&(before.due, key.clone()));
+        }
+        let due = (now + self.timing.quiet).min(first + self.timing.cap);
+        self.wait(key, Waiting { first: Some(first), due });
     }
 
     /// Run again after a delay; a change meanwhile is sooner.
     pub fn retry(&mut self, key: K, delay: Duration, now: Instant) {
-        self.waiting.entry(key).or_insert(Waiting { first: None, due: now + delay });
+        if !self.waiting.contains_key(&key) {
+            self.wait(key, Waiting { first: None, due: now + delay });
+        }
+    }
+
+    fn wait(&mut self, key: K, waiting: Waiting) {
+        if !self.running.contains(&key) {
+            self.order.insert((waiting.due, key.clone()));
+        }
+        self.waiting.insert(key, waiting);
     }
 
     /// Takes a key that is due and not running; it counts as running until [`Queue::done`].
     pub fn take(&mut self, now: Instant) -> Option<K> {
-        let due = self.waiting.iter().filter(|(key, waiting)| waiting.due <= now && !self.running.contains(key));
-        let key = due.min_by_key(|(_, waiting)| waiting.due).map(|(key, _)| key.clone())?;
+        self.next().filter(|due| *due <= now)?;
+        let (_, key) = self.order.pop_first()?;
         self.waiting.remove(&key);
         self.running.insert(key.clone());
         Some(key)
@@ -60,11 +74,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// A run has ended.
     pub fn done(&mut self, key: &K) {
         self.running.remove(key);
+        if let Some(waiting) = self.waiting.get(key) {
+            self.order.insert((waiting.due, key.clone()));
+        }
     }
 
     /// When the next key is due that is not running.
     pub fn next(&self) -> Option<Instant> {
-        self.waiting.iter().filter(|(key, _)| !self.running.contains(key)).map(|(_, waiting)| waiting.due).min()
+        self.order.first().map(|(due, _)| *due)
     }
 
     /// How many keys wait.
@@ -135,5 +152,30 @@ mod tests {
         // And a retry never delays a change.
         queue.retry("a", Duration::from_secs(60), at(start, 600));
         assert_eq!(queue.next(), Some(at(start, 1500)));
+    }
+
+    /// Whatever is asked of it, it runs what is due first, and never what runs.
+    #[test]
+    fn what_is_due_first_runs_first() {
+        let start = Instant::now();
+        let mut queue = Queue::new(TIMING);
+        queue.changed("a", at(start, 300));
+        queue.changed("b", at(start, 200));
+        queue.retry("c", Duration::from_millis(100), start);
+        assert_eq!((queue.next(), queue.take(at(start, 99))), (Some(at(start, 100)), None));
+        assert_eq!(queue.take(at(start, 5000)), Some("c"));
+        // Each is put off by another change, also one that runs.
+        queue.changed("b", at(start, 600));
+        queue.changed("c", at(start, 100));
+        assert_eq!(queue.take(at(start, 5000)), Some("a"));
+        assert_eq!(queue.take(at(start, 5000)), Some("b"));
+        assert_eq!((queue.take(at(start, 5000)), queue.next(), queue.len()), (None, None, 1));
+        queue.changed("c", at(start, 900));
+        queue.done(&"c");
+        assert_eq!(queue.next(), Some(at(start, 1900)));
+        // A run that nothing waits for leaves nothing.
+        queue.done(&"a");
+        assert_eq!(queue.take(at(start, 5000)), Some("c"));
+        assert_eq!((queue.take(at(start, 9000)), queue.next(), queue.len()), (None, None, 0));
     }
 }
