@@ -388,8 +388,7 @@ impl Index {
         let known = ours.or_else(|| here.secrets.remove(&name).map(|known| *known));
         let owner = known.as_ref().and_then(|(_, ours)| ours.as_ref()?.owner.clone());
         let labelled = known.map(|(label, _)| label);
-        let named =
-            here.resources().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
+        let named = here.resources().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         let with_token = here
             .installations()

@@ -17,9 +17,9 @@ mod underway;
 mod users;
 mod watch;
 
-pub use describe::describe;
 #[cfg(test)]
 pub use change::Change;
+pub use describe::describe;
 pub use index::Index;
 pub use lease::Record;
 pub use read::{ReadError, Reader};
