@@ -121,6 +121,11 @@ pub fn has_entry(planned: &[PlannedContainer], (container, variable): &Place) ->
     planned.iter().any(|planned| planned.name == *container && planned.env.iter().any(|env| env.name == *variable))
 }
 
+/// The places that have an entry of ours in a plan.
+pub fn places(planned: &[PlannedContainer]) -> impl Iterator<Item = PlaceRef<'_>> {
+    planned.iter().flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())))
+}
+
 /// A variable of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnvEntry {
@@ -315,16 +320,13 @@ fn displace(
     planned: &[PlannedContainer],
     attribution: &mut Attribution,
 ) {
-    let places = planned
-        .iter()
-        .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())));
     let new: HashMap<PlaceRef<'_>, &Displaced> =
         seized.iter().filter_map(|(place, seizure)| Some((by_ref(place), seizure.displaced.as_ref()?))).collect();
     let before = site.live().and_then(|live| live.delivered.as_deref());
     if new.is_empty() && !before.is_some_and(|before| before.contains(DISPLACED)) {
         return;
     }
-    for place in places {
+    for place in places(planned) {
         let displaced = new.get(&place).copied().or_else(|| site.displaced(place));
         if let Some(displaced) = displaced {
             attribution.displace(place, displaced.clone());

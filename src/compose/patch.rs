@@ -8,7 +8,7 @@ use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED};
 
 use super::{
     Attribution, EnvEntry, LiveDeployment, PlannedContainer, Snapshot,
-    deployment::has_entry,
+    deployment::{has_entry, places},
     ownership::{Place, PlaceRef, by_ref},
     site::Site,
     step::Change,
@@ -27,11 +27,7 @@ pub struct Template<'a> {
 
 /// Whether the live object says all that we would say, and our manager owns exactly that.
 pub fn is_as_planned(site: &Site<'_>, live: &LiveDeployment, template: &Template<'_>) -> bool {
-    let places: BTreeSet<PlaceRef<'_>> = template
-        .containers
-        .iter()
-        .flat_map(|container| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str())))
-        .collect();
+    let places: BTreeSet<PlaceRef<'_>> = places(template.containers).collect();
     if !live.ownership.bare.is_empty() || !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
         return false;
     }
@@ -78,7 +74,8 @@ pub fn changes_template(site: &Site<'_>, live: &LiveDeployment, template: &Templ
 pub fn patch(snapshot: &Snapshot, name: &str, uid: Option<&str>, template: &Template<'_>) -> Json {
     let with_entries = template.containers.iter().filter(|container| !container.env.is_empty());
     let containers = with_entries.map(|container| {
-        json!({"name": container.name, "env": container.env.iter().map(EnvEntry::json).collect::<Vec<_>>()})
+        let env = container.env.iter().map(EnvEntry::json).collect();
+        object([("name", container.name.as_str().into()), ("env", env)])
     });
     apply_of(snapshot, name, uid, template.record, template.content, containers.collect())
 }
@@ -105,12 +102,18 @@ pub fn apply_of(
         patch["metadata"]["annotations"] = json!({ANNOTATION_DELIVERED: record.write()});
     }
     if !containers.is_empty() {
-        patch["spec"] = json!({"template": {"spec": {"containers": containers}}});
+        let spec = object([("containers", containers.into())]);
+        patch["spec"] = object([("template", object([("spec", spec)]))]);
     }
     if let Some(content) = content {
         patch["spec"]["template"]["metadata"] = json!({"annotations": {ANNOTATION_CONTENT: content}});
     }
     patch
+}
+
+/// An object of values that are moved into it: `json!` copies what it is given, and this may be a thousand variables.
+fn object<const N: usize>(fields: [(&str, Json); N]) -> Json {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The JSON Patch of entries. It fails when any of them, or its place, is another by then.

@@ -7,18 +7,21 @@
 //! belong. Which request is next is read from the live object each time: the sequence can break off
 //! anywhere and is resumed by whoever looks next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::LazyCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Value as Json, json};
 
 use super::{
     Attribution, EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
-    deployment::has_entry,
+    deployment::{has_entry, places},
     displaced::Displaced,
     hindrance::Seizure,
     live::LiveEnv,
     managed_fields,
-    ownership::{Place, by_ref},
+    ownership::{Place, PlaceRef, by_ref},
     patch::{self, apply_of},
     site::Site,
 };
@@ -75,6 +78,24 @@ pub enum Change {
     Put(Place, Json),
     /// The entry goes, whole.
     Remove(Place),
+}
+
+/// What is to become of an entry, before it is known whether it is sent.
+enum Draft<'a> {
+    Ours(&'a EnvEntry),
+    Theirs(&'a Json),
+    Gone,
+}
+
+impl Draft<'_> {
+    fn of(self, (container, variable): PlaceRef<'_>) -> Change {
+        let place = (container.to_owned(), variable.to_owned());
+        match self {
+            Draft::Ours(env) => Change::Put(place, env.json()),
+            Draft::Theirs(entry) => Change::Put(place, entry.clone()),
+            Draft::Gone => Change::Remove(place),
+        }
+    }
 }
 
 /// What a step is decided from.
@@ -152,24 +173,24 @@ impl Stand<'_, '_> {
     /// All of the template that changes, in one patch, if an apply cannot do it.
     fn rewrite(&self) -> Option<Step> {
         let ownership = &self.live.ownership;
-        let planned = self
-            .planned
-            .iter()
-            .flat_map(|container| container.env.iter().map(|env| ((container.name.clone(), env.name.clone()), env)));
-        let planned: Vec<(Place, &EnvEntry)> = planned.collect();
         let mut needed = false;
-        let mut changes = Vec::new();
-        for (place, env) in &planned {
-            let there = self.site.variables().get(&place.0, &place.1);
-            if there.iter().any(|value| env.is(value)) {
-                continue;
+        let mut changes: Vec<(PlaceRef<'_>, Draft<'_>)> = Vec::new();
+        for container in self.planned {
+            for env in &container.env {
+                let there = self.site.variables().get(&container.name, &env.name);
+                if there.iter().any(|value| env.is(value)) {
+                    continue;
+                }
+                let is_contested = || {
+                    let place = (container.name.clone(), env.name.clone());
+                    self.seized.contains_key(&place) || ownership.transient.contains(&place)
+                };
+                needed |= !there.is_empty() && is_contested();
+                changes.push(((&container.name, &env.name), Draft::Ours(env)));
             }
-            let contested = self.seized.contains_key(place) || ownership.transient.contains(place);
-            needed |= contested && !there.is_empty();
-            changes.push(Change::Put(place.clone(), env.json()));
         }
-        let is_planned: BTreeSet<&Place> = planned.iter().map(|(place, _)| place).collect();
-        for place in ownership.held().filter(|place| !is_planned.contains(place)) {
+        let planned = LazyCell::new(|| places(self.planned).collect::<BTreeSet<_>>());
+        for place in ownership.held().filter(|place| !planned.contains(&by_ref(place))) {
             let there = self.site.variables().get(&place.0, &place.1);
             // Whoever has set a value of theirs meanwhile keeps it; of several entries none is touched.
             if ownership.others.contains_key(place) || there.len() != 1 {
@@ -179,16 +200,20 @@ impl Stand<'_, '_> {
                 Some(displaced) if self.entry(place).as_ref() == Some(displaced.entry()) => {}
                 Some(displaced) => {
                     needed = true;
-                    changes.push(Change::Put(place.clone(), displaced.entry().clone()));
+                    changes.push((by_ref(place), Draft::Theirs(displaced.entry())));
                 }
                 None => {
                     // An apply takes off what is ours alone; of what somebody else has a part it leaves an empty rest.
                     needed |= ownership.shells.contains_key(place) || ownership.transient.contains(place);
-                    changes.push(Change::Remove(place.clone()));
+                    changes.push((by_ref(place), Draft::Gone));
                 }
             }
         }
-        needed.then(|| Step::Rewrite { patch: patch::rewrite(self.live, &changes), changes })
+        if !needed {
+            return None;
+        }
+        let changes: Vec<Change> = changes.into_iter().map(|(place, draft)| draft.of(place)).collect();
+        Some(Step::Rewrite { patch: patch::rewrite(self.live, &changes), changes })
     }
 
     /// What was put back goes to whom it belongs.
