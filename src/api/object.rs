@@ -3,6 +3,8 @@
 //! An object that does not decode is still an object: it keeps its place and what it delivered, and
 //! its status says what is wrong. So nothing here fails.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +36,7 @@ impl Object {
             requested_at: annotation(ANNOTATION_RECONCILE),
             sync_requested_at: annotation(ANNOTATION_SYNC),
         };
-        let status = fields.get("status").and_then(|status| Status::read(kind, status));
+        let status = fields.get("status").and_then(|status| Status::read(kind, status)).map(Arc::new);
         match Spec::read(kind, fields) {
             Some(spec) => Object::Resource(Resource { meta, spec, status }),
             None => Object::Installation(Resource { meta, spec: read_spec(fields), status }),

@@ -1,6 +1,6 @@
 //! One resource as the engine sees it, whatever its kind and wherever it came from.
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -222,6 +222,6 @@ pub struct Resource<S = Spec> {
     pub meta: Meta,
     /// What it asks for, or why that cannot be read.
     pub spec: Result<S, Unreadable>,
-    /// What the operator last said.
-    pub status: Option<Status>,
+    /// What the operator last said. Shared, as every look at an installation takes it along.
+    pub status: Option<Arc<Status>>,
 }

@@ -28,7 +28,7 @@ pub struct Event {
 /// on delivery, one for each Warning that is new.
 pub fn events(change: &ResourceStatus) -> Vec<Event> {
     let after = change.status.common();
-    let before = change.previous.as_ref().map(Status::common);
+    let before = change.previous.as_deref().map(Status::common);
     let state = |status: Option<&CommonStatus>, type_: ConditionType| {
         let conditions = status.into_iter().flat_map(|status| &status.conditions);
         conditions

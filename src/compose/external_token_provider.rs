@@ -39,7 +39,7 @@ pub fn wanted(resource: &Resource<Spec>) -> Vec<TrustedPair> {
 
 /// Whether it has a pair by its record.
 pub fn holds(resource: &Resource<Spec>, pair: &TrustedPair) -> bool {
-    matches!(&resource.status, Some(Status::ExternalTokenProvider(status)) if status.holds.contains(pair))
+    matches!(resource.status.as_deref(), Some(Status::ExternalTokenProvider(status)) if status.holds.contains(pair))
 }
 
 /// A pair that a provider in another namespace has, or wants too.
@@ -83,7 +83,7 @@ pub fn place(pair: &TrustedPair) -> Place {
 /// The pairs that it has by its record and still wants. Of one that cannot be read nobody knows what it
 /// wants: all of them.
 pub fn held(resource: &Resource<Spec>) -> Vec<TrustedPair> {
-    let Some(Status::ExternalTokenProvider(status)) = &resource.status else { return vec![] };
+    let Some(Status::ExternalTokenProvider(status)) = resource.status.as_deref() else { return vec![] };
     match &resource.spec {
         Ok(Spec::ExternalTokenProvider(spec)) => {
             let wanted = pairs(spec);

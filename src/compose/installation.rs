@@ -161,7 +161,7 @@ pub fn targets(spec: Option<&TimbrInstallationSpec>) -> Vec<Target> {
 /// The Deployments that an installation names. Of one that cannot be read: those that it named when
 /// it was last read, so that no other takes them over meanwhile.
 pub fn named(installation: &Resource<TimbrInstallationSpec>) -> Vec<String> {
-    match (&installation.spec, &installation.status) {
+    match (&installation.spec, installation.status.as_deref()) {
         (Ok(spec), _) => targets(Some(spec)).into_iter().map(|target| target.deployment).collect(),
         (Err(_), Some(Status::TimbrInstallation(status))) => {
             status.components.iter().map(|component| component.deployment.clone()).collect()

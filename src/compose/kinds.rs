@@ -83,7 +83,7 @@ pub fn places(resource: &Resource<Spec>) -> Vec<Place> {
 
 /// Whether a resource's status says that it has a place: then it keeps it, however old the others are.
 pub fn is_incumbent(resource: &Resource<Spec>, place: &Place) -> bool {
-    match &resource.status {
+    match resource.status.as_deref() {
         Some(Status::ExternalTokenProvider(status)) => {
             status.holds.iter().any(|pair| external_token_provider::place(pair) == *place)
         }

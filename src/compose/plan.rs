@@ -1,6 +1,6 @@
 //! `compose`: judges every resource of an installation and plans every Deployment.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::api::{
     Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource,
@@ -91,7 +91,7 @@ pub struct Judgement {
     /// Of an ExternalTokenProvider: whether it says that it is not to be trusted.
     pub untrusted: bool,
     /// What was last said about it.
-    pub previous: Option<Status>,
+    pub previous: Option<Arc<Status>>,
     /// Whether it, or its installation, is suspended.
     pub suspended: bool,
     /// What is wrong with it.
@@ -120,7 +120,7 @@ pub struct InstallationJudgement {
     /// Who it is.
     pub meta: Meta,
     /// What was last said about it.
-    pub previous: Option<Status>,
+    pub previous: Option<Arc<Status>>,
     /// Whether it is suspended.
     pub suspended: bool,
     /// What is wrong with it.
@@ -337,7 +337,7 @@ fn judge_installation(
         unresolved: asked.unresolved,
         accepted,
         problems,
-        components: match (&installation.spec, &installation.status) {
+        components: match (&installation.spec, installation.status.as_deref()) {
             // What was known of one that cannot be read now: its claim rests on it.
             (Err(_), Some(Status::TimbrInstallation(status))) => status.components.clone(),
             _ => targets.iter().map(|target| component_status(target, snapshot)).collect(),

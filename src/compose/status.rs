@@ -1,6 +1,6 @@
 //! What is said of every resource once the writing is done: pure, from the plan and what came of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -65,7 +65,7 @@ pub struct ResourceStatus {
     /// Whose.
     pub meta: Meta,
     /// What stands there now.
-    pub previous: Option<Status>,
+    pub previous: Option<Arc<Status>>,
     /// What is to stand there.
     pub status: Status,
 }
@@ -73,7 +73,7 @@ pub struct ResourceStatus {
 impl ResourceStatus {
     /// Whether anything changes.
     pub fn is_news(&self) -> bool {
-        self.previous.as_ref() != Some(&self.status)
+        self.previous.as_deref() != Some(&self.status)
     }
 
     /// Whether nothing is left to do or to wait for.
@@ -143,7 +143,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn resource_status(&self, judgement: &Judgement, said: &mut Said) -> ResourceStatus {
         let Self { plan, outcomes, memory, now, .. } = *self;
-        let before = judgement.previous.as_ref().map(Status::common);
+        let before = judgement.previous.as_deref().map(Status::common);
         let delivered = delivered(judgement, before, plan, &self.held, outcomes, memory);
         let delivered_verdict = delivered_verdict(judgement, before, &delivered, plan, outcomes);
         let rolled_out = rolled_out(judgement, before, &delivered, plan, outcomes);
@@ -191,7 +191,7 @@ impl Teller<'_> {
         said: &mut Said,
     ) -> Option<String> {
         let Status::RoleGroupSync(status) = details else { return None };
-        let before = match &judgement.previous {
+        let before = match judgement.previous.as_deref() {
             Some(Status::RoleGroupSync(before)) => Some(before),
             _ => None,
         };
@@ -262,7 +262,7 @@ fn installation_status(
     resources: &[ResourceStatus],
     now: Timestamp,
 ) -> ResourceStatus {
-    let before = installation.previous.as_ref().map(Status::common);
+    let before = installation.previous.as_deref().map(Status::common);
     let something_delivered = resources.iter().any(|resource| !resource.status.common().delivered.is_empty());
     let steps = [
         (ConditionType::Accepted, installation.accepted.clone()),

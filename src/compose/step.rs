@@ -173,6 +173,9 @@ impl Stand<'_, '_> {
     /// All of the template that changes, in one patch, if an apply cannot do it.
     fn rewrite(&self) -> Option<Step> {
         let ownership = &self.live.ownership;
+        if self.is_as_planned && ownership.transient.is_empty() {
+            return None;
+        }
         let mut needed = false;
         let mut changes: Vec<(PlaceRef<'_>, Draft<'_>)> = Vec::new();
         for container in self.planned {

@@ -428,6 +428,8 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::{Value, json};
@@ -769,7 +771,7 @@ mod tests {
         assert!(index.view("ns").resources[0].status.is_some());
         let Change::Object(mut object, _) = sso("sso", None) else { unreachable!() };
         if let Object::Resource(resource) = object.as_mut() {
-            resource.status = Some(Status::AzureSso(serde_json::from_value(status).unwrap()));
+            resource.status = Some(Arc::new(Status::AzureSso(serde_json::from_value(status).unwrap())));
         }
         assert_eq!(names(index.apply(Change::Object(object, Version::parse("7")))), [] as [&str; 0]);
         // What somebody else wrote later counts.
@@ -790,7 +792,7 @@ mod tests {
         let seen = |edits: i64, reason: &str, version: &str| {
             let Change::Object(mut object, _) = sso("sso", None) else { unreachable!() };
             if let Object::Resource(resource) = object.as_mut() {
-                resource.status = Some(status(reason));
+                resource.status = Some(Arc::new(status(reason)));
                 resource.meta.generation += edits;
             }
             Change::Object(object, Version::parse(version))
@@ -801,12 +803,16 @@ mod tests {
         let meta = index.view("ns").resources[0].meta.clone();
         index.announce_status(&meta, status("Ours"));
         assert_eq!(names(index.apply(seen(0, "Ours", "7"))), nobody);
-        assert_eq!(index.view("ns").resources[0].status, Some(status("Ours")));
+        assert_eq!(index.view("ns").resources[0].status.as_deref(), Some(&status("Ours")));
         // Somebody edits it in the meantime, or writes a status too.
         assert_eq!(names(index.apply(seen(1, "Ours", "8"))), ["-"]);
         assert_eq!(names(index.apply(seen(1, "Theirs", "9"))), ["-"]);
         assert_eq!(index.record_status(&meta, status("Ours"), "7"), BTreeSet::new());
-        assert_eq!(index.view("ns").resources[0].status, Some(status("Theirs")), "the answer is older than that");
+        assert_eq!(
+            index.view("ns").resources[0].status.as_deref(),
+            Some(&status("Theirs")),
+            "the answer is older than that"
+        );
         // It is over, or nobody knows.
         assert_eq!(names(index.apply(seen(1, "Ours", "10"))), ["-"]);
         index.announce_status(&meta, status("Other"));

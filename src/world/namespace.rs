@@ -1,6 +1,9 @@
 //! What is known of one namespace. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     api::{Component, Kind, Resource, Spec, Status, TimbrInstallationSpec},
@@ -46,7 +49,7 @@ impl<S: PartialEq> Kept<S> {
     /// Whether it is as it was before, but for a status that is being written.
     pub fn is_no_news(&self, before: &Self, announced: Option<&Status>) -> bool {
         let (before, now) = (&before.resource, &self.resource);
-        let is_same_status = before.status == now.status || (announced.is_some() && announced == now.status.as_ref());
+        let is_same_status = before.status == now.status || (announced.is_some() && announced == now.status.as_deref());
         is_same_status && before.meta == now.meta && before.spec == now.spec
     }
 
@@ -58,7 +61,7 @@ impl<S: PartialEq> Kept<S> {
         }
         self.version = version.or(self.version);
         if self.resource.meta.uid == uid {
-            self.resource.status = Some(status);
+            self.resource.status = Some(Arc::new(status));
         }
     }
 }

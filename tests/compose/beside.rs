@@ -140,7 +140,7 @@ fn an_azure_sso_may_be_younger_than_who_builds_on_it() {
 fn what_has_no_place_or_is_wrong_has_no_wishes() {
     let portal = |world: &World, name: &str| {
         let found = world.resources.iter().find(|there| there.meta.name == name).expect("it");
-        let Some(Status::AzureSso(status)) = &found.status else { panic!("no status") };
+        let Some(Status::AzureSso(status)) = found.status.as_deref() else { panic!("no status") };
         status.portal.len()
     };
     let mut wrong = sso("sso", 0, "a");

@@ -1,6 +1,9 @@
 //! What holds for the conditions of every resource, whatever happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::{collection::btree_map, prelude::*, sample::select};
 use timbr_identity::{
@@ -94,7 +97,7 @@ proptest! {
             world.note(&status);
         }
         for status in said(&world, &after, 60) {
-            let old = status.previous.as_ref().map(Status::common).expect("a status was noted");
+            let old = status.previous.as_deref().map(Status::common).expect("a status was noted");
             for condition in &status.status.common().conditions {
                 let same = old.conditions.iter().any(|old| (&old.type_, &old.status) == (&condition.type_, &condition.status));
                 prop_assert_eq!(condition.last_transition_time.0, at(if same { 0 } else { 60 }), "{:?}", condition);
@@ -111,7 +114,7 @@ fn a_time_from_the_schema_is_no_time() {
     world.look(at(5));
     for (since, expected) in [(0, 9), (1, 1)] {
         let mut resource = world.resources[0].clone();
-        let common = resource.status.as_mut().expect("a status").common_mut();
+        let common = Arc::make_mut(resource.status.as_mut().expect("a status")).common_mut();
         let since = jiff::Timestamp::from_second(since).expect("a time");
         common.conditions.iter_mut().for_each(|condition| condition.last_transition_time.0 = since);
         let world = World { resources: vec![resource], ..World::default() };

@@ -35,7 +35,7 @@ fn answer(run: &mut Run, heard: Heard) {
 }
 
 fn status(run: &Run) -> &RoleGroupSyncStatus {
-    match &run.world.resources[0].status {
+    match run.world.resources[0].status.as_deref() {
         Some(Status::RoleGroupSync(status)) => status,
         other => panic!("{other:?}"),
     }

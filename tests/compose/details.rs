@@ -11,7 +11,7 @@ use crate::{
 
 fn status(world: &World, name: &str) -> Json {
     let resource = world.resources.iter().find(|resource| resource.meta.name == name).expect("a resource");
-    serde_json::to_value(resource.status.as_ref().expect("a status")).expect("JSON")
+    serde_json::to_value(resource.status.as_deref().expect("a status")).expect("JSON")
 }
 
 /// `WHAT = VALUE (KIND)` of each entry.

@@ -1,5 +1,7 @@
 //! Which changes are worth an Event.
 
+use std::sync::Arc;
+
 use timbr_identity::{
     api::{Code, PasswordLogin, Problem, Status},
     compose::{EventType, Lookup, ResourceStatus, events},
@@ -115,7 +117,7 @@ fn the_first_status_is_a_change_like_any_other() {
     world.secrets.clear();
     let mut change = look(&mut world);
     assert_eq!(said(&change).len(), 1);
-    change.previous = Some(change.status.clone());
+    change.previous = Some(Arc::new(change.status.clone()));
     assert_eq!(said(&change), NOTHING);
     if let Status::AzureSso(status) = &mut change.status {
         status.common.problems.push(Problem::warning("spec", Code::NotInInput, "new"));

@@ -1,6 +1,9 @@
 //! Compose converges in one step: what it planned, once written, it finds as planned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 use timbr_identity::{
@@ -87,7 +90,7 @@ proptest! {
     #[test]
     fn so_it_is_after_any_change(mut world in world(), other in world()) {
         world.look(at(0));
-        let statuses: Vec<(Kind, String, Option<Status>)> = statuses(&world);
+        let statuses: Vec<(Kind, String, Option<Arc<Status>>)> = statuses(&world);
         world.installations = other.installations;
         world.resources = other.resources;
         world.secrets.extend(other.secrets);
@@ -145,7 +148,7 @@ fn everything(world: &World) -> BTreeSet<String> {
     of_others(&world).into_iter().collect()
 }
 
-fn statuses(world: &World) -> Vec<(Kind, String, Option<Status>)> {
+fn statuses(world: &World) -> Vec<(Kind, String, Option<Arc<Status>>)> {
     let resources =
         world.resources.iter().map(|there| (there.meta.kind, there.meta.name.clone(), there.status.clone()));
     let installations =

@@ -1,6 +1,6 @@
 //! Whatever happened on the way, a namespace ends as if its end had been applied from scratch.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value as Json;
 use timbr_identity::{
@@ -111,7 +111,7 @@ impl Stage {
         let kind = Kind::ALL.iter().copied().find(|known| known.name() == kind).expect("a known kind");
         let (mut meta, second) = (meta(kind, name), self.second);
         let mut take_over =
-            |there: Option<(&timbr_identity::api::Meta, &Option<timbr_identity::api::Status>)>| match there {
+            |there: Option<(&timbr_identity::api::Meta, &Option<Arc<timbr_identity::api::Status>>)>| match there {
                 Some((before, status)) => {
                     meta = timbr_identity::api::Meta { generation: before.generation + 1, ..before.clone() };
                     status.clone()

@@ -301,7 +301,8 @@ fn a_deployment_that_may_not_be_read_is_told() {
 #[test]
 fn an_installation_sums_up() {
     let sum = |world: &World| {
-        let Some(timbr_identity::api::Status::TimbrInstallation(status)) = &world.installations[0].status else {
+        let Some(timbr_identity::api::Status::TimbrInstallation(status)) = world.installations[0].status.as_deref()
+        else {
             panic!("no status")
         };
         let of = status.resources.clone().expect("a count");

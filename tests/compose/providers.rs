@@ -1,6 +1,6 @@
 //! ExternalTokenProviders, of which each pair of issuer and audience has one, and InboundAccessPolicies.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value as Json, json};
 use timbr_identity::{
@@ -26,7 +26,7 @@ fn provider(name: &str, second: i64, issuer: &str, audiences: Json) -> Resource<
 
 fn holds(world: &World, name: &str) -> Vec<String> {
     let found = world.resources.iter().find(|there| there.meta.name == name).expect("the provider");
-    let Some(Status::ExternalTokenProvider(status)) = &found.status else { panic!("no status") };
+    let Some(Status::ExternalTokenProvider(status)) = found.status.as_deref() else { panic!("no status") };
     status.holds.iter().map(|TrustedPair { issuer, audience }| format!("{issuer} {audience}")).collect()
 }
 
@@ -246,7 +246,7 @@ fn who_contends_for_a_pair() {
     let status = |generation: i64, audience: &str| {
         let holds = vec![TrustedPair { issuer: ISSUER.to_owned(), audience: audience.to_owned() }];
         let common = CommonStatus { observed_generation: generation, ..CommonStatus::default() };
-        Some(Status::ExternalTokenProvider(ExternalTokenProviderStatus { common, holds }))
+        Some(Arc::new(Status::ExternalTokenProvider(ExternalTokenProviderStatus { common, holds })))
     };
     let at_home = provider(Some("a"));
     let generation = at_home.meta.generation;

@@ -1,6 +1,8 @@
 //! `status.delivered[].generation`: the Deployment's generation that brought what the resource has there.
 //! It moves with the template and with nothing else, as RolledOut rests on it.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use timbr_identity::{
     api::{Delivered, Status},
@@ -76,7 +78,9 @@ fn a_record_of_another_spec_counts_only_for_who_wrote_it_all_down() {
     world.resources[0].meta.generation = 1;
     assert_eq!(generation(&world, Memory::Partial), 2);
     // Other variables than those that were recorded: whoever brought them, it was since.
-    let Some(Status::KeyVaultBinding(status)) = &mut world.resources[0].status else { panic!("no status") };
+    let Some(Status::KeyVaultBinding(status)) = world.resources[0].status.as_mut().map(Arc::make_mut) else {
+        panic!("no status")
+    };
     status.common.delivered[0].variables.pop();
     assert_eq!(generation(&world, Memory::Whole), 4);
 }
@@ -111,7 +115,9 @@ fn what_a_lost_answer_brought_is_no_record() {
 #[test]
 fn what_is_elsewhere_is_recorded_while_it_cannot_be_read() {
     let mut world = delivered();
-    let Some(Status::KeyVaultBinding(status)) = &mut world.resources[0].status else { panic!("no status") };
+    let Some(Status::KeyVaultBinding(status)) = world.resources[0].status.as_mut().map(Arc::make_mut) else {
+        panic!("no status")
+    };
     let elsewhere = Delivered { deployment: "elsewhere".to_owned(), ..status.common.delivered[0].clone() };
     status.common.delivered.push(elsewhere);
     let names = |world: &World| -> Vec<String> {

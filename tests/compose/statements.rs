@@ -146,14 +146,14 @@ impl Run {
     }
 
     pub fn mappings(&self) -> Vec<MappingStatus> {
-        match &self.world.resources[0].status {
+        match self.world.resources[0].status.as_deref() {
             Some(Status::RoleGroupSync(status)) => status.mappings.clone(),
             _ => vec![],
         }
     }
 
     pub fn sync_states(&self) -> Vec<MappingState> {
-        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        let Some(Status::RoleGroupSync(status)) = self.world.resources[0].status.as_deref() else { return vec![] };
         status.sync.iter().flat_map(|sync| &sync.results).map(|result| result.state).collect()
     }
 
@@ -197,7 +197,7 @@ impl Run {
     }
 
     fn orphans(&self) -> Vec<RoleMapping> {
-        let Some(Status::RoleGroupSync(status)) = &self.world.resources[0].status else { return vec![] };
+        let Some(Status::RoleGroupSync(status)) = self.world.resources[0].status.as_deref() else { return vec![] };
         let mapping = |orphan: &OrphanedMapping| RoleMapping { role: orphan.role.clone(), group: orphan.group.clone() };
         status.orphaned_mappings.iter().map(mapping).collect()
     }
@@ -410,7 +410,7 @@ fn without_an_api_the_rest_is_for_a_person() {
     run.look();
     let states: Vec<MappingState> = run.mappings().iter().map(|mapping| mapping.state).collect();
     assert_eq!(states, [MappingState::Applied, MappingState::Applied, MappingState::Manual]);
-    let Some(Status::RoleGroupSync(status)) = &run.world.resources[0].status else { panic!("no status") };
+    let Some(Status::RoleGroupSync(status)) = run.world.resources[0].status.as_deref() else { panic!("no status") };
     assert_eq!(
         status.statements,
         ["ALTER ROLE `guest` SYNC name = 'two'", "SYNC ROLE `editor`", "SYNC ROLE `viewer`", "SYNC ROLE `guest`",]
@@ -553,7 +553,7 @@ fn kinds_of_groups_have_their_statements() {
     let run = |group: Json| {
         let mut world = world(vec![groups(0, "a", json!([{"role": "data editors", "group": group}]))]);
         crate::kinds::settle(&mut world);
-        match &world.resources[0].status {
+        match world.resources[0].status.as_deref() {
             Some(Status::RoleGroupSync(status)) => status.statements.clone(),
             _ => vec![],
         }

@@ -1,7 +1,10 @@
 //! A namespace as the API server would keep it, in memory: snapshots are made from it as the operator
 //! makes them, and plans are applied to it as server-side apply would.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -183,7 +186,7 @@ impl World {
         let of_installation =
             self.installations.iter_mut().filter(|there| is(&there.meta)).map(|there| &mut there.status);
         for status in of_resource.chain(of_installation) {
-            *status = Some(change.status.clone());
+            *status = Some(Arc::new(change.status.clone()));
         }
     }
 
@@ -260,7 +263,7 @@ impl World {
     /// The status that stands at a resource.
     pub fn status(&self, name: &str) -> &timbr_identity::api::CommonStatus {
         let resource = self.resources.iter().find(|resource| resource.meta.name == name).expect("the resource");
-        resource.status.as_ref().map(Status::common).expect("a status")
+        resource.status.as_deref().map(Status::common).expect("a status")
     }
 
     pub fn live(&self, deployment: &str) -> &LiveDeployment {
