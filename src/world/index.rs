@@ -431,6 +431,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::api::AzureSsoStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::{Value, json};
 
@@ -680,6 +681,43 @@ mod tests {
         assert_eq!(names(index.apply(seen(true, "12"))), ["-"]);
         assert!(index.write_ends(&key("a"), "web", &none, Some("11")));
         assert!(!index.write_ends(&key("b"), "web", &none, Some("12")));
+    }
+
+    /// There are thousands of namespaces, and nothing stays of a write in any of them.
+    #[test]
+    fn what_is_over_leaves_nothing() {
+        let mut index = Index::default();
+        index.apply(installation("a", "web"));
+        index.apply(sso("sso", None));
+        let meta = index.view("ns").resources[0].meta.clone();
+        let status = || Status::AzureSso(AzureSsoStatus::default());
+        let (made, none) = (BTreeSet::from(["made".to_owned()]), BTreeSet::new());
+        let seen = |managed: bool, version: &str| Change::Deployment {
+            namespace: "ns".into(),
+            name: "web".into(),
+            managed,
+            version: Version::parse(version),
+        };
+        // Written and seen, before or after the answer.
+        index.write_begins(&key("a"), "web", &none);
+        index.apply(seen(true, "7"));
+        index.write_ends(&key("a"), "web", &none, Some("7"));
+        index.write_begins(&key("a"), "web", &none);
+        index.write_ends(&key("a"), "web", &none, Some("8"));
+        assert!(!index.underway.is_empty(), "it is to be seen still");
+        index.apply(seen(true, "9"));
+        index.announce_status(&meta, status());
+        index.record_status(&meta, status(), "9");
+        // Written, and gone before it is seen.
+        index.write_begins(&key("a"), "web", &none);
+        index.write_ends(&key("a"), "web", &none, Some("10"));
+        index.apply(seen(false, "11"));
+        // Not written.
+        index.write_begins(&key("a"), "web", &made);
+        index.write_ends(&key("a"), "web", &made, None);
+        index.announce_status(&meta, status());
+        index.withdraw_status(&meta);
+        assert!(index.underway.is_empty());
     }
 
     fn provider(namespace: &str, audience: &str) -> Change {
