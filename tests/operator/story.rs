@@ -189,7 +189,6 @@ impl Story {
                     if now == before { Ok(()) } else { Err(now.to_string()) }
                 })
                 .await;
-                counted(lab, "default", "0/0").await;
             }
             Story::ModeSwitch => {
                 chapter.begin("reference");
@@ -204,10 +203,7 @@ impl Story {
                 ready(lab).await;
                 lab.apply(&chart(platform(), false)).await;
                 gone(lab, STABLE).await;
-                // The chart's rollout alone: what was delivered is as it was.
-                lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
                 lab.kubectl(&["rollout", "status", PLATFORM]).await;
-                counted(lab, "main", "1/1").await;
             }
             Story::TargetSwitch => {
                 chapter.begin("moved");
@@ -218,7 +214,6 @@ impl Story {
                     if now == before { Ok(()) } else { Err(now.to_string()) }
                 })
                 .await;
-                counted(lab, "main", "1/1").await;
             }
             Story::Reference => {
                 let content = async || {
@@ -242,8 +237,23 @@ impl Story {
                 .await;
                 lab.apply(&chart(platform(), false)).await;
                 gone(lab, STABLE).await;
-                counted(lab, "main", "0/0").await;
             }
+        }
+        self.is_told(lab).await;
+    }
+
+    /// Waits until the statuses say what there is in the end.
+    pub async fn is_told(self, lab: &Lab) {
+        match self {
+            Story::Rotation | Story::CleanUp => ready(lab).await,
+            Story::AdoptAndRelease => counted(lab, "default", "0/0").await,
+            Story::ModeSwitch => {
+                // The chart's rollout alone: what was delivered is as it was.
+                lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+                counted(lab, "main", "1/1").await;
+            }
+            Story::TargetSwitch => counted(lab, "main", "1/1").await,
+            Story::Reference => counted(lab, "main", "0/0").await,
         }
     }
 

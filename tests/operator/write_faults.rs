@@ -140,8 +140,9 @@ async fn run(story: Story, fault: Option<(&'static str, Fault)>) -> (End, Sent, 
             let flags: Vec<&str> = LEASE.into_iter().chain([FAST]).collect();
             let operator = lab.launch(lab.account.kubeconfig_at(proxy.url()), &flags).await;
             script.await;
-            // What is late has to arrive before the end is looked at.
+            // What is late has to arrive, and be mended, before the end is looked at.
             eventually("nothing is under way", SOON, async || proxy.under_way() == 0).await;
+            story.is_told(lab).await;
             operator
         })
         .await;
