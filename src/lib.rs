@@ -23,6 +23,8 @@ mod operator;
 #[cfg(feature = "operator")]
 pub mod rights;
 #[cfg(feature = "operator")]
+pub mod verify;
+#[cfg(feature = "operator")]
 mod world;
 #[cfg(feature = "offline")]
 pub mod yaml;
