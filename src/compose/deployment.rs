@@ -459,13 +459,10 @@ fn order<'a>(
 ) -> Vec<PlaceRef<'a>> {
     let in_container =
         |container: &'a LiveContainer| container.env.iter().map(|env| (container.name.as_str(), env.name.as_str()));
-    let there = live.into_iter().flat_map(|live| &live.containers).flat_map(in_container);
-    let mut seen = HashSet::new();
-    there
-        .chain(wanted.order.iter().copied())
-        // What was in a Secret only that charts name, and is to have an entry.
-        .chain(kept.keys().copied())
-        .filter(|place| wanted.values.contains_key(place) || kept.contains_key(place))
-        .filter(|place| seen.insert(*place))
-        .collect()
+    let is_ours = |place: &PlaceRef<'a>| wanted.values.contains_key(place) || kept.contains_key(place);
+    let there = live.into_iter().flat_map(|live| &live.containers).flat_map(in_container).filter(is_ours);
+    let mut seen = HashSet::with_capacity(wanted.order.len());
+    // What was in a Secret only that charts name, and is to have an entry, comes last.
+    let all = there.chain(wanted.order.iter().copied()).chain(kept.keys().copied());
+    all.filter(|place| seen.insert(*place)).collect()
 }

@@ -95,12 +95,19 @@ impl<'a> Judge<'a> {
         self.case.has_tenants = at_home().any(|resource| resource.meta.kind == Kind::JwtTenant);
         self.places = places(at_home(), &self.snapshot.foreign);
         // Leads first, as others build on them; told by age all the same.
-        let (leads, others): (Vec<_>, Vec<_>) =
-            resources.into_iter().enumerate().partition(|(_, (resource, _))| kinds::is_lead(resource.meta.kind));
-        let mut judged: Vec<_> =
-            leads.into_iter().chain(others).map(|(i, (resource, adrift))| (i, self.judge(resource, adrift))).collect();
-        judged.sort_by_key(|(i, _)| *i);
-        judged.into_iter().map(|(_, judged)| judged).unzip()
+        let mut leads = BTreeMap::new();
+        for (i, (resource, adrift)) in resources.iter_mut().enumerate() {
+            if kinds::is_lead(resource.meta.kind) {
+                leads.insert(i, self.judge(resource, adrift.take()));
+            }
+        }
+        let mut judged = (Vec::with_capacity(resources.len()), Vec::with_capacity(resources.len()));
+        for (i, (resource, adrift)) in resources.into_iter().enumerate() {
+            let (judgement, claim) = leads.remove(&i).unwrap_or_else(|| self.judge(resource, adrift));
+            judged.0.push(judgement);
+            judged.1.push(claim);
+        }
+        judged
     }
 
     fn judge(&mut self, resource: &'a Resource<Spec>, adrift: Option<Refusal>) -> (Judgement, Claim) {

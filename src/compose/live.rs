@@ -175,6 +175,7 @@ impl<'a> Variables<'a> {
         let mut variables = Self::default();
         for container in &live.containers {
             let of_container = variables.0.entry(&container.name).or_default();
+            of_container.reserve(container.env.len());
             for env in &container.env {
                 of_container.entry(&env.name).or_default().values.push(&env.value);
             }

@@ -153,6 +153,8 @@ fn what_an_installation_had_before_another_is_forgotten() {
     world.installations.push(installation("main", named));
     look(&mut world, at(201));
     assert_eq!(names_on_server(&world).len(), 6);
+    let remembers = |world: &World| world.hands.iter().filter(|(_, hands)| !hands.is_empty()).count();
+    assert_eq!(remembers(&world), 1, "the one that has it now");
     let vault = world.resources.remove(0);
     look(&mut world, at(202));
     assert_eq!(names_on_server(&world), Vec::<String>::new());
