@@ -74,7 +74,7 @@ rooms: ## Checks that no room knows what it must not
 
 .PHONY: tests
 tests: control-plane ## Runs the tests
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 .PHONY: crds
 crds: build ## Writes the CustomResourceDefinitions to crds/
