@@ -75,7 +75,7 @@ pub use needs::{Needs, needs, secret_refs, token_ref};
 pub use ownership::{Owner, Ownership};
 pub use plan::{InstallationJudgement, Judgement, Plan, Verdict, compose};
 pub use portal::{GROUP_SYNC, PASSTHROUGH, Permission, SIGN_ON, VAULT_PERMISSIONS, VAULT_ROLE};
-pub use references::{LiveSecret, Unresolved, live_secret};
+pub use references::{LiveSecret, Unresolved, is_guid, live_secret};
 pub use role_group_sync::is_short;
 pub use rollout::Rollout;
 pub use secret::SecretPlan;

@@ -148,7 +148,7 @@ pub fn resolve_client_id(snapshot: &Snapshot, path: &str, reference: &SecretKeyR
 }
 
 /// Whether bytes are a GUID.
-fn is_guid(bytes: &[u8]) -> bool {
+pub fn is_guid(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| rules::CLIENT_ID.holds(text))
 }
 

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
-use crate::api::{Sensitive, foreign};
+use crate::{
+    api::{Sensitive, foreign},
+    compose::is_guid,
+};
 
 use super::{Answer, CheckReason, Http, NamedBy, Outcome, Trouble};
 
@@ -65,7 +68,7 @@ impl Entra<'_> {
     pub async fn tenant(&self, tenant: &str) -> Outcome {
         let path = ["v2.0", ".well-known", "openid-configuration"];
         match self.ask(self.request(Method::GET, tenant, &path)).await {
-            Ok(answer) => judge_discovery(self.authority, tenant, &answer),
+            Ok(answer) => judge_discovery(&self.what(), self.authority, tenant, &answer),
             Err(trouble) => Outcome::of_trouble(&self.what(), &trouble),
         }
     }
@@ -110,20 +113,19 @@ impl Entra<'_> {
 }
 
 /// What the discovery document of a tenant says.
-fn judge_discovery(authority: &Url, tenant: &str, answer: &Answer) -> Outcome {
-    let what = format!("Entra ({})", authority.host_str().unwrap_or_default());
+fn judge_discovery(what: &str, authority: &Url, tenant: &str, answer: &Answer) -> Outcome {
     if answer.status != StatusCode::OK {
-        return refused(&what, tenant, None, answer);
+        return refused(what, tenant, None, answer);
     }
     let found = match answer.json::<Discovery>() {
         Ok(found) => found,
-        Err(trouble) => return Outcome::of_trouble(&what, &trouble),
+        Err(trouble) => return Outcome::of_trouble(what, &trouble),
     };
     let base = authority.as_str().trim_end_matches('/');
     let id = found.issuer.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/v2.0"));
     match id {
         // A domain stands for an id that only Entra knows.
-        Some(id) if is_guid(id) && (!is_guid(tenant) || id.eq_ignore_ascii_case(tenant)) => {
+        Some(id) if is_guid(id.as_bytes()) && (!is_guid(tenant.as_bytes()) || id.eq_ignore_ascii_case(tenant)) => {
             Outcome::new(CheckReason::Passed, format!("{what} knows tenant {tenant}"))
         }
         _ => Outcome::new(
@@ -215,9 +217,7 @@ fn refused(what: &str, tenant: &str, asked: Option<(&Credentials, &str)>, answer
 
 fn invalid_secret(client: &str, asked: Option<(&Credentials, &str)>) -> String {
     // Entra makes no secrets of this form, and the portal shows one beside each of them.
-    let is_id =
-        asked.is_some_and(|(credentials, _)| std::str::from_utf8(credentials.secret.expose()).is_ok_and(is_guid));
-    if is_id {
+    if asked.is_some_and(|(credentials, _)| is_guid(credentials.secret.expose())) {
         format!(
             "refuses the secret of application {client}: the Secret holds the secret's ID; put its Value there, which the portal shows once, when it is made"
         )
@@ -226,9 +226,4 @@ fn invalid_secret(client: &str, asked: Option<(&Credentials, &str)>) -> String {
             "refuses the secret of application {client}: it is none of its secrets; make a new one under Certificates & secrets, and put its Value into the Secret"
         )
     }
-}
-
-fn is_guid(text: &str) -> bool {
-    let is_hex = text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    is_hex && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
 }

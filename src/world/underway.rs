@@ -96,7 +96,7 @@ impl Underway {
         self.written.remove(&place(namespace, deployment));
     }
 
-    /// Whether a Secret that is seen, or gone, is one that was made for a Deployment and not seen since.
+    /// Whether a Secret that is seen is one that was made for a Deployment and not seen since.
     pub fn take_secret(&mut self, namespace: &str, name: &str) -> bool {
         self.secrets.remove(&place(namespace, name))
     }
