@@ -12,7 +12,7 @@ use crate::{
 use super::{
     Record,
     change::{Change, Known, Version},
-    namespace::{Kept, Namespace},
+    namespace::{Kept, Labelled, Namespace},
     underway::Underway,
 };
 
@@ -82,7 +82,7 @@ impl Index {
                 self.deployment(&namespace, name, managed, version)
             }
             Change::Secret { namespace, name, installation, ours } => {
-                self.secret(&namespace, name, installation.map(|label| (label, ours)))
+                self.secret(&namespace, name, installation.map(|label| Labelled { label, ours }))
             }
             Change::Namespace { name, organization } => self.organization(name, organization),
             Change::Claim { namespace, record } => self.claimed(namespace, record),
@@ -191,7 +191,7 @@ impl Index {
         let charge = Charge::of(key, here.installations());
         here.secrets
             .values()
-            .filter_map(|known| known.1.as_ref())
+            .filter_map(|secret| secret.ours.as_ref())
             .filter(|secret| charge.has(secret))
             .cloned()
             .collect()
@@ -360,7 +360,7 @@ impl Index {
         }
         if is_unclaimed {
             // Its Secrets may be needed no more; whoever their labels name looks after them.
-            let owned = here.secrets.values().filter_map(|known| Some((&known.0, known.1.as_ref()?)));
+            let owned = here.secrets.values().filter_map(|secret| Some((&secret.label, secret.ours.as_ref()?)));
             let owned = owned.filter(|(_, secret)| secret.owner.as_deref() == Some(name.as_str()));
             concerned.extend(owned.map(|(label, _)| here.key_of_label(namespace, label)));
         } else {
@@ -371,23 +371,18 @@ impl Index {
         concerned
     }
 
-    fn secret(
-        &mut self,
-        namespace: &str,
-        name: String,
-        ours: Option<(String, Option<OurSecret>)>,
-    ) -> BTreeSet<InstallationKey> {
-        if let Some(ours) = &ours {
+    fn secret(&mut self, namespace: &str, name: String, seen: Option<Labelled>) -> BTreeSet<InstallationKey> {
+        if let Some(seen) = &seen {
             let here = self.namespaces.entry(namespace.to_owned()).or_default();
-            let is_new = here.secrets.insert(name.clone(), Box::new(ours.clone())).is_none();
-            if is_new && ours.1.is_some() && self.underway.take_secret(namespace, &name) {
+            let is_new = here.secrets.insert(name.clone(), Box::new(seen.clone())).is_none();
+            if is_new && seen.ours.is_some() && self.underway.take_secret(namespace, &name) {
                 return BTreeSet::new();
             }
         }
         let Some(here) = self.namespaces.get_mut(namespace) else { return BTreeSet::new() };
-        let known = ours.or_else(|| here.secrets.remove(&name).map(|known| *known));
-        let owner = known.as_ref().and_then(|(_, ours)| ours.as_ref()?.owner.clone());
-        let labelled = known.map(|(label, _)| label);
+        let known = seen.or_else(|| here.secrets.remove(&name).map(|known| *known));
+        let owner = known.as_ref().and_then(|known| known.ours.as_ref()?.owner.clone());
+        let labelled = known.map(|known| known.label);
         let named = here.resources().filter(|resource| secret_refs(resource).iter().any(|secret| secret.name == name));
         let mut concerned: BTreeSet<_> = named.map(|resource| here.key_of(namespace, resource)).collect();
         let with_token = here

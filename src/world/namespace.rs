@@ -20,8 +20,17 @@ pub(super) struct Namespace {
     pub resources: BTreeMap<(Kind, String), Box<Kept<Spec>>>,
     /// Deployments that carry our label.
     pub managed: BTreeSet<String>,
-    /// Secrets that we made, and the installation each is labelled with.
-    pub secrets: BTreeMap<String, Box<(String, Option<OurSecret>)>>,
+    /// Secrets that we made, or that are called as if we had.
+    pub secrets: BTreeMap<String, Box<Labelled>>,
+}
+
+/// A Secret that we made, or that is called as if we had.
+#[derive(Clone, Debug)]
+pub(super) struct Labelled {
+    /// The label that names its installation.
+    pub label: String,
+    /// When it is surely ours: all that there is to know of it.
+    pub ours: Option<OurSecret>,
 }
 
 /// One of our objects.
@@ -91,7 +100,7 @@ impl Namespace {
 
     /// The usual Deployments that Secrets which are there were made for.
     pub fn owners(&self) -> BTreeSet<String> {
-        let owners = self.secrets.values().filter_map(|known| known.1.as_ref()?.owner.clone());
+        let owners = self.secrets.values().filter_map(|secret| secret.ours.as_ref()?.owner.clone());
         owners.filter(|owner| Component::ALL.iter().any(|it| it.usual_deployment() == owner)).collect()
     }
 
@@ -118,7 +127,7 @@ impl Namespace {
         // A Secret that charts name, of an installation that is gone, holds what is on its way, too.
         let is_left = || {
             let mut stable = Component::ALL.iter().filter_map(|component| self.secrets.get(component.stable_secret()));
-            stable.any(|known| self.key_of_label(namespace, &known.0).name.is_none())
+            stable.any(|secret| self.key_of_label(namespace, &secret.label).name.is_none())
         };
         (is_given_up() || is_left()).then(|| InstallationKey { namespace: namespace.to_owned(), name: None })
     }
