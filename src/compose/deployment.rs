@@ -1,15 +1,15 @@
 //! The plan of one Deployment: which variables, in which order, from which Secret, and the one apply
 //! that brings them there. Nothing is written when the live object says all of it already.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::{HashSet, HashSetExt as _};
 use serde_json::{Value as Json, json};
 
 use crate::api::{Code, Component, Kind, Meta};
 
 use super::{
     Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
-    attribution::DISPLACED,
     displaced::Displaced,
     hands::Demander,
     hindrance::Seizure,
@@ -320,12 +320,8 @@ fn displace(
     planned: &[PlannedContainer],
     attribution: &mut Attribution,
 ) {
-    let new: HashMap<PlaceRef<'_>, &Displaced> =
+    let new: BTreeMap<PlaceRef<'_>, &Displaced> =
         seized.iter().filter_map(|(place, seizure)| Some((by_ref(place), seizure.displaced.as_ref()?))).collect();
-    let before = site.live().and_then(|live| live.delivered.as_deref());
-    if new.is_empty() && !before.is_some_and(|before| before.contains(DISPLACED)) {
-        return;
-    }
     for place in places(planned) {
         let displaced = new.get(&place).copied().or_else(|| site.displaced(place));
         if let Some(displaced) = displaced {

@@ -382,7 +382,7 @@ fn adopted(sites: &[Site<'_>], claim: &Claim) -> String {
         });
         let owner = match of_claim {
             Some(seizure) => seizure.displaced.as_ref().map(Displaced::owner),
-            None => site.record().and_then(|record| record.displaced((container, variable))).map(Displaced::owner),
+            None => site.recorded((container, variable)).map(Displaced::owner),
         };
         if let Some(owner) = owner {
             from.entry(owner.to_string()).or_default().push(variable);

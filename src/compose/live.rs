@@ -1,7 +1,8 @@
 //! A Deployment as compose sees it: containers, their variables, and who owns them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashMap;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Container, EnvVar, PodSpec},

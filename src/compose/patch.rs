@@ -1,7 +1,5 @@
 //! The server-side apply of a Deployment, and whether one is needed at all.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value as Json, json};
 
 use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED};
@@ -27,7 +25,8 @@ pub struct Template<'a> {
 
 /// Whether the live object says all that we would say, and our manager owns exactly that.
 pub fn is_as_planned(site: &Site<'_>, live: &LiveDeployment, template: &Template<'_>) -> bool {
-    let places: BTreeSet<PlaceRef<'_>> = places(template.containers).collect();
+    let mut places: Vec<PlaceRef<'_>> = places(template.containers).collect();
+    places.sort_unstable();
     if !live.ownership.bare.is_empty() || !places.into_iter().eq(live.ownership.ours.iter().map(by_ref)) {
         return false;
     }

@@ -9,6 +9,7 @@ use crate::api::{Component, Delivery, Reason, Sensitive};
 
 use super::{
     Attribution, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
+    attribution::DISPLACED,
     displaced::Displaced,
     installation::Target,
     live::Variables,
@@ -33,6 +34,8 @@ pub struct Site<'a> {
     variables: OnceCell<Variables<'a>>,
     /// Our annotation, once somebody asks for it.
     record: OnceCell<Option<Attribution>>,
+    /// Whether our annotation tells what stood in the place of anything: mostly not, and it need not be read.
+    records_displaced: bool,
 }
 
 impl<'a> Site<'a> {
@@ -53,8 +56,17 @@ impl<'a> Site<'a> {
                 stables.entry(container.clone()).or_insert_with(stable);
             }
         }
-        let refers = snapshot.delivery() == Some(Delivery::Reference);
-        Self { name, lookup, containers, stables, refers, variables: OnceCell::new(), record: OnceCell::new() }
+        let delivered = lookup.found().and_then(|live| live.delivered.as_deref());
+        Self {
+            name,
+            lookup,
+            containers,
+            stables,
+            refers: snapshot.delivery() == Some(Delivery::Reference),
+            variables: OnceCell::new(),
+            record: OnceCell::new(),
+            records_displaced: delivered.is_some_and(|delivered| delivered.contains(DISPLACED)),
+        }
     }
 
     /// The live object.
@@ -73,10 +85,15 @@ impl<'a> Site<'a> {
         self.record.get_or_init(read).as_ref()
     }
 
+    /// What stood in a variable's place before it was adopted, as our annotation has it.
+    pub fn recorded(&self, place: PlaceRef<'_>) -> Option<&Displaced> {
+        self.records_displaced.then(|| self.record())??.displaced(place)
+    }
+
     /// What stood in a variable's place and is to be put back. What a chart is to say once it names our Secret is not
     /// put back any more once its owner has let go of the entry.
     pub fn displaced(&self, place: PlaceRef<'_>) -> Option<&Displaced> {
-        let displaced = self.record()?.displaced(place)?;
+        let displaced = self.recorded(place)?;
         let owner = displaced.owner();
         let place = (place.0.to_owned(), place.1.to_owned());
         let has =

@@ -135,10 +135,7 @@ impl Stand<'_, '_> {
 
     /// Before anything is displaced it is on record.
     fn record(&self) -> Option<Step> {
-        let record = self.site.record();
-        let is_recorded = |place: &Place, displaced: &Displaced| {
-            record.and_then(|record| record.displaced(by_ref(place))) == Some(displaced)
-        };
+        let is_recorded = |place: &Place, displaced: &Displaced| self.site.recorded(by_ref(place)) == Some(displaced);
         let new: Vec<_> = self
             .seized
             .iter()
@@ -150,7 +147,7 @@ impl Stand<'_, '_> {
         }
         // Where somebody wiped the annotation, the plan says who may have caused what is ours.
         let by_plan = || self.attribution.among(&self.live.ownership.ours);
-        let mut attribution = record.cloned().unwrap_or_else(by_plan);
+        let mut attribution = self.site.record().cloned().unwrap_or_else(by_plan);
         new.into_iter().for_each(|(place, displaced)| attribution.displace(by_ref(place), displaced.clone()));
         let ownership = &self.live.ownership;
         let is_ours = |container: &str, env: &LiveEnv| {
