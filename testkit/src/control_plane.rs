@@ -24,9 +24,11 @@ use tokio::sync::OnceCell;
 use crate::audit::AuditLog;
 use crate::certificates::{self, Authority};
 use crate::kwok;
+use crate::pipe::Pipe;
 use crate::ports::{free_port, random};
 use crate::proxy::Proxy;
-use crate::servers::{self, Layout};
+use crate::replica::Replica;
+use crate::servers::{self, ApiServer, Layout};
 use crate::supervisor::{Process, Scratch, Signal};
 use crate::users::{Credentials, Server, ServiceAccount, client, write};
 use crate::wait::eventually;
@@ -159,7 +161,7 @@ impl ControlPlane {
             superuser(&format!("system:{name}"), name);
         }
         let mut this = Self {
-            audit: AuditLog::new(layout.file("audit.log"), server.config(&admin)),
+            audit: AuditLog::new(layout.file(&layout.first().audit_log()), server.config(&admin)),
             options,
             layout,
             authority,
@@ -173,7 +175,7 @@ impl ControlPlane {
         };
         // The API server waits for etcd by itself: started together they are ready sooner.
         let etcd = launch(servers::etcd(&this.layout));
-        let apiserver = launch(servers::apiserver(&this.layout, &this.options.apiserver_flags));
+        let apiserver = launch(this.apiserver());
         ready(&[&etcd], async || this.etcd_answers().await).await?;
         ready(&[&etcd, &apiserver], async || this.readyz().await).await?;
         *lock(&this.etcd) = Some(etcd);
@@ -365,6 +367,28 @@ impl ControlPlane {
         Proxy::start(&self.server.url, &self.authority)
     }
 
+    /// Starts another API server on the same etcd.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn replica(&self) -> Replica {
+        for _ in 0..5 {
+            let pipe = Pipe::start(self.layout.etcd_port);
+            let (port, etcd_url) = (free_port(), format!("http://{}", pipe.address()));
+            let server = ApiServer { name: format!("kube-apiserver-{}", self.next()), port, etcd_url };
+            let process = launch(servers::apiserver(&self.layout, &server, &self.options.apiserver_flags));
+            let server = self.server.at(&format!("https://127.0.0.1:{port}"));
+            if ready(&[&process], async || readyz(&server, &self.admin).await).await.is_ok() {
+                return Replica { server, admin: self.admin.clone(), pipe, _process: process };
+            }
+        }
+        panic!("the ports of the API server were taken by others again and again");
+    }
+
+    fn apiserver(&self) -> supervisor::Builder {
+        servers::apiserver(&self.layout, &self.layout.first(), &self.options.apiserver_flags)
+    }
+
     /// Kills the API server: connections break, and the next are refused.
     pub fn stop_apiserver(&self) {
         drop(lock(&self.apiserver).take());
@@ -376,7 +400,7 @@ impl ControlPlane {
     /// When it runs or does not start.
     pub async fn start_apiserver(&self) {
         assert!(lock(&self.apiserver).is_none(), "the API server runs already");
-        let process = launch(servers::apiserver(&self.layout, &self.options.apiserver_flags));
+        let process = launch(self.apiserver());
         let up = ready(&[&process], async || self.readyz().await).await;
         assert!(up.is_ok(), "the API server's port {} was taken by another meanwhile", self.layout.api_port);
         *lock(&self.apiserver) = Some(process);
@@ -420,13 +444,7 @@ impl ControlPlane {
     }
 
     async fn readyz(&self) -> Result<(), String> {
-        // A new client: an old one could hold a connection to a server that is gone.
-        let admin = client(self.server.config(&self.admin));
-        let request = http::Request::get("/readyz").body(Vec::new()).expect("a valid request");
-        admin.request_text(request).await.map_err(|error| error.to_string())?;
-        // Ready means able to answer; the first namespace is made a moment later.
-        let namespaces: Api<Namespace> = Api::all(admin);
-        namespaces.get("default").await.map(drop).map_err(|error| error.to_string())
+        readyz(&self.server, &self.admin).await
     }
 
     async fn etcd_answers(&self) -> Result<(), String> {
@@ -444,6 +462,16 @@ impl Display for ControlPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "control plane at {} in {}", self.server.url, self.dir().display())
     }
+}
+
+async fn readyz(server: &Server, admin: &Credentials) -> Result<(), String> {
+    // A new client: an old one could hold a connection to a server that is gone.
+    let admin = client(server.config(admin));
+    let request = http::Request::get("/readyz").body(Vec::new()).expect("a valid request");
+    admin.request_text(request).await.map_err(|error| error.to_string())?;
+    // Ready means able to answer; the first namespace is made a moment later.
+    let namespaces: Api<Namespace> = Api::all(admin);
+    namespaces.get("default").await.map(drop).map_err(|error| error.to_string())
 }
 
 fn launch(builder: supervisor::Builder) -> Process {

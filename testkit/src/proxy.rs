@@ -32,6 +32,8 @@ use crate::http_server::Background;
 pub enum Action {
     /// Forwards it.
     Pass,
+    /// Forwards it to another API server of the same cluster.
+    Ask(SocketAddr),
     /// Answers it with this status code, and a Retry-After of so many seconds, without forwarding.
     Refuse(u16, Option<u32>),
     /// Forwards it later.

@@ -49,9 +49,30 @@ impl Layout {
         format!("https://127.0.0.1:{}", self.api_port)
     }
 
+    /// The API server that everybody uses.
+    pub fn first(&self) -> ApiServer {
+        ApiServer { name: "kube-apiserver".to_owned(), port: self.api_port, etcd_url: self.etcd_url() }
+    }
+
     /// `--name=value` for a file of this control plane.
     fn flag(&self, name: &str, file: &str) -> String {
         format!("--{name}={}", self.file(file).display())
+    }
+}
+
+/// One of a control plane's API servers.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiServer {
+    /// What its logs are called.
+    pub name: String,
+    pub port: u16,
+    pub etcd_url: String,
+}
+
+impl ApiServer {
+    /// Its audit log, in the control plane's folder.
+    pub fn audit_log(&self) -> String {
+        format!("{}-audit.log", self.name)
     }
 }
 
@@ -69,10 +90,10 @@ pub(crate) fn etcd(layout: &Layout) -> Builder {
         .arg("--unsafe-no-fsync")
 }
 
-pub(crate) fn apiserver(layout: &Layout, extra: &[String]) -> Builder {
-    Process::builder(assets::path("kube-apiserver"), layout.log("kube-apiserver"))
-        .arg(format!("--etcd-servers={}", layout.etcd_url()))
-        .arg(format!("--secure-port={}", layout.api_port))
+pub(crate) fn apiserver(layout: &Layout, server: &ApiServer, extra: &[String]) -> Builder {
+    Process::builder(assets::path("kube-apiserver"), layout.log(&server.name))
+        .arg(format!("--etcd-servers={}", server.etcd_url))
+        .arg(format!("--secure-port={}", server.port))
         .arg("--bind-address=127.0.0.1")
         .arg(layout.flag("tls-cert-file", "server.crt"))
         .arg(layout.flag("tls-private-key-file", "server.key"))
@@ -85,7 +106,7 @@ pub(crate) fn apiserver(layout: &Layout, extra: &[String]) -> Builder {
         .arg("--allow-privileged=true")
         .arg("--enable-admission-plugins=OwnerReferencesPermissionEnforcement")
         .arg(layout.flag("audit-policy-file", "audit-policy.yaml"))
-        .arg(layout.flag("audit-log-path", "audit.log"))
+        .arg(layout.flag("audit-log-path", &server.audit_log()))
         // A line is written before the request ends, and the file is never rotated.
         .arg("--audit-log-mode=blocking")
         .arg("--audit-log-maxsize=100000")

@@ -8,15 +8,6 @@ use crate::{
     harness::{Lab, condition},
 };
 
-/// The value of a variable that refers to a Secret, as a pod would get it.
-async fn from_secret(lab: &Lab, entry: &Value) -> String {
-    let reference = &entry["valueFrom"]["secretKeyRef"];
-    let name = reference["name"].as_str().expect("a Secret's name");
-    let key = reference["key"].as_str().expect("a key");
-    let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
-    lab.kubectl(&["get", "secret", name, "-o", &template]).await
-}
-
 #[tokio::test]
 async fn the_five_variables_are_delivered_in_one_rollout() {
     let lab = Lab::new("delivery").await;
@@ -47,8 +38,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
             json!({"name": "OAUTH_AZURE_WITH_UPN_FIRST", "value": "False"}),
         ]
     );
-    assert_eq!(from_secret(&lab, &env[3]).await, CLIENT_ID);
-    assert_eq!(from_secret(&lab, &env[4]).await, "s3cr3t~value");
+    assert_eq!(lab.from_secret(&env[3]).await, CLIENT_ID);
+    assert_eq!(lab.from_secret(&env[4]).await, "s3cr3t~value");
 
     // One rollout: the Deployment's first revision, and ours.
     let sets: Value = serde_json::from_str(&lab.kubectl(&["get", "replicasets", "-o", "json"]).await).expect("JSON");

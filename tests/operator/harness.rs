@@ -160,8 +160,22 @@ impl Lab {
             .collect()
     }
 
+    /// The value of a variable that refers to a Secret, as a pod would get it.
+    pub async fn from_secret(&self, entry: &Value) -> String {
+        let reference = &entry["valueFrom"]["secretKeyRef"];
+        let name = reference["name"].as_str().expect("a Secret's name");
+        let key = reference["key"].as_str().expect("a key");
+        let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
+        self.kubectl(&["get", "secret", name, "-o", &template]).await
+    }
+
     /// The API of a kind, by its name in the singular.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        self.api_by(self.admin.clone(), kind)
+    }
+
+    /// The same by another client.
+    pub fn api_by(&self, client: Client, kind: &str) -> Api<DynamicObject> {
         let resource = match kind {
             "deployment" => ApiResource::erase::<Deployment>(&()),
             "secret" => ApiResource::erase::<Secret>(&()),
@@ -173,7 +187,7 @@ impl Lab {
                 ApiResource::from_gvk_with_plural(&kind, &plural)
             }
         };
-        Api::namespaced_with(self.admin.clone(), &self.namespace, &resource)
+        Api::namespaced_with(client, &self.namespace, &resource)
     }
 
     /// Waits with `kubectl wait`.

@@ -26,6 +26,7 @@ mod providers;
 mod reference;
 mod references;
 mod refusals;
+mod replica;
 mod restart;
 mod rights;
 mod rollout;

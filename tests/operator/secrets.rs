@@ -458,10 +458,9 @@ async fn the_last_good_secret_of_one_stays_while_another_rotates() {
     }
     // Where a variable comes from, and what a pod would get.
     let value = async |name: &str| {
-        let reference = variable(&lab.get(API).await, name)["valueFrom"]["secretKeyRef"].clone();
-        let secret = reference["name"].as_str().expect("a name").to_owned();
-        let template = format!("go-template={{{{index .data {:?} | base64decode}}}}", name);
-        (lab.kubectl(&["get", "secret", &secret, "-o", &template]).await, secret)
+        let entry = variable(&lab.get(API).await, name);
+        let secret = entry["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name").to_owned();
+        (lab.from_secret(&entry).await, secret)
     };
     let shared = value("JWT_CONTOSO_KEY").await.1;
     assert_eq!(value("JWT_DEFAULT_KEY").await.1, shared);

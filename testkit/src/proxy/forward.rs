@@ -1,6 +1,7 @@
 //! The way of a request through the proxy: taken from a connection, treated as the rules say,
 //! forwarded on a connection of its own, answered.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +34,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     strip(request.headers_mut());
     match action {
         Action::Pass => forward(&state, request, &call).await,
+        Action::Ask(server) => forward_to(server, &state, request, &call).await,
         Action::Refuse(code, retry_after) => Ok(refusal(code, retry_after, &call)),
         Action::Delay(time) => {
             tokio::time::sleep(time).await;
@@ -75,12 +77,21 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
 }
 
-/// Sends a request on to the API server. When that is away, the client's connection is cut, as its
-/// own would be.
 async fn forward(state: &State, request: Request<Full<Bytes>>, call: &Call) -> Result<Response<Body>, Broken> {
-    let stream = TcpStream::connect(state.upstream).await.map_err(Broken::because)?;
+    forward_to(state.upstream, state, request, call).await
+}
+
+/// Sends a request on to an API server. When that is away, the client's connection is cut, as its
+/// own would be.
+async fn forward_to(
+    server: SocketAddr,
+    state: &State,
+    request: Request<Full<Bytes>>,
+    call: &Call,
+) -> Result<Response<Body>, Broken> {
+    let stream = TcpStream::connect(server).await.map_err(Broken::because)?;
     let _ = stream.set_nodelay(true);
-    let name = state.upstream.ip().into();
+    let name = server.ip().into();
     let stream = state.connector.connect(name, stream).await.map_err(Broken::because)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Broken::because)?;

@@ -7,6 +7,7 @@ mod azure;
 mod http;
 mod objects;
 mod proxy;
+mod replica;
 mod restarts;
 mod rollout;
 mod supervisor;
