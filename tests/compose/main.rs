@@ -22,6 +22,7 @@ mod histories;
 mod installations;
 mod kinds;
 mod last_good;
+mod needs;
 mod order;
 mod past_the_schema;
 mod patches;
