@@ -102,6 +102,24 @@ pub enum SignatureAlgorithm {
     EdDSA,
 }
 
+impl SignatureAlgorithm {
+    /// As JWA calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SignatureAlgorithm::RS256 => "RS256",
+            SignatureAlgorithm::RS384 => "RS384",
+            SignatureAlgorithm::RS512 => "RS512",
+            SignatureAlgorithm::PS256 => "PS256",
+            SignatureAlgorithm::PS384 => "PS384",
+            SignatureAlgorithm::PS512 => "PS512",
+            SignatureAlgorithm::ES256 => "ES256",
+            SignatureAlgorithm::ES384 => "ES384",
+            SignatureAlgorithm::ES512 => "ES512",
+            SignatureAlgorithm::EdDSA => "EdDSA",
+        }
+    }
+}
+
 /// An issuer in its normal form, in which issuers are compared: lower-case scheme and host, without the
 /// default port and without one final slash; the path keeps its case.
 pub fn normal_issuer(issuer: &str) -> String {

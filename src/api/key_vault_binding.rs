@@ -32,6 +32,10 @@ pub struct KeyVaultBindingSpec {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub credentials: Credentials,
+    /// true: it is also tried out whether secrets may be written and deleted, with one called
+    /// timbr-identity-probe.
+    #[serde(default)]
+    pub verify_write: bool,
     /// What happens to the variables when this resource is deleted. Retain: they stay, so that a file
     /// pruned by mistake cuts no datasource off its password. Remove: they go. To drop what was
     /// retained, apply a KeyVaultBinding with Remove and delete that.

@@ -8,8 +8,12 @@ mod operator;
 mod output;
 mod portal;
 mod render;
+#[cfg(feature = "operator")]
+mod services;
 mod settings;
 mod validate;
+#[cfg(feature = "operator")]
+mod verify;
 
 use std::process::ExitCode;
 
@@ -38,6 +42,9 @@ enum Command {
     Portal(portal::Args),
     /// Say what is wrong with resources in files, without a cluster.
     Validate(validate::Args),
+    /// Try out what resources in files say, without a cluster: tenants, secrets, permissions, groups, key vaults.
+    #[cfg(feature = "operator")]
+    Verify(verify::Args),
 }
 
 impl Cli {
@@ -52,6 +59,8 @@ impl Cli {
             Command::Render(args) => render::run(&args),
             Command::Portal(args) => portal::run(&args),
             Command::Validate(args) => validate::run(&args),
+            #[cfg(feature = "operator")]
+            Command::Verify(args) => verify::run(&args),
         }
     }
 }

@@ -6,8 +6,16 @@ use std::{
     process::ExitCode,
 };
 
-/// Exit code for unreadable input and wrong usage.
-const UNREADABLE: u8 = 2;
+/// Exit code for unreadable input and wrong usage, and for what nobody knows.
+pub const UNREADABLE: u8 = 2;
+
+/// What a command prints, and its exit code where the input is without Errors.
+pub struct Printed {
+    /// The text.
+    pub text: String,
+    /// The code.
+    pub code: u8,
+}
 
 /// Prints a result; a reader that closes the pipe early (`| head`) is no error.
 pub fn print(text: &str) -> ExitCode {

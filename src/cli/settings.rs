@@ -51,17 +51,22 @@ pub enum SettingsError {
 }
 
 impl SettingsArgs {
+    /// The cloud, unless it is one of the user's own.
+    pub fn cloud(&self) -> Option<Cloud> {
+        match self.cloud {
+            CloudArg::Public => Some(Cloud::Public),
+            CloudArg::Usgov => Some(Cloud::UsGov),
+            CloudArg::China => Some(Cloud::China),
+            CloudArg::Custom => None,
+        }
+    }
+
     /// The settings.
     ///
     /// # Errors
     /// A sentence on which flag is wrong.
     pub fn settings(&self) -> Result<Settings, SettingsError> {
-        let of_cloud = match self.cloud {
-            CloudArg::Public => Some(Cloud::Public),
-            CloudArg::Usgov => Some(Cloud::UsGov),
-            CloudArg::China => Some(Cloud::China),
-            CloudArg::Custom => None,
-        };
+        let of_cloud = self.cloud();
         let authority_url = match (&self.authority_url, of_cloud) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(cloud)) => cloud.authority().to_owned(),

@@ -7,7 +7,9 @@ use crate::api::{
 };
 
 use super::{
-    Case, Demand, LiveValue, PlainValue, Value,
+    Application, Audience, Case,
+    CheckLevel::{Advisory, Required},
+    Demand, LiveValue, PlainValue, Probe, Registration, Value,
     plan::Asked,
     portal,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
@@ -63,6 +65,9 @@ pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
     let client_secret =
         asked.resolved("spec.clientSecretRef", resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
     warn_of_secret_id("spec.clientSecretRef", &spec.client_secret_ref, client_secret.as_ref(), &mut asked.problems);
+    let application =
+        Application::of(&spec.tenant_id, spec.client_id.as_deref(), client_id.as_ref(), client_secret.as_ref());
+    checks(spec, application.as_ref(), &mut asked);
     let base_url = format!("{}/{}/oauth2", snapshot.settings.authority_url, spec.tenant_id);
     let base_url = asked.plain(PlainValue::new("spec.tenantId", base_url));
     let registration = spec.self_registration.as_ref();
@@ -102,6 +107,21 @@ pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
     );
     asked.details = Some(details(spec, &snapshot.settings.authority_url));
     asked
+}
+
+fn checks(spec: &AzureSsoSpec, application: Option<&Result<Application, String>>, asked: &mut Asked) {
+    asked.check("Tenant", Required, Probe::Tenant(spec.tenant_id.clone()));
+    asked.check_as(application, "ClientCredentials", Required, |it| Probe::Token(it, Audience::Graph));
+    let aspects = [
+        ("RedirectUri", Registration::RedirectUri(redirect_uri(spec))),
+        ("AccountType", Registration::SingleTenant),
+        ("Permissions", Registration::Delegated(portal::SIGN_ON)),
+        ("SecretExpiry", Registration::SecretExpiry),
+    ];
+    for (name, aspect) in aspects {
+        asked.check_as(application, name, Advisory, |it| Probe::Registration(it, aspect));
+    }
+    asked.check("PublicUrl", Advisory, Probe::Site(spec.public_url.clone()));
 }
 
 /// Behind an ingress that ends TLS, Timbr builds the redirect URI with this scheme, http unless told

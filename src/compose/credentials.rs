@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 use super::{
-    Case, Demand, PlainValue, Unresolved, Value,
+    Application, Case, Demand, PlainValue, Unresolved, Value,
     plan::Asked,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
 };
@@ -124,8 +124,9 @@ pub fn problems(credentials: &Credentials) -> Vec<Problem> {
     problems
 }
 
-/// Asks for the three variables.
-pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) {
+/// Asks for the three variables. Returns the application that they stand for, unless something is missing; what of it
+/// is not in the input is told.
+pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) -> Option<Result<Application, String>> {
     if let Some(from) = &credentials.credentials_from {
         let name = &from.azure_sso;
         if case.is_unknown(&case.sign_ons, name) {
@@ -133,14 +134,14 @@ pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) {
             let placeholder = |field: &str| Value::Placeholder(format!("<AzureSso {name}: {field}>"));
             let values = ["tenantId", "clientId", "clientSecretRef"].map(placeholder);
             asked.demands.extend(TRIO.into_iter().zip(values).map(|(variable, value)| demand(variable, value)));
-            return;
+            return Some(Err(format!("AzureSso {name}")));
         }
         if let Some(unresolved) = not_ready(name, case) {
             asked.unresolved.push(unresolved);
-            return;
+            return None;
         }
     }
-    let Some(principal) = principal(credentials, case) else { return };
+    let principal = principal(credentials, case)?;
     let [tenant_path, id_path, secret_path] = principal.paths;
     let tenant = asked.plain(PlainValue::new(tenant_path, principal.tenant_id.as_str()));
     let client_id = match &principal.client_id {
@@ -149,9 +150,22 @@ pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) {
     };
     let secret = asked.resolved(secret_path, resolve(case.snapshot, secret_path, &principal.client_secret));
     warn_of_secret_id(secret_path, &principal.client_secret, secret.as_ref(), &mut asked.problems);
+    let application = Application::of(&principal.tenant_id, principal.client_id(), client_id.as_ref(), secret.as_ref());
     for (name, value) in TRIO.into_iter().zip([tenant, client_id, secret]) {
         asked.demands.extend(value.map(|value| demand(name, value)));
     }
+    application
+}
+
+/// The application of an AzureSso that is ready, for others that build on it.
+pub fn application(sso: &AzureSsoSpec, case: &Case<'_>) -> Option<Result<Application, String>> {
+    let value = |reference: &SecretKeyRef| resolve(case.snapshot, "", reference).ok();
+    let client_id = match &sso.client_id_ref {
+        Some(reference) => value(reference),
+        None => sso.client_id.as_deref().map(|id| Value::Sensitive(id.into())),
+    };
+    let secret = value(&sso.client_secret_ref);
+    Application::of(&sso.tenant_id, sso.client_id.as_deref(), client_id.as_ref(), secret.as_ref())
 }
 
 fn demand(name: &'static str, value: Value) -> Demand {

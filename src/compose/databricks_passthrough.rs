@@ -6,7 +6,9 @@ use crate::api::{
     Status, rules, seconds,
 };
 
-use super::{Case, Demand, Unresolved, Value, plan::Asked, portal};
+use super::{
+    Case, CheckLevel::Advisory, Demand, Probe, Registration, Unresolved, Value, credentials, plan::Asked, portal,
+};
 
 /// The scope that stands for "as this user, on Databricks": AzureDatabricks' application id.
 pub const DATABRICKS_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";
@@ -67,6 +69,11 @@ pub fn ask(spec: &DatabricksPassthroughSpec, case: &Case<'_>) -> Asked {
         name: name.into(),
         value,
     }));
+    let application = sign_on.and_then(|lead| credentials::application(lead.spec?, case));
+    asked.check_as(application.as_ref(), "Permissions", Advisory, |it| {
+        Probe::Registration(it, Registration::Delegated(portal::PASSTHROUGH))
+    });
+    asked.check("Workspace", Advisory, Probe::Workspace(spec.workspace_host.clone()));
     let mut portal: Vec<_> = portal::permissions(portal::PASSTHROUGH).collect();
     if let Some(sso) = sign_on.and_then(|lead| lead.spec) {
         let authority = &case.snapshot.settings.authority_url;

@@ -7,7 +7,7 @@ use crate::api::{
     TrustedPair, normal_issuer, rules,
 };
 
-use super::{Case, kinds::Place, plan::Asked};
+use super::{Case, CheckLevel::Required, Probe, kinds::Place, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {
@@ -116,5 +116,9 @@ pub fn ask(spec: &ExternalTokenProviderSpec, case: &Case<'_>) -> Asked {
         return Asked::default();
     }
     let details = ExternalTokenProviderStatus { holds: pairs(spec), ..Default::default() };
-    Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() }
+    let mut asked = Asked { details: Some(Status::ExternalTokenProvider(details)), ..Asked::default() };
+    let algorithms = spec.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+    let (issuer, jwks_url) = (spec.issuer_url.clone(), spec.jwks_url.clone());
+    asked.check("Issuer", Required, Probe::Issuer { issuer, jwks_url, algorithms });
+    asked
 }

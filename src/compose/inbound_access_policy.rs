@@ -1,8 +1,8 @@
 //! What an InboundAccessPolicy says. It delivers nothing.
 
-use crate::api::{Code, InboundAccessPolicySpec, Problem, rules};
+use crate::api::{Code, Group, InboundAccessPolicySpec, Problem, rules};
 
-use super::plan::Asked;
+use super::{Case, CheckLevel::Advisory, Probe, credentials, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
@@ -33,11 +33,18 @@ pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
 }
 
 /// What an accepted spec says.
-pub fn ask() -> Asked {
+pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
     let problem = Problem::warning(
         "spec",
         Code::PolicyNotEnforced,
         "this version of the operator checks and keeps the policy, but nothing enforces it yet: everybody still comes in",
     );
-    Asked { problems: vec![problem], ..Asked::default() }
+    let mut asked = Asked { problems: vec![problem], ..Asked::default() };
+    let sign_on = case.sign_ons.iter().find(|lead| lead.ready);
+    let application = sign_on.and_then(|lead| credentials::application(lead.spec?, case));
+    for group in &spec.claims.groups {
+        let by_id = Group { name: None, id: Some(group.id.clone()), email: None };
+        asked.check_as(application.as_ref(), format!("Group {}", group.id), Advisory, |it| Probe::Group(it, by_id));
+    }
+    asked
 }

@@ -7,7 +7,9 @@ use crate::api::{
 };
 
 use super::{
-    Case, PlainValue, Value,
+    Case,
+    CheckLevel::Required,
+    PlainValue, Probe, Value,
     jwt::{audience, check_audience, demand, joined, key},
     plan::Asked,
     references::check_reference,
@@ -56,6 +58,11 @@ pub fn ask(spec: &JwtAuthenticationSpec, case: &Case<'_>) -> Asked {
     let audience = audience(spec.audience.as_ref(), &mut asked);
     let claim = spec.user_claim.as_deref().unwrap_or(usual_claim);
     let claim = asked.plain(PlainValue::new("spec.userClaim", claim));
+    // Keys of another type come from a Secret, and its issuer need not publish any.
+    if let (JwtType::Azure, Some(issuer)) = (spec.type_, &spec.issuer) {
+        let algorithms = spec.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+        asked.check("Issuer", Required, Probe::Issuer { issuer: issuer.clone(), jwks_url: None, algorithms });
+    }
     let issuer = spec.issuer.as_ref().and_then(|issuer| asked.plain(PlainValue::new("spec.issuer", issuer.as_str())));
     let variables = [
         ("ENABLE_TOKEN", Some(Value::lower_bool(true))),

@@ -3,7 +3,9 @@
 
 use crate::api::{Code, Component, KeyVaultBindingSpec, KeyVaultBindingStatus, Problem, Status, rules};
 
-use super::{Case, Demand, PlainValue, Value, credentials, plan::Asked, portal};
+use super::{
+    Audience, Case, CheckLevel::Required, Demand, PlainValue, Probe, Value, VaultUse, credentials, plan::Asked, portal,
+};
 
 /// Variables that say where passwords are kept.
 const PREFIX: &str = "KV_";
@@ -61,7 +63,17 @@ pub fn ask(spec: &KeyVaultBindingSpec, case: &Case<'_>) -> Asked {
             Some(Demand { component: Component::Server, name: name.into(), value: value? })
         }),
     );
-    credentials::ask(&spec.credentials, case, &mut asked);
+    let application = credentials::ask(&spec.credentials, case, &mut asked);
+    asked.check_as(application.as_ref(), "ClientCredentials", Required, |it| Probe::Token(it, Audience::KeyVault));
+    let uses = [
+        ("Vault", Some(VaultUse::Tenant)),
+        ("List", Some(VaultUse::List)),
+        ("Get", Some(VaultUse::Get)),
+        ("SetAndDelete", spec.verify_write.then_some(VaultUse::Write)),
+    ];
+    for (name, of) in uses.into_iter().filter_map(|(name, of)| Some((name, of?))) {
+        asked.check_as(application.as_ref(), name, Required, |it| Probe::Vault(it, format!("{url}/"), of));
+    }
     asked.details = Some(Status::KeyVaultBinding(KeyVaultBindingStatus {
         portal: vec![
             portal::entry(format!("Access policy of {host}: secret permissions"), portal::VAULT_PERMISSIONS, "Setting"),

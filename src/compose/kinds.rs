@@ -50,7 +50,7 @@ pub fn ask(spec: &Spec, case: &Case<'_>) -> Asked {
         Spec::AzureSso(spec) => azure_sso::ask(spec, case),
         Spec::DatabricksPassthrough(spec) => databricks_passthrough::ask(spec, case),
         Spec::ExternalTokenProvider(spec) => external_token_provider::ask(spec, case),
-        Spec::InboundAccessPolicy(_) => inbound_access_policy::ask(),
+        Spec::InboundAccessPolicy(spec) => inbound_access_policy::ask(spec, case),
         Spec::JwtAuthentication(spec) => jwt_authentication::ask(spec, case),
         Spec::JwtTenant(spec) => jwt_tenant::ask(spec, case),
         Spec::KeyVaultBinding(spec) => key_vault_binding::ask(spec, case),

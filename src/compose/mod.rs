@@ -10,6 +10,7 @@
 mod attribution;
 mod azure_sso;
 mod case;
+mod checks;
 mod cleanup;
 mod credentials;
 mod databricks_passthrough;
@@ -55,6 +56,7 @@ mod summary;
 pub use attribution::Attribution;
 pub use azure_sso::is_administrator;
 pub use case::Case;
+pub use checks::{Application, Audience, Check, CheckLevel, Probe, Registration, VaultUse};
 pub use cleanup::{AGAIN, Census, Charge, Circumstances, Clearance, OurSecret, Spare, User, Users};
 pub use databricks_passthrough::{DATABRICKS_SCOPE, is_looked_at_late};
 pub use demand::{Demand, EnvName, PlainValue, Value};

@@ -8,7 +8,7 @@ use crate::api::{
 };
 
 use super::{
-    Demand, Lookup, PlainValue, Snapshot, Value,
+    Check, Demand, Lookup, PlainValue, Snapshot, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
@@ -110,6 +110,8 @@ pub struct Judgement {
     pub deployments: BTreeSet<String>,
     /// What it asks for and somebody else sets too, whether or not that is in the way.
     pub set_elsewhere: Vec<SetElsewhere>,
+    /// What of it can be tried out: of one that is valid, waits for nothing and is not suspended.
+    pub checks: Vec<Check>,
     /// Its own part of status.
     pub details: Status,
 }
@@ -144,6 +146,8 @@ pub struct Asked {
     pub problems: Vec<Problem>,
     /// References that cannot be used.
     pub unresolved: Vec<Unresolved>,
+    /// What can be tried out.
+    pub checks: Vec<Check>,
     /// The kind's own part of status.
     pub details: Option<Status>,
 }

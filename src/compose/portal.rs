@@ -19,7 +19,15 @@ pub struct Permission {
     pub application: bool,
 }
 
-const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+impl Permission {
+    /// Its name, as tokens and grants have it.
+    pub fn name(&self) -> &'static str {
+        self.title.rsplit(' ').next().unwrap_or_default()
+    }
+}
+
+/// Microsoft Graph's application id.
+pub const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 const DATABRICKS: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d";
 
 macro_rules! permission {

@@ -6,7 +6,7 @@ use crate::api::{
     Status, rules, seconds,
 };
 
-use super::{Case, Demand, LiveValue, Value, credentials, plan::Asked, portal};
+use super::{Audience, Case, CheckLevel::Required, Demand, LiveValue, Probe, Value, credentials, plan::Asked, portal};
 
 /// Shorter than this, in seconds, and Entra is asked very often.
 const SHORT: u64 = 300;
@@ -53,7 +53,14 @@ fn duplicate(role: &str) -> String {
 pub fn ask(spec: &RoleGroupSyncSpec, case: &Case<'_>) -> Asked {
     let mut asked = Asked::default();
     let interval = seconds(&spec.interval).unwrap_or_default();
-    credentials::ask(&spec.credentials, case, &mut asked);
+    let application = credentials::ask(&spec.credentials, case, &mut asked);
+    let application = application.as_ref();
+    asked.check_as(application, "ClientCredentials", Required, |it| Probe::Token(it, Audience::Graph));
+    asked.check_as(application, "Permissions", Required, |it| Probe::Roles(it, portal::GROUP_SYNC));
+    for mapping in &spec.mappings {
+        let name = format!("Group of role {}", mapping.role);
+        asked.check_as(application, name, Required, |it| Probe::Group(it, mapping.group.clone()));
+    }
     let variables = [
         ("SYNC_GROUPS_INTERVAL", Value::constant(&interval.to_string())),
         ("SYNC_GROUPS_AUTO_CREATE_USER", Value::lower_bool(spec.auto_create_users)),

@@ -55,6 +55,16 @@ impl Cloud {
         }
     }
 
+    /// Where Microsoft Graph of this cloud is.
+    /// Source: Microsoft, "National cloud deployments", Microsoft Graph root endpoints.
+    pub const fn graph(self) -> &'static str {
+        match self {
+            Cloud::Public => "https://graph.microsoft.com",
+            Cloud::UsGov => "https://graph.microsoft.us",
+            Cloud::China => "https://microsoftgraph.chinacloudapi.cn",
+        }
+    }
+
     /// What Azure's command line calls this cloud. Source: Microsoft, "Manage clouds with the Azure CLI".
     pub const fn az_name(self) -> &'static str {
         match self {
@@ -166,12 +176,26 @@ mod tests {
     #[test]
     fn each_cloud_has_its_hosts() {
         let rows = [
-            (Cloud::Public, "AzureCloud", "https://login.microsoftonline.com", ".vault.azure.net"),
-            (Cloud::UsGov, "AzureUSGovernment", "https://login.microsoftonline.us", ".vault.usgovcloudapi.net"),
-            (Cloud::China, "AzureChinaCloud", "https://login.partner.microsoftonline.cn", ".vault.azure.cn"),
+            (Cloud::Public, "AzureCloud", "login.microsoftonline.com", "graph.microsoft.com", ".vault.azure.net"),
+            (
+                Cloud::UsGov,
+                "AzureUSGovernment",
+                "login.microsoftonline.us",
+                "graph.microsoft.us",
+                ".vault.usgovcloudapi.net",
+            ),
+            (
+                Cloud::China,
+                "AzureChinaCloud",
+                "login.partner.microsoftonline.cn",
+                "microsoftgraph.chinacloudapi.cn",
+                ".vault.azure.cn",
+            ),
         ];
-        for (cloud, name, authority, vaults) in rows {
-            assert_eq!((cloud.az_name(), cloud.authority(), cloud.vault_suffix()), (name, authority, vaults));
+        for (cloud, name, authority, graph, vaults) in rows {
+            let hosts = [authority, graph].map(|host| format!("https://{host}"));
+            assert_eq!([cloud.authority(), cloud.graph()], hosts.each_ref().map(String::as_str), "{name}");
+            assert_eq!((cloud.az_name(), cloud.vault_suffix()), (name, vaults));
         }
     }
 }

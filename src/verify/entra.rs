@@ -10,21 +10,10 @@ use serde::Deserialize;
 
 use crate::{
     api::{Sensitive, foreign},
-    compose::is_guid,
+    compose::{Application, is_guid},
 };
 
 use super::{Answer, CheckReason, Http, NamedBy, Outcome, Trouble};
-
-/// An application and its secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// The tenant: its id, or one of its domains.
-    pub tenant: String,
-    /// The application's client id.
-    pub client_id: String,
-    /// The secret's value.
-    pub secret: Sensitive,
-}
 
 /// A token of an application, for one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,19 +66,20 @@ impl Entra<'_> {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn token(&self, credentials: &Credentials, scope: &str) -> Result<Token, Outcome> {
+    pub async fn token(&self, application: &Application, scope: &str) -> Result<Token, Outcome> {
         let path = ["oauth2", "v2.0", "token"];
         // Of a secret that is no text Entra has none either.
-        let secret = String::from_utf8_lossy(credentials.secret.expose());
+        let [client_id, secret] =
+            [&application.client_id, &application.secret].map(|it| String::from_utf8_lossy(it.expose()));
         let form = [
             ("grant_type", "client_credentials"),
-            ("client_id", &credentials.client_id),
+            ("client_id", &client_id),
             ("client_secret", &secret),
             ("scope", scope),
         ];
-        let request = self.request(Method::POST, &credentials.tenant, &path).map(|request| request.form(&form));
+        let request = self.request(Method::POST, &application.tenant, &path).map(|request| request.form(&form));
         match self.ask(request).await {
-            Ok(answer) => judge_token(&self.what(), credentials, scope, &answer),
+            Ok(answer) => judge_token(&self.what(), application, scope, &answer),
             Err(trouble) => Err(Outcome::of_trouble(&self.what(), &trouble)),
         }
     }
@@ -139,9 +129,9 @@ fn judge_discovery(what: &str, authority: &Url, tenant: &str, answer: &Answer) -
 }
 
 /// What came of a request for a token.
-fn judge_token(what: &str, credentials: &Credentials, scope: &str, answer: &Answer) -> Result<Token, Outcome> {
+fn judge_token(what: &str, application: &Application, scope: &str, answer: &Answer) -> Result<Token, Outcome> {
     if answer.status != StatusCode::OK {
-        return Err(refused(what, &credentials.tenant, Some((credentials, scope)), answer));
+        return Err(refused(what, &application.tenant, Some((application, scope)), answer));
     }
     let granted: Granted = answer.json().map_err(|trouble| Outcome::of_trouble(what, &trouble))?;
     Ok(Token { roles: roles(&granted.access_token), text: granted.access_token.as_str().into() })
@@ -160,22 +150,15 @@ fn roles(token: &str) -> Vec<String> {
 }
 
 /// What a refusal of Entra's means, and what to do about it.
-fn refused(what: &str, tenant: &str, asked: Option<(&Credentials, &str)>, answer: &Answer) -> Outcome {
-    let status = answer.status.as_u16();
-    let retry_after = answer.retry_after(Timestamp::now());
-    if answer.status == StatusCode::TOO_MANY_REQUESTS {
-        let message = format!("{what} asks for fewer requests; the operator asks again by itself");
-        return Outcome { retry_after, ..Outcome::new(CheckReason::RateLimited, message) };
-    }
-    if answer.status.is_server_error() {
-        let message = format!("{what} answers with status {status}; the operator asks again by itself");
-        return Outcome { retry_after, ..Outcome::new(CheckReason::ServiceFailed, message) };
+fn refused(what: &str, tenant: &str, asked: Option<(&Application, &str)>, answer: &Answer) -> Outcome {
+    if let Some(busy) = Outcome::of_busy(what, answer, Timestamp::now()) {
+        return busy;
     }
     let Ok(refusal) = answer.json::<Refusal>() else {
-        return Outcome::of_trouble(what, &Trouble::Unreadable(status));
+        return Outcome::of_trouble(what, &Trouble::Unreadable(answer.status.as_u16()));
     };
     let code = refusal.error_codes.first().copied().unwrap_or_default();
-    let client = asked.map(|(credentials, _)| credentials.client_id.as_str()).unwrap_or_default();
+    let client = asked.map(|(application, _)| application.title()).unwrap_or_default();
     let (reason, sentence) = match code {
         90_002 | 900_023 => (
             CheckReason::TenantNotFound,
@@ -186,18 +169,18 @@ fn refused(what: &str, tenant: &str, asked: Option<(&Credentials, &str)>, answer
         700_016 => (
             CheckReason::ApplicationNotFound,
             format!(
-                "has no application {client} in tenant {tenant}; put the Application (client) ID of the app registration's overview into clientId, and check that it is in this tenant"
+                "has no {client} in tenant {tenant}; put the Application (client) ID of the app registration's overview into clientId, and check that it is in this tenant"
             ),
         ),
         7_000_112 => (
             CheckReason::ApplicationDisabled,
-            format!("has disabled application {client}; enable it under Enterprise applications, Properties"),
+            format!("has disabled {client}; enable it under Enterprise applications, Properties"),
         ),
-        7_000_215 => (CheckReason::ClientSecretInvalid, invalid_secret(client, asked)),
+        7_000_215 => (CheckReason::ClientSecretInvalid, invalid_secret(&client, asked)),
         7_000_222 => (
             CheckReason::ClientSecretExpired,
             format!(
-                "says that the secret of application {client} has expired; make a new one under Certificates & secrets, and put its Value into the Secret"
+                "says that the secret of {client} has expired; make a new one under Certificates & secrets, and put its Value into the Secret"
             ),
         ),
         500_011 => (
@@ -209,21 +192,31 @@ fn refused(what: &str, tenant: &str, asked: Option<(&Credentials, &str)>, answer
         ),
         _ => (
             CheckReason::CredentialRefused,
-            format!("refuses application {client} of tenant {tenant}: {}", foreign(&refusal.error_description)),
+            format!("refuses {client} of tenant {tenant}: {}", foreign(&told(&refusal, asked))),
         ),
     };
     Outcome::new(reason, format!("{what} {sentence} (AADSTS{code})"))
 }
 
-fn invalid_secret(client: &str, asked: Option<(&Credentials, &str)>) -> String {
+/// Entra's words, without a client id that is not to be shown.
+fn told(refusal: &Refusal, asked: Option<(&Application, &str)>) -> String {
+    let hidden = asked.filter(|(application, _)| application.shown.is_none());
+    let id = hidden.map(|(application, _)| String::from_utf8_lossy(application.client_id.expose()));
+    match id {
+        Some(id) if !id.is_empty() => refusal.error_description.replace(&*id, "<client id>"),
+        _ => refusal.error_description.clone(),
+    }
+}
+
+fn invalid_secret(client: &str, asked: Option<(&Application, &str)>) -> String {
     // Entra makes no secrets of this form, and the portal shows one beside each of them.
-    if asked.is_some_and(|(credentials, _)| is_guid(credentials.secret.expose())) {
+    if asked.is_some_and(|(application, _)| is_guid(application.secret.expose())) {
         format!(
-            "refuses the secret of application {client}: the Secret holds the secret's ID; put its Value there, which the portal shows once, when it is made"
+            "refuses the secret of {client}: the Secret holds the secret's ID; put its Value there, which the portal shows once, when it is made"
         )
     } else {
         format!(
-            "refuses the secret of application {client}: it is none of its secrets; make a new one under Certificates & secrets, and put its Value into the Secret"
+            "refuses the secret of {client}: it is none of its secrets; make a new one under Certificates & secrets, and put its Value into the Secret"
         )
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::Trouble;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+
+use super::{Answer, Trouble};
 
 /// Whether what was checked is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,17 @@ pub enum CheckResult {
     Fail,
     /// Nobody knows.
     Unknown,
+}
+
+impl CheckResult {
+    /// As status has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckResult::Pass => "Pass",
+            CheckResult::Fail => "Fail",
+            CheckResult::Unknown => "Unknown",
+        }
+    }
 }
 
 /// Declares [`CheckReason`] with what each means.
@@ -50,8 +64,26 @@ reasons! {
     ClientSecretInvalid = Fail, "It is no secret of the application.";
     ClientSecretExpired = Fail, "The application's secret has expired.";
     ResourceNotFound = Fail, "The tenant does not know the service that a token is asked for.";
+    RoleMissing = Fail, "An administrator has not granted the application what it needs.";
+    GroupNotFound = Fail, "The tenant has no such group.";
+    GroupAmbiguous = Fail, "The tenant has several groups of this name or address.";
+    RedirectUriMissing = Fail, "The application's registration does not send people back to this Timbr.";
+    RedirectUriOfOtherType = Fail, "The redirect URI is registered for another sort of application.";
+    AccountTypeWrong = Fail, "People of other tenants may sign in to the application.";
+    PermissionMissing = Fail, "The application's registration does not ask for a permission that is needed.";
+    ConsentMissing = Fail, "No administrator has consented to a permission for everybody.";
+    VaultOfAnotherTenant = Fail, "The key vault belongs to another tenant than the application.";
+    AccessDenied = Fail, "The key vault's access policy does not allow it.";
+    ForbiddenByRbac = Fail, "No role on the key vault allows it.";
+    ForbiddenByPolicy = Fail, "The key vault's access policy does not allow it.";
+    KeyNotUsable = Fail, "The issuer publishes no key that can be used with the algorithms.";
     CredentialRefused = Fail, "Entra refuses the credential for a reason that it tells itself.";
     HostNotAllowed = Fail, "The URL leads where nothing is asked on a resource's account.";
+    NotInInput = Unknown, "What it would take to try it is not in the input.";
+    NotPermitted = Unknown, "The application may not read what would tell.";
+    ForbiddenByFirewall = Unknown, "The key vault's firewall does not know the operator's address; that of Timbr's pods may differ.";
+    ForbiddenByConnection = Unknown, "The key vault is reached by a private link only, and the operator is not on it; Timbr's pods may be.";
+    SecretNotListed = Unknown, "The application's registration lists no secret that begins as the one that is used.";
     Unreachable = Unknown, "Nobody could be asked.";
     Untrusted = Unknown, "Whoever answers has no certificate that the operator trusts.";
     RateLimited = Unknown, "The service asks for fewer requests.";
@@ -74,12 +106,14 @@ pub struct Outcome {
     pub message: String,
     /// When the service wants to be asked again, at the earliest.
     pub retry_after: Option<Duration>,
+    /// When what was checked ends, where that was told.
+    pub expires: Option<Timestamp>,
 }
 
 impl Outcome {
     /// An outcome.
     pub fn new(reason: CheckReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry_after: None }
+        Self { reason, message: message.into(), retry_after: None, expires: None }
     }
 
     /// Of what could not be asked: `what` is whom.
@@ -99,6 +133,19 @@ impl Outcome {
             }
         };
         Self::new(reason, format!("{what}: {trouble}; {fix}"))
+    }
+
+    /// Of a service that has too much to do, or a fault of its own. `None` when the answer is one.
+    pub fn of_busy(what: &str, answer: &Answer, now: Timestamp) -> Option<Self> {
+        let (reason, cause) = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => (CheckReason::RateLimited, "asks for fewer requests".to_owned()),
+            status if status.is_server_error() => {
+                (CheckReason::ServiceFailed, format!("answers with status {}", status.as_u16()))
+            }
+            _ => return None,
+        };
+        let message = format!("{what} {cause}; the operator asks again by itself");
+        Some(Self { retry_after: answer.retry_after(now), ..Self::new(reason, message) })
     }
 
     /// What it has found.

@@ -38,8 +38,8 @@ async fn the_five_variables_are_delivered_in_one_rollout() {
             json!({"name": "OAUTH_AZURE_WITH_UPN_FIRST", "value": "False"}),
         ]
     );
-    assert_eq!(lab.from_secret(&env[3]).await, CLIENT_ID);
-    assert_eq!(lab.from_secret(&env[4]).await, "s3cr3t~value");
+    assert_eq!(lab.of_secret(&env[3]).await, CLIENT_ID);
+    assert_eq!(lab.of_secret(&env[4]).await, "s3cr3t~value");
 
     // One rollout: the Deployment's first revision, and ours.
     let sets: Value = serde_json::from_str(&lab.kubectl(&["get", "replicasets", "-o", "json"]).await).expect("JSON");

@@ -161,7 +161,7 @@ impl Lab {
     }
 
     /// The value of a variable that refers to a Secret, as a pod would get it.
-    pub async fn from_secret(&self, entry: &Value) -> String {
+    pub async fn of_secret(&self, entry: &Value) -> String {
         let reference = &entry["valueFrom"]["secretKeyRef"];
         let name = reference["name"].as_str().expect("a Secret's name");
         let key = reference["key"].as_str().expect("a key");

@@ -101,7 +101,7 @@ async fn what_silent_watches_tell_late_is_what_counts() {
     assert_eq!(generation(&lab.get(PLATFORM).await) as usize, 1 + applied);
     assert!(writes.len() <= 16, "{:?}", tally(&writes));
     let secret = variable(&lab.get(PLATFORM).await, "OAUTH_SECRET");
-    assert_eq!(lab.from_secret(&secret).await, "last.example.com");
+    assert_eq!(lab.of_secret(&secret).await, "last.example.com");
     operator.stop().await;
 }
 
@@ -143,7 +143,7 @@ async fn from_one_server_to_the_other_and_back() {
     let at = replica.address();
     // Lists and watches by turns; a list of the server that lags does not end before it has caught up.
     let balanced = move |call: &Call| match call.verb.as_str() {
-        "watch" | "list" if call.nth % 2 == 0 => Action::Ask(at),
+        "watch" | "list" if call.nth.is_multiple_of(2) => Action::Ask(at),
         _ => Action::Pass,
     };
     proxy.on_read(balanced);

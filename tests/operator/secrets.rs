@@ -460,7 +460,7 @@ async fn the_last_good_secret_of_one_stays_while_another_rotates() {
     let value = async |name: &str| {
         let entry = variable(&lab.get(API).await, name);
         let secret = entry["valueFrom"]["secretKeyRef"]["name"].as_str().expect("a name").to_owned();
-        (lab.from_secret(&entry).await, secret)
+        (lab.of_secret(&entry).await, secret)
     };
     let shared = value("JWT_CONTOSO_KEY").await.1;
     assert_eq!(value("JWT_DEFAULT_KEY").await.1, shared);

@@ -2,7 +2,10 @@
 
 use testkit::Azure;
 use testkit::azure::{App, Secret, Service::Entra as Login, guid};
-use timbr_identity::verify::{CheckResult, Credentials, Entra, Outcome};
+use timbr_identity::{
+    compose::Application,
+    verify::{CheckResult, Entra, Outcome},
+};
 
 use super::{http, said, url};
 
@@ -17,8 +20,13 @@ async fn token(
     scope: &str,
 ) -> Result<Vec<String>, Outcome> {
     let (http, authority) = (http(azure, &[]), url(azure, Login));
-    let credentials = Credentials { tenant: tenant.to_owned(), client_id: client_id.to_owned(), secret: secret.into() };
-    let token = Entra { http: &http, authority: &authority }.token(&credentials, scope).await?;
+    let application = Application {
+        tenant: tenant.to_owned(),
+        client_id: client_id.into(),
+        shown: Some(client_id.to_owned()),
+        secret: secret.into(),
+    };
+    let token = Entra { http: &http, authority: &authority }.token(&application, scope).await?;
     assert_eq!(format!("{:?}", token.text), "<redacted>");
     Ok(token.roles)
 }

@@ -1,0 +1,167 @@
+//! What of a resource can be tried out where it is said to be so: as data. Who tries it out is elsewhere.
+
+use crate::api::{Group, Sensitive};
+
+use super::{Permission, Value, plan::Asked};
+
+/// Whether a check decides about delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckLevel {
+    /// Nothing new is delivered while it fails.
+    Required,
+    /// It is told, and decides nothing.
+    Advisory,
+}
+
+impl CheckLevel {
+    /// As status has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckLevel::Required => "Required",
+            CheckLevel::Advisory => "Advisory",
+        }
+    }
+}
+
+/// One thing to try out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What it is called, once in a resource.
+    pub name: String,
+    /// What depends on it.
+    pub level: CheckLevel,
+    /// What to try.
+    pub probe: Probe,
+}
+
+/// An application and its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// The tenant: its id, or one of its domains.
+    pub tenant: String,
+    /// The application's client id.
+    pub client_id: Sensitive,
+    /// The same for messages; none of one that comes from a Secret, which is never shown.
+    pub shown: Option<String>,
+    /// The secret's value.
+    pub secret: Sensitive,
+}
+
+/// A service for which an application gets a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Microsoft Graph.
+    Graph,
+    /// Key vaults.
+    KeyVault,
+}
+
+/// What to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Offline: nothing can be tried, as this is not in the input.
+    NotInInput(String),
+    /// Whether a tenant is there.
+    Tenant(String),
+    /// Whether an application gets a token.
+    Token(Application, Audience),
+    /// Whether its token for Graph carries these application permissions.
+    Roles(Application, &'static [Permission]),
+    /// Whether a group is there, once.
+    Group(Application, Group),
+    /// What an application's registration says.
+    Registration(Application, Registration),
+    /// Whether an application may use a key vault, by its address.
+    Vault(Application, String, VaultUse),
+    /// Whether an issuer publishes keys that can be used.
+    Issuer {
+        /// The issuer, as tokens name it.
+        issuer: String,
+        /// Where its keys are, unless its discovery document is to say so.
+        jwks_url: Option<String>,
+        /// The algorithms of which a key must be there, as JWA calls them.
+        algorithms: Vec<&'static str>,
+    },
+    /// Whether somebody answers at an address, with a certificate that is trusted.
+    Site(String),
+    /// Whether a host is a Databricks workspace.
+    Workspace(String),
+}
+
+/// What is looked at in an application's registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Whether people are sent back to this address.
+    RedirectUri(String),
+    /// Whether it is for one tenant only.
+    SingleTenant,
+    /// Whether it asks for these delegated permissions, and an administrator has consented for everybody.
+    Delegated(&'static [Permission]),
+    /// When the secret that is used ends.
+    SecretExpiry,
+}
+
+/// What is done with a key vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VaultUse {
+    /// Nothing: whose it is.
+    Tenant,
+    /// List its secrets.
+    List,
+    /// Read a secret.
+    Get,
+    /// Write and delete a secret of ours.
+    Write,
+}
+
+impl Application {
+    /// From values that a resource names. `None` when one of them is missing, which is said elsewhere; what is not in
+    /// the input is told.
+    pub fn of(
+        tenant: &str,
+        shown: Option<&str>,
+        client_id: Option<&Value>,
+        secret: Option<&Value>,
+    ) -> Option<Result<Self, String>> {
+        let text = |value: &Value| match value {
+            Value::Plain(value) => Ok(value.as_str().into()),
+            Value::Sensitive(value) => Ok(value.clone()),
+            Value::Placeholder(what) => Err(what.clone()),
+        };
+        let (client_id, secret) = (text(client_id?), text(secret?));
+        let of = |(client_id, secret)| Self {
+            tenant: tenant.to_owned(),
+            client_id,
+            shown: shown.map(str::to_owned),
+            secret,
+        };
+        Some(client_id.and_then(|client_id| Ok((client_id, secret?))).map(of))
+    }
+
+    /// What messages call it.
+    pub fn title(&self) -> String {
+        self.shown.as_ref().map_or_else(|| "the application".to_owned(), |id| format!("application {id}"))
+    }
+}
+
+impl Asked {
+    /// Something to try out.
+    pub fn check(&mut self, name: impl Into<String>, level: CheckLevel, probe: Probe) {
+        self.checks.push(Check { name: name.into(), level, probe });
+    }
+
+    /// Something to try out in the name of an application; nothing where it is not known.
+    pub fn check_as(
+        &mut self,
+        application: Option<&Result<Application, String>>,
+        name: impl Into<String>,
+        level: CheckLevel,
+        probe: impl FnOnce(Application) -> Probe,
+    ) {
+        match application {
+            Some(Ok(application)) => self.check(name, level, probe(application.clone())),
+            Some(Err(what)) => self.check(name, level, Probe::NotInInput(what.clone())),
+            None => {}
+        }
+    }
+}
