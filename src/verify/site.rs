@@ -1,5 +1,6 @@
 //! Whether somebody answers at an address, and who.
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
@@ -38,6 +39,9 @@ impl Site<'_> {
             Ok(answer) => answer,
             Err(trouble) => return Outcome::of_trouble(&what, &trouble),
         };
+        if let Some(busy) = Outcome::of_busy(&what, &answer, Timestamp::now()) {
+            return busy;
+        }
         let config = answer.json::<Config>();
         match (answer.status, config) {
             (StatusCode::OK, Ok(config)) if !config.oidc_endpoint.is_empty() => {

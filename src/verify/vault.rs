@@ -9,7 +9,7 @@ use reqwest::{
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     api::foreign,
@@ -122,7 +122,7 @@ impl Vault<'_> {
         method: Method,
         path: &[&str],
         token: Option<&Token>,
-        body: Option<serde_json::Value>,
+        body: Option<Value>,
     ) -> Result<Answer, Outcome> {
         let what = self.what();
         let mut url = self.url.clone();
@@ -151,11 +151,15 @@ impl Vault<'_> {
     /// Whether an answer says that an operation is allowed; so do these statuses beside the usual ones.
     fn judge(&self, answer: &Answer, operation: &str, also: &[StatusCode]) -> Result<(), Outcome> {
         let what = self.what();
-        if answer.status.is_success() || also.contains(&answer.status) {
+        let of_trouble = |trouble| Outcome::of_trouble(&what, &trouble);
+        // Whoever else answers, a proxy with its page perhaps, allows nothing.
+        if answer.status.is_success() {
+            return answer.json::<Map<String, Value>>().map(drop).map_err(of_trouble);
+        }
+        let Error { code, message, innererror } = answer.json::<Refusal>().map_err(of_trouble)?.error;
+        if also.contains(&answer.status) {
             return Ok(());
         }
-        let refusal = answer.json::<Refusal>().map_err(|trouble| Outcome::of_trouble(&what, &trouble))?;
-        let Error { code, message, innererror } = refusal.error;
         let inner = innererror.map(|inner| inner.code).unwrap_or_default();
         let (reason, sentence) = match inner.as_str() {
             // It may be read, and that is what was asked.

@@ -211,6 +211,11 @@ impl Azure {
         self.world().directory.groups.insert(group.id.clone(), group);
     }
 
+    /// All groups, of any tenant.
+    pub fn groups(&self) -> Vec<Group> {
+        self.world().directory.groups.values().cloned().collect()
+    }
+
     /// Removes a group.
     pub fn remove_group(&self, id: &str) {
         self.world().directory.groups.remove(id);

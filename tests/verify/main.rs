@@ -4,6 +4,7 @@ mod command;
 mod entra;
 mod graph;
 mod issuer;
+mod matrix;
 mod site;
 mod trouble;
 mod vault;

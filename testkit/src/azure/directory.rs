@@ -42,6 +42,8 @@ pub struct App {
     pub principal_id: String,
     /// Its name, which need not be unique.
     pub display_name: String,
+    /// Whether an administrator has disabled its service principal.
+    pub disabled: bool,
     /// Its client secrets.
     pub secrets: Vec<Secret>,
     /// The application permissions that an administrator has granted, by the resource's application id.
@@ -69,6 +71,7 @@ impl App {
             object_id: guid(),
             principal_id: guid(),
             display_name: name.to_owned(),
+            disabled: false,
             secrets: Vec::new(),
             roles: BTreeMap::new(),
             redirect_uris: Vec::new(),

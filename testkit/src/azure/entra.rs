@@ -165,6 +165,10 @@ fn tokens(world: &World, ask: &Ask<'_>, name: &str) -> Result<Answer, Answer> {
         refuse(401, "invalid_client", 7_000_216, text).violating("no client_secret")
     })?;
     check(app, secret).map_err(|(code, text)| refuse(401, "invalid_client", code, &text))?;
+    if app.disabled {
+        let text = format!("Application '{client_id}'({}) is disabled.", app.display_name);
+        return Err(refuse(401, "unauthorized_client", 7_000_112, &text));
+    }
     let token = token::issue(world, app, resource).ok_or_else(|| {
         let text = format!(
             "The resource principal named {resource} was not found in the tenant named {}. This can happen if the \

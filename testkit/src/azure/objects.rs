@@ -107,7 +107,7 @@ fn application(app: &App) -> Value {
 fn principal(app: &App) -> Value {
     json!({
         "id": app.principal_id, "appId": app.client_id, "displayName": app.display_name,
-        "appDisplayName": app.display_name, "accountEnabled": true, "servicePrincipalType": "Application",
+        "appDisplayName": app.display_name, "accountEnabled": !app.disabled, "servicePrincipalType": "Application",
         "appOwnerOrganizationId": app.tenant, "appRoleAssignmentRequired": false,
         "servicePrincipalNames": [app.client_id], "signInAudience": app.sign_in_audience, "appRoles": [],
         "oauth2PermissionScopes": [],
