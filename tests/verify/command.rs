@@ -9,12 +9,30 @@ use testkit::{
     azure::{Group, Service},
 };
 
+/// Variables by which clients find their proxies.
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+
 /// What it prints to either side, and how it ends.
 fn verify(azure: &Azure, documents: &[Value], flags: &[&str]) -> (String, String, Option<i32>) {
+    verify_with(azure, documents, flags, &[])
+}
+
+/// The same with these variables for proxies, and no others of the kind.
+pub fn verify_with(
+    azure: &Azure,
+    documents: &[Value],
+    flags: &[&str],
+    proxies: &[(&str, &str)],
+) -> (String, String, Option<i32>) {
     let folder = testkit::Scratch::new("verify-").expect("a folder");
     let bundle = folder.path().join("ca.pem");
     std::fs::write(&bundle, azure.ca_pem()).expect("a file");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_timbr-identity"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timbr-identity"));
+    for name in PROXIES {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    let mut child = command
+        .envs(proxies.iter().copied())
         .args(["verify", "-f", "-", "-n", "timbr", "--allow-cidr", "127.0.0.0/8"])
         .args(["--authority-url", azure.url(Service::Entra), "--graph-url", azure.url(Service::Graph), "--ca-bundle"])
         .arg(&bundle)
@@ -31,11 +49,11 @@ fn verify(azure: &Azure, documents: &[Value], flags: &[&str]) -> (String, String
     (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
-fn resource(kind: &str, name: &str, spec: Value) -> Value {
+pub fn resource(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "identity.timbr.ai/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-fn secret(value: &str) -> Value {
+pub fn secret(value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "entra"}, "stringData": {"client-secret": value}})
 }
 

@@ -5,6 +5,7 @@ mod entra;
 mod graph;
 mod issuer;
 mod matrix;
+mod proxied;
 mod site;
 mod trouble;
 mod vault;
