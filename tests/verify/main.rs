@@ -4,6 +4,7 @@ mod command;
 mod entra;
 mod graph;
 mod issuer;
+mod keycloak;
 mod matrix;
 mod proxied;
 mod site;
