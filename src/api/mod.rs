@@ -5,6 +5,7 @@
 //! problem codes, condition types and reasons. It knows no client, no runtime and no clock.
 
 mod azure_sso;
+mod check;
 mod closed_list;
 mod condition;
 mod crd;
@@ -32,6 +33,7 @@ pub use azure_sso::{
     ADMIN_ROLE_NOT_ALLOWED, AzureSso, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, PasswordLogin,
     SelfRegistration, UserIdentity,
 };
+pub use check::{CheckLevel, CheckReason, CheckResult};
 pub use condition::{ConditionStatus, ConditionType, Reason, foreign, is_printable, message};
 pub use crd::{crd, crds, final_schema};
 pub use credentials::{CREDENTIALS_EXACTLY_ONE, Credentials, CredentialsFrom};

@@ -7,8 +7,9 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::{
+    api::CheckResult,
     offline::{Finding, Judged, text},
-    verify::{CheckResult, Checked, Session, json, summary, table},
+    verify::{Checked, Session, json, summary, table},
 };
 
 use super::{

@@ -2,14 +2,13 @@
 //! Single Sign-On (SSO)", step 5.
 
 use crate::api::{
-    ADMIN_ROLE_NOT_ALLOWED, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, Code, Component, PasswordLogin,
-    Problem, Status, UserIdentity, rules,
+    ADMIN_ROLE_NOT_ALLOWED, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE,
+    CheckLevel::{Advisory, Required},
+    Code, Component, PasswordLogin, Problem, Status, UserIdentity, rules,
 };
 
 use super::{
-    Application, Audience, Case,
-    CheckLevel::{Advisory, Required},
-    Demand, LiveValue, PlainValue, Probe, Registration, Value,
+    Application, Audience, Case, Demand, LiveValue, PlainValue, Probe, Registration, Value,
     plan::Asked,
     portal,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},

@@ -1,27 +1,8 @@
 //! What of a resource can be tried out where it is said to be so: as data. Who tries it out is elsewhere.
 
-use crate::api::{Group, Sensitive};
+use crate::api::{CheckLevel, Group, Sensitive};
 
 use super::{Permission, Value, plan::Asked};
-
-/// Whether a check decides about delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckLevel {
-    /// Nothing new is delivered while it fails.
-    Required,
-    /// It is told, and decides nothing.
-    Advisory,
-}
-
-impl CheckLevel {
-    /// As status has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            CheckLevel::Required => "Required",
-            CheckLevel::Advisory => "Advisory",
-        }
-    }
-}
 
 /// One thing to try out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,11 @@
 //! for Databricks Datasources (Passthrough)", steps 2 to 4.
 
 use crate::api::{
-    Code, Component, DatabricksPassthroughSpec, DatabricksPassthroughStatus, Datasource, MINUTES, Problem, Reason,
-    Status, rules, seconds,
+    CheckLevel::Advisory, Code, Component, DatabricksPassthroughSpec, DatabricksPassthroughStatus, Datasource, MINUTES,
+    Problem, Reason, Status, rules, seconds,
 };
 
-use super::{
-    Case, CheckLevel::Advisory, Demand, Probe, Registration, Unresolved, Value, credentials, plan::Asked, portal,
-};
+use super::{Case, Demand, Probe, Registration, Unresolved, Value, credentials, plan::Asked, portal};
 
 /// The scope that stands for "as this user, on Databricks": AzureDatabricks' application id.
 pub const DATABRICKS_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/user_impersonation";

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    Code, ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Meta, Problem, Resource, Spec, Status,
-    TrustedPair, normal_issuer, rules,
+    CheckLevel::Required, Code, ExternalTokenProviderSpec, ExternalTokenProviderStatus, Kind, Meta, Problem, Resource,
+    Spec, Status, TrustedPair, normal_issuer, rules,
 };
 
-use super::{Case, CheckLevel::Required, Probe, kinds::Place, plan::Asked};
+use super::{Case, Probe, kinds::Place, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &ExternalTokenProviderSpec) -> Vec<Problem> {

@@ -1,8 +1,8 @@
 //! What an InboundAccessPolicy says. It delivers nothing.
 
-use crate::api::{Code, Group, InboundAccessPolicySpec, Problem, rules};
+use crate::api::{CheckLevel::Advisory, Code, Group, InboundAccessPolicySpec, Problem, rules};
 
-use super::{Case, CheckLevel::Advisory, Probe, credentials, plan::Asked};
+use super::{Case, Probe, credentials, plan::Asked};
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {

@@ -2,7 +2,9 @@
 
 use crate::api::{Code, Component, JwtAlgorithm, Problem, Reason, SecretKeyRef, rules};
 
-use super::{Case, Demand, EnvName, PlainValue, Unresolved, Value, plan::Asked, references::resolve};
+use super::{
+    Case, Demand, EnvName, PlainValue, Unresolved, Value, plan::Asked, public_key::misread, references::resolve,
+};
 
 /// A variable of the REST API.
 pub fn demand(name: impl Into<EnvName>, value: Value) -> Demand {
@@ -90,6 +92,8 @@ pub fn misfit(key: &[u8], algorithms: &[JwtAlgorithm]) -> Option<&'static str> {
         Some(
             "is a public key, but HS256 and AES take a secret: everybody who has the public key could sign; use RS256, or put a secret there",
         )
+    } else if is_public {
+        misread(text)
     } else {
         None
     }
@@ -103,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_key_fits_its_algorithms() {
-        const PUBLIC: &[u8] = b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+        const PUBLIC: &[u8] = include_bytes!("../../tests/keys/rsa-2048.pem");
+        const PART: &[u8] = b"-----BEGIN PUBLIC KEY-----\nMIIBI\n-----END PUBLIC KEY-----\n";
         const PRIVATE: &[u8] = b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let word = |key, algorithms: &[_]| misfit(key, algorithms).map(|cause| &cause[..8]);
         let [public, secret, both] =
@@ -118,6 +123,8 @@ mod tests {
             (b"s3cr3t", &public, Some("is no pu")),
             (b"-----BEGIN PUBLIC KEY-----", &public, Some("is no pu")),
             (PUBLIC, &secret, Some("is a pub")),
+            (PART, &public, Some("is a pub")),
+            (PART, &both, Some("is a pub")),
             (PRIVATE, &public, Some("is a pri")),
             (PRIVATE, &secret, Some("is a pri")),
             (PRIVATE, &vec![], Some("is a pri")),

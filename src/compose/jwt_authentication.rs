@@ -2,14 +2,12 @@
 //! Token Authentication (Azure)" and "Azure JWT"; JWT_DEFAULT_KEY: Timbr's published Helm chart.
 
 use crate::api::{
-    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, Code, JwtAuthenticationSpec, JwtType, KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED,
-    Problem, USER_CLAIM_NOT_SUPPORTED, rules,
+    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, CheckLevel::Required, Code, JwtAuthenticationSpec, JwtType,
+    KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, Problem, USER_CLAIM_NOT_SUPPORTED, rules,
 };
 
 use super::{
-    Case,
-    CheckLevel::Required,
-    PlainValue, Probe, Value,
+    Case, PlainValue, Probe, Value,
     jwt::{audience, check_audience, demand, joined, key},
     plan::Asked,
     references::check_reference,

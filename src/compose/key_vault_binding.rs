@@ -1,11 +1,11 @@
 //! What a KeyVaultBinding asks for. Variables: Timbr's documentation, "Azure KeyVault for Datasource
 //! Credentials", step 3.
 
-use crate::api::{Code, Component, KeyVaultBindingSpec, KeyVaultBindingStatus, Problem, Status, rules};
-
-use super::{
-    Audience, Case, CheckLevel::Required, Demand, PlainValue, Probe, Value, VaultUse, credentials, plan::Asked, portal,
+use crate::api::{
+    CheckLevel::Required, Code, Component, KeyVaultBindingSpec, KeyVaultBindingStatus, Problem, Status, rules,
 };
+
+use super::{Audience, Case, Demand, PlainValue, Probe, Value, VaultUse, credentials, plan::Asked, portal};
 
 /// Variables that say where passwords are kept.
 const PREFIX: &str = "KV_";

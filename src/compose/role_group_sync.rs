@@ -2,11 +2,11 @@
 //! Groups with Timbr Roles", steps 2 to 4. What becomes of its statements is in [`super::mapping`].
 
 use crate::api::{
-    Code, Component, FieldRule, GROUP_EXACTLY_ONE, Problem, RoleGroupSyncSpec, RoleGroupSyncStatus, SYNC_INTERVAL,
-    Status, rules, seconds,
+    CheckLevel::Required, Code, Component, FieldRule, GROUP_EXACTLY_ONE, Problem, RoleGroupSyncSpec,
+    RoleGroupSyncStatus, SYNC_INTERVAL, Status, rules, seconds,
 };
 
-use super::{Audience, Case, CheckLevel::Required, Demand, LiveValue, Probe, Value, credentials, plan::Asked, portal};
+use super::{Audience, Case, Demand, LiveValue, Probe, Value, credentials, plan::Asked, portal};
 
 /// Shorter than this, in seconds, and Entra is asked very often.
 const SHORT: u64 = 300;

@@ -9,11 +9,11 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::{
-    api::{Sensitive, foreign},
+    api::{CheckReason, Sensitive, foreign},
     compose::{Application, is_guid},
 };
 
-use super::{Answer, CheckReason, Http, NamedBy, Outcome, Trouble};
+use super::{Answer, Http, NamedBy, Outcome, Trouble};
 
 /// A token of an application, for one service.
 #[derive(Clone, Debug, PartialEq, Eq)]

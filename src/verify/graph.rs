@@ -12,11 +12,11 @@ use reqwest::{Method, StatusCode, Url, header::AUTHORIZATION};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    api::{Group, foreign},
+    api::{CheckReason, Group, foreign},
     compose::{Application, Permission, Registration},
 };
 
-use super::{Answer, CheckReason, Http, NamedBy, Outcome, Token, Trouble, bearer};
+use super::{Answer, Http, NamedBy, Outcome, Token, Trouble, bearer};
 
 /// The account type of an application of one tenant.
 const SINGLE_TENANT: &str = "AzureADMyOrg";

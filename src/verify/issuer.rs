@@ -9,9 +9,9 @@ use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::api::{foreign, normal_issuer};
+use crate::api::{CheckReason, foreign, normal_issuer};
 
-use super::{CheckReason, Http, NamedBy, Outcome, Trouble};
+use super::{Http, NamedBy, Outcome, Trouble};
 
 /// Asks an issuer.
 #[derive(Clone, Copy, Debug)]

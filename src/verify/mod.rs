@@ -20,7 +20,7 @@ pub use entra::{Entra, Token};
 pub use graph::Graph;
 pub use guard::{Class, Guard, Refused};
 pub use issuer::Issuer;
-pub use outcome::{CheckReason, CheckResult, Outcome};
+pub use outcome::Outcome;
 pub use report::{Checked, json, summary, table};
 pub use session::{Services, Session};
 pub use site::Site;

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::{
-    api::Meta,
-    compose::{Check, CheckLevel},
+    api::{CheckLevel, CheckResult, Meta},
+    compose::Check,
 };
 
-use super::{CheckResult, Outcome};
+use super::Outcome;
 
 /// A check of a resource, and what came of it.
 #[derive(Clone, Debug)]
@@ -50,9 +50,9 @@ impl Checked {
             kind: self.meta.kind.name(),
             name: &self.meta.name,
             check: &self.name,
-            level: self.level.name(),
-            result: self.outcome.finding().name(),
-            reason: self.outcome.reason.name(),
+            level: self.level.as_str(),
+            result: self.outcome.finding().as_str(),
+            reason: self.outcome.reason.as_str(),
             message: &self.outcome.message,
             expires: self.outcome.expires.map(|at| at.to_string()),
         }
@@ -80,7 +80,7 @@ pub fn table(checked: &[Checked]) -> String {
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned() + "\n"
     };
     let mut table: String = rows.iter().map(text).collect();
-    for line in checked.iter().map(Checked::line).filter(|line| line.result != CheckResult::Pass.name()) {
+    for line in checked.iter().map(Checked::line).filter(|line| line.result != CheckResult::Pass.as_str()) {
         let Line { namespace, kind, name, check, result, message, .. } = line;
         table += &format!("\n{result}: {namespace} {kind}/{name}, {check}\n    {message}\n");
     }

@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use reqwest::Url;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::compose::{Application, Audience, Probe, Registration, VaultUse};
+use crate::{
+    api::CheckReason,
+    compose::{Application, Audience, Probe, Registration, VaultUse},
+};
 
 use super::{
-    CheckReason, Entra, Graph, Http, Issuer, Outcome, Site, Token, Vault,
+    Entra, Graph, Http, Issuer, Outcome, Site, Token, Vault,
     graph::{App, judge_roles},
 };
 

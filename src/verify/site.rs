@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
-use super::{Answer, CheckReason, Http, NamedBy, Outcome, Trouble};
+use crate::api::CheckReason;
+
+use super::{Answer, Http, NamedBy, Outcome, Trouble};
 
 /// Asks a host.
 #[derive(Clone, Copy, Debug)]

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::foreign,
+    api::{CheckReason, foreign},
     compose::{VaultUse, is_guid},
 };
 
-use super::{Answer, CheckReason, Http, NamedBy, Outcome, Token, bearer};
+use super::{Answer, Http, NamedBy, Outcome, Token, bearer};
 
 const VERSION: (&str, &str) = ("api-version", "7.4");
 /// The secret that is asked for, and written where that is wanted. Nobody else should have one of this name.

@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+const PUBLIC: &str = include_str!("../keys/rsa-2048.pem");
 const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 
 fn authentication(spec: Json) -> Resource<Spec> {

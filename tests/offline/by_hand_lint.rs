@@ -41,7 +41,7 @@ const CUSTOM: Env<'_> = &[
     ("JWT_USE_EMAIL_OR_USER", "email"),
     ("JWT_DEFAULT_KEY", PUBLIC),
 ];
-const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+const PUBLIC: &str = include_str!("../keys/rsa-2048.pem");
 
 /// `base` with the values of `change` instead of or beside its own.
 fn with<'a>(base: &[(&'a str, &'a str)], change: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -255,7 +255,7 @@ fn values() {
 #[test]
 fn a_key_fits_its_algorithms() {
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nhunter2-canary\n-----END PRIVATE KEY-----\n";
-    const QUOTED: &str = "'-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----'";
+    const QUOTED: &str = concat!("'", include_str!("../keys/rsa-2048.pem"), "'");
     const KEY: &[&str] = &["error JWT_DEFAULT_KEY ValueInvalid"];
     let rows: &[(&str, &str, Env<'_>, &[&str])] = &[
         ("RS256", PUBLIC, &[], &[]),
@@ -263,6 +263,7 @@ fn a_key_fits_its_algorithms() {
         ("RS256,HS256", PUBLIC, &[], &["warning JWT_DEFAULT_ALGORITHM AlgorithmsMixed"]),
         ("HS256", PUBLIC, &[], KEY),
         ("RS256", CANARY, &[], KEY),
+        ("RS256", "-----BEGIN PUBLIC KEY-----\nMIIBI\n-----END PUBLIC KEY-----\n", &[], KEY),
         ("RS256", PRIVATE, &[], KEY),
         ("HS256", PRIVATE, &[], KEY),
         // Without a list of its own Timbr takes RS256; of one that nobody can read nothing is said.

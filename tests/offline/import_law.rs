@@ -10,7 +10,7 @@ use crate::run::{deployment, folder, run_in, secret};
 
 const FLAGS: &str = "--public-url https://timbr.example.com --workspace-host adb-1.2.azuredatabricks.net";
 
-const PEM: &str = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+const PEM: &str = include_str!("../keys/rsa-2048.pem");
 
 /// A service and a variable.
 type Place = (String, String);

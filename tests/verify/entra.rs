@@ -3,8 +3,9 @@
 use testkit::Azure;
 use testkit::azure::{App, Secret, Service::Entra as Login, guid};
 use timbr_identity::{
+    api::CheckResult,
     compose::Application,
-    verify::{CheckResult, Entra, Outcome},
+    verify::{Entra, Outcome},
 };
 
 use super::{http, said, url};
@@ -74,7 +75,7 @@ async fn a_credential_is_good_or_the_reason_is_told() {
         let outcome = token(&azure, tenant, client, secret, scope).await.expect_err("no token");
         assert_eq!(outcome.finding(), CheckResult::Fail);
         assert!(!outcome.message.contains(secret), "{}", outcome.message);
-        (outcome.reason.name(), outcome.message)
+        (outcome.reason.as_str(), outcome.message)
     };
     let is = |(reason, message): (&str, String), expected: &str, sentence: &str| {
         assert_eq!((reason, &*message), (expected, &*format!("Entra (127.0.0.1) {sentence}")));

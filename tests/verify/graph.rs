@@ -5,9 +5,9 @@ use serde_json::json;
 use testkit::Azure;
 use testkit::azure::{DATABRICKS, Fault, GRAPH, Grant, Group as There, Secret, Service::Graph};
 use timbr_identity::{
-    api::Group,
+    api::{CheckResult, Group},
     compose::{Application, GROUP_SYNC, PASSTHROUGH, Probe, Registration, SIGN_ON},
-    verify::{CheckResult, Session},
+    verify::Session,
 };
 
 use super::{application, http, is, services, tried};
@@ -84,9 +84,9 @@ async fn a_group_is_there_once_or_the_reason_is_told() {
     is(&group(by_name("Viewers")).await, "GroupAmbiguous", &sentence);
     // Removed, it shows at once, and restored too.
     azure.remove_group(&editors.id);
-    assert_eq!(group(by_id(&editors.id)).await.reason.name(), "GroupNotFound");
+    assert_eq!(group(by_id(&editors.id)).await.reason.as_str(), "GroupNotFound");
     azure.set_group(editors.clone());
-    assert_eq!(group(by_id(&editors.id)).await.reason.name(), "Passed");
+    assert_eq!(group(by_id(&editors.id)).await.reason.as_str(), "Passed");
     // Who may not read groups does not learn that there are none.
     azure.edit_app(&app.client_id, |app| READS_GROUPS.iter().for_each(|role| app.revoke(role)));
     let outcome = group(by_name("Viewers")).await;
@@ -188,7 +188,7 @@ async fn what_people_consent_to() {
     // Consent can be looked at only by who may.
     azure.edit_app(id, |app| app.revoke("DelegatedPermissionGrant.Read.All"));
     let outcome = tried(&azure, &sign_on).await;
-    assert_eq!((outcome.reason.name(), outcome.finding()), ("NotPermitted", CheckResult::Unknown));
+    assert_eq!((outcome.reason.as_str(), outcome.finding()), ("NotPermitted", CheckResult::Unknown));
     assert!(outcome.message.contains("DelegatedPermissionGrant.Read.All"), "{}", outcome.message);
     assert_eq!(azure.violations(), [] as [&str; 0]);
 }
@@ -247,7 +247,7 @@ async fn a_session_asks_once() {
     let aspects = [Registration::SingleTenant, Registration::SecretExpiry, Registration::RedirectUri(URI.to_owned())];
     let probes = aspects.map(|aspect| Probe::Registration(application(&app), aspect));
     let outcomes = futures::future::join_all(probes.iter().map(|probe| session.run(probe))).await;
-    let reasons: Vec<_> = outcomes.iter().map(|outcome| outcome.reason.name()).collect();
+    let reasons: Vec<_> = outcomes.iter().map(|outcome| outcome.reason.as_str()).collect();
     assert_eq!(reasons, ["Passed", "Passed", "RedirectUriMissing"]);
     assert_eq!(azure.received().len(), 2, "a token and a registration");
     assert!(!format!("{session:?}").contains(&app.secrets[0].value), "nothing shows");
@@ -264,9 +264,9 @@ async fn a_session_asks_once() {
     ] {
         azure.always(Graph, fault.clone());
         let outcome = tried(&azure, &probes[0]).await;
-        assert_eq!((outcome.reason.name(), outcome.finding()), (reason, CheckResult::Unknown), "{fault:?}");
+        assert_eq!((outcome.reason.as_str(), outcome.finding()), (reason, CheckResult::Unknown), "{fault:?}");
         assert!(outcome.message.starts_with("Microsoft Graph (127.0.0.1)"), "{}", outcome.message);
         azure.recover();
-        assert_eq!(tried(&azure, &probes[0]).await.reason.name(), "Passed", "after {fault:?}");
+        assert_eq!(tried(&azure, &probes[0]).await.reason.as_str(), "Passed", "after {fault:?}");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::Azure;
 use testkit::azure::{Fault, Service::Entra as Login};
-use timbr_identity::{compose::Probe, verify::CheckResult};
+use timbr_identity::{api::CheckResult, compose::Probe};
 
 use super::{is, tried};
 
@@ -24,7 +24,7 @@ async fn keys_that_can_be_used_or_the_reason() {
         is(&tried(&azure, &of(&issuer, jwks_url, algorithms)).await, "Passed", &usable);
     }
     // A slash at the end makes no other issuer.
-    assert_eq!(tried(&azure, &of(&format!("{issuer}/"), None, &["RS256"])).await.reason.name(), "Passed");
+    assert_eq!(tried(&azure, &of(&format!("{issuer}/"), None, &["RS256"])).await.reason.as_str(), "Passed");
     let none = |count: usize, algorithms: &str| {
         format!(
             "The keys of {issuer} (\"{keys}\"): {count} of them, none of which can be used to check a signature by {algorithms}; check jwksUrl, issuer and algorithms"
@@ -56,7 +56,7 @@ async fn keys_that_can_be_used_or_the_reason() {
     ] {
         azure.always(Login, fault.clone());
         let outcome = tried(&azure, &of(&issuer, None, &["RS256"])).await;
-        assert_eq!((outcome.reason.name(), outcome.finding()), (reason, CheckResult::Unknown), "{fault:?}");
+        assert_eq!((outcome.reason.as_str(), outcome.finding()), (reason, CheckResult::Unknown), "{fault:?}");
         azure.recover();
     }
 }
@@ -73,7 +73,7 @@ async fn a_discovery_document_leads_nowhere_else() {
         let issuer = azure.issuer(azure.tenant());
         let probe = Probe::Issuer { issuer, jwks_url: None, algorithms: vec!["RS256"] };
         let outcome = tried(&azure, &probe).await;
-        assert_eq!(outcome.reason.name(), "HostNotAllowed", "{to}: {}", outcome.message);
+        assert_eq!(outcome.reason.as_str(), "HostNotAllowed", "{to}: {}", outcome.message);
         azure.recover();
     }
 }

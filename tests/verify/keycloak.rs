@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use testkit::{Azure, Keycloak};
 use timbr_identity::{
+    api::CheckResult,
     compose::Probe,
-    verify::{CheckResult, Guard, Http, Limits, NamedBy, Outcome, Session},
+    verify::{Guard, Http, Limits, NamedBy, Outcome, Session},
 };
 
 use super::services;
@@ -95,7 +96,7 @@ async fn keycloak_is_an_issuer_whose_keys_are_looked_at() {
 
     is(&lab.keys(&issuer, None, &["RS256"]).await, "Passed", &usable);
     is(&lab.keys(&issuer, Some(&certs), &["RS256"]).await, "Passed", &usable);
-    assert_eq!(lab.keys(&format!("{issuer}/"), None, &["RS256"]).await.reason.name(), "Passed");
+    assert_eq!(lab.keys(&format!("{issuer}/"), None, &["RS256"]).await.reason.as_str(), "Passed");
     // It publishes a key for encryption, too, which is none for signatures.
     let outcome = lab.keys(&issuer, None, &["ES256"]).await;
     let none = |count: usize, algorithm: &str| {
@@ -108,11 +109,16 @@ async fn keycloak_is_an_issuer_whose_keys_are_looked_at() {
 
     let elsewhere = format!("{}/realms/nobody", lab.keycloak.url());
     let outcome = lab.keys(&elsewhere, None, &["RS256"]).await;
-    assert_eq!((outcome.reason.name(), outcome.finding()), ("Unreadable", CheckResult::Unknown), "{}", outcome.message);
+    assert_eq!(
+        (outcome.reason.as_str(), outcome.finding()),
+        ("Unreadable", CheckResult::Unknown),
+        "{}",
+        outcome.message
+    );
     let stranger = Session::new(&http(""), &services(&lab.azure), Timestamp::now())
         .run(&Probe::Issuer { issuer: issuer.clone(), jwks_url: None, algorithms: vec!["RS256"] })
         .await;
-    assert_eq!(stranger.reason.name(), "Untrusted", "{}", stranger.message);
+    assert_eq!(stranger.reason.as_str(), "Untrusted", "{}", stranger.message);
 
     // A new key shows the next time; one that only checks signatures is still good; one that is gone is gone.
     let config =
@@ -127,7 +133,7 @@ async fn keycloak_is_an_issuer_whose_keys_are_looked_at() {
         provider["config"][field] = json!(["false"]);
         let path = format!("admin/realms/{REALM}/components/{}", provider["id"].as_str().expect("an id"));
         lab.admin(Method::PUT, &path, Some(provider)).await;
-        assert_eq!(lab.keys(&issuer, None, &["RS256"]).await.reason.name(), reason, "{field}: false");
+        assert_eq!(lab.keys(&issuer, None, &["RS256"]).await.reason.as_str(), reason, "{field}: false");
     }
     println!("Keycloak: keys found, rotated and withdrawn, over TLS by an authority of our own");
 }

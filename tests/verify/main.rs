@@ -65,5 +65,5 @@ fn is(outcome: &Outcome, reason: &str, sentence: &str) {
 
 /// The reason and the sentence.
 fn said(outcome: &Outcome) -> (&'static str, &str) {
-    (outcome.reason.name(), outcome.message.as_str())
+    (outcome.reason.as_str(), outcome.message.as_str())
 }

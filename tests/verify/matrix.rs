@@ -10,9 +10,9 @@ use serde_json::json;
 use testkit::Azure;
 use testkit::azure::{App, Denial, Fault as Answers, Grant, Group as There, Service, guid};
 use timbr_identity::{
-    api::Group,
+    api::{CheckReason, Group},
     compose::{Application, Audience, GROUP_SYNC, Probe, Registration, SIGN_ON, VaultUse},
-    verify::{CheckReason, Guard, Http, Limits, Outcome, Services, Session},
+    verify::{Guard, Http, Limits, Outcome, Services, Session},
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks.md");
@@ -454,14 +454,14 @@ async fn every_fault_shows_and_so_does_every_repair() {
             let broken = break_it(&azure, &world, check, fault);
             let outcome = broken.tried(&azure, check).await;
             let wanted = expected(check, fault).unwrap_or("Passed");
-            if outcome.reason.name() != wanted {
+            if outcome.reason.as_str() != wanted {
                 wrong.push(format!("{check:?}, {fault:?}: {} and not {wanted}: {}", outcome.reason, outcome.message));
             }
             // Each sentence names whom it is about, and no secret.
             assert!(!outcome.message.contains(&app.secrets[0].value), "{check:?}, {fault:?}: {}", outcome.message);
             mend(&azure, &app);
             let mended = world.tried(&azure, check).await;
-            if mended.reason.name() != "Passed" {
+            if mended.reason.as_str() != "Passed" {
                 wrong.push(format!("{check:?}, after {fault:?}: {}", mended.message));
             }
             met += 1;
@@ -522,7 +522,7 @@ fn every_reason_has_its_entry() {
     let entries: BTreeMap<&str, &str> = entries.collect();
     let found = |text: &&str| text.split_once(". ").expect("a sentence").0.to_owned();
     let entries: BTreeMap<&str, String> = entries.into_iter().map(|(name, text)| (name, found(&text))).collect();
-    let reasons = CheckReason::ALL.iter().map(|reason| (reason.name(), reason.finding().name().to_owned()));
+    let reasons = CheckReason::ALL.iter().map(|reason| (reason.as_str(), reason.finding().as_str().to_owned()));
     assert_eq!(entries, reasons.collect());
 }
 
@@ -534,7 +534,7 @@ fn every_reason_is_met() {
         .flat_map(|fault| Check::ALL.into_iter().filter_map(move |check| expected(check, fault).ok()))
         .collect();
     let elsewhere = ["CredentialRefused", "ResourceNotFound", "HostNotAllowed", "NotInInput"];
-    let all = CheckReason::ALL.iter().map(|reason| reason.name());
+    let all = CheckReason::ALL.iter().map(|reason| reason.as_str());
     let left: Vec<&str> = all.filter(|reason| !met.contains(reason) && !elsewhere.contains(reason)).collect();
     assert_eq!(left, [] as [&str; 0]);
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::Method;
 use testkit::Azure;
 use testkit::azure::{Fault, Service::Entra as Login};
-use timbr_identity::verify::{CheckResult, Entra, Guard, Http, Limits, NamedBy, Outcome, Trouble};
+use timbr_identity::api::CheckResult;
+use timbr_identity::verify::{Entra, Guard, Http, Limits, NamedBy, Outcome, Trouble};
 use url::Url;
 
 use super::{http, said, url};
@@ -75,7 +76,7 @@ async fn every_fault_and_its_repair_shows_at_once() {
             "{fault:?}"
         );
         azure.recover();
-        assert_eq!(tenant(&azure).await.reason.name(), "Passed", "after {fault:?}");
+        assert_eq!(tenant(&azure).await.reason.as_str(), "Passed", "after {fault:?}");
     }
     // How a connection ends is told in the words of whoever noticed it.
     for fault in [Fault::Truncate, Fault::Lose, Fault::Close] {
@@ -83,7 +84,7 @@ async fn every_fault_and_its_repair_shows_at_once() {
         let outcome = tenant(&azure).await;
         let begins = outcome.message.starts_with("Entra (127.0.0.1): the answer broke off: ");
         assert!(begins && outcome.message.ends_with(unreachable), "{fault:?}: {}", outcome.message);
-        assert_eq!((outcome.reason.name(), outcome.finding()), ("Unreachable", CheckResult::Unknown), "{fault:?}");
+        assert_eq!((outcome.reason.as_str(), outcome.finding()), ("Unreachable", CheckResult::Unknown), "{fault:?}");
         azure.recover();
     }
 }
@@ -108,7 +109,7 @@ async fn nobody_there_or_nobody_known() {
     // Somebody listens and never accepts: TLS does not come about.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let outcome = ask(&trusting, &format!("https://{}", mute.local_addr().expect("an address"))).await;
-    assert_eq!(outcome.reason.name(), "Unreachable", "{}", outcome.message);
+    assert_eq!(outcome.reason.as_str(), "Unreachable", "{}", outcome.message);
 
     let stranger = Http::new(Guard::default(), b"", Limits::default()).expect("there is TLS");
     let outcome = ask(&stranger, azure.url(Login)).await;
@@ -117,7 +118,7 @@ async fn nobody_there_or_nobody_known() {
     // By another name than its certificate has.
     let elsewhere = azure.url(Login).replace("127.0.0.1", "127.0.0.2");
     let outcome = ask(&trusting, &elsewhere).await;
-    assert!(matches!(outcome.reason.name(), "Unreachable" | "Untrusted"), "{}", outcome.message);
+    assert!(matches!(outcome.reason.as_str(), "Unreachable" | "Untrusted"), "{}", outcome.message);
 }
 
 /// A resource's URL leads nowhere in the operator's own network, by address or by name.

@@ -3,8 +3,8 @@
 use testkit::Azure;
 use testkit::azure::{Denial, Operation, Service::Vault as There, Tenant, VaultSecret};
 use timbr_identity::{
+    api::CheckResult,
     compose::{Probe, VaultUse},
-    verify::CheckResult,
 };
 
 use super::{application, is, tried};
@@ -53,7 +53,7 @@ async fn each_use_is_allowed_or_the_reason_is_told() {
             is(&outcome, &format!("{denial:?}"), &format!("{what} does not allow {denied}: {fix}"));
             assert_eq!(outcome.finding(), result);
             azure.edit_vault(|vault| vault.allow(operation));
-            assert_eq!(tried(&azure, &of(what_for)).await.reason.name(), "Passed", "after {denial:?}");
+            assert_eq!(tried(&azure, &of(what_for)).await.reason.as_str(), "Passed", "after {denial:?}");
         }
     }
     assert_eq!(azure.violations(), [] as [&str; 0]);
@@ -68,12 +68,12 @@ async fn what_is_there_is_left_alone() {
     let of = |what_for| Probe::Vault(application(&app), url.clone(), what_for);
     azure.edit_vault(|vault| vault.set("datasource", VaultSecret::new("p4ssw0rd")));
     for what_for in [VaultUse::Tenant, VaultUse::List, VaultUse::Get] {
-        assert_eq!(tried(&azure, &of(what_for)).await.reason.name(), "Passed");
+        assert_eq!(tried(&azure, &of(what_for)).await.reason.as_str(), "Passed");
     }
     assert!(azure.asked(There).iter().all(|asked| asked.starts_with("GET ")), "{:?}", azure.asked(There));
     // The second time the deleted one has its name still.
     for _ in 0..2 {
-        assert_eq!(tried(&azure, &of(VaultUse::Write)).await.reason.name(), "Passed");
+        assert_eq!(tried(&azure, &of(VaultUse::Write)).await.reason.as_str(), "Passed");
         let vault = azure.vault();
         assert_eq!(vault.secrets.keys().collect::<Vec<_>>(), ["datasource"]);
         assert_eq!(vault.deleted.keys().collect::<Vec<_>>(), [PROBE]);
@@ -83,7 +83,7 @@ async fn what_is_there_is_left_alone() {
         vault.deleted.clear();
         vault.set(PROBE, VaultSecret::new("x").disabled());
     });
-    assert_eq!(tried(&azure, &of(VaultUse::Get)).await.reason.name(), "Passed");
+    assert_eq!(tried(&azure, &of(VaultUse::Get)).await.reason.as_str(), "Passed");
     assert_eq!(azure.violations(), [] as [&str; 0]);
 }
 
@@ -103,9 +103,9 @@ async fn a_vault_of_another_tenant_is_told_apart() {
     );
     is(&tried(&azure, &of(VaultUse::Tenant)).await, "VaultOfAnotherTenant", &sentence);
     let outcome = tried(&azure, &of(VaultUse::List)).await;
-    assert_eq!((outcome.reason.name(), outcome.finding()), ("CredentialRefused", CheckResult::Fail));
+    assert_eq!((outcome.reason.as_str(), outcome.finding()), ("CredentialRefused", CheckResult::Fail));
     // Another service is no key vault.
     let elsewhere =
         Probe::Vault(application(&app), azure.url(testkit::azure::Service::Graph).to_owned(), VaultUse::Tenant);
-    assert_eq!(tried(&azure, &elsewhere).await.reason.name(), "Unreadable");
+    assert_eq!(tried(&azure, &elsewhere).await.reason.as_str(), "Unreadable");
 }
