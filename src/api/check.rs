@@ -63,6 +63,7 @@ reasons! {
     ForbiddenByRbac = Fail, "No role on the key vault allows it.";
     ForbiddenByPolicy = Fail, "The key vault's access policy does not allow it.";
     KeyNotUsable = Fail, "The issuer publishes no key that can be used with the algorithms.";
+    ApiKeyRefused = Fail, "Timbr's REST API does not take the key.";
     CredentialRefused = Fail, "Entra refuses the credential for a reason that it tells itself.";
     HostNotAllowed = Fail, "The URL leads where nothing is asked on a resource's account.";
     NotInInput = Unknown, "What it would take to try it is not in the input.";

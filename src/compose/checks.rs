@@ -2,7 +2,7 @@
 
 use crate::api::{CheckLevel, Group, Sensitive};
 
-use super::{Permission, Value, plan::Asked};
+use super::{Permission, SqlTarget, Value, plan::Asked};
 
 /// One thing to try out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub enum Probe {
     Site(String),
     /// Whether a host is a Databricks workspace.
     Workspace(String),
+    /// Whether Timbr's REST API takes the key.
+    TimbrApi(SqlTarget),
 }
 
 /// What is looked at in an application's registration.

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::api::{
-    Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource,
+    CheckLevel, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource,
     RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
-    Check, Demand, Lookup, PlainValue, Snapshot, Value,
+    Check, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
@@ -215,7 +215,19 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
         Some(judgement) if !judgement.accepted.is_true() || !judgement.references.is_true() => sql.blocked(judgement),
         _ => sql,
     };
+    if let SqlAccess::Open(target) = &sql.access {
+        check_api(target, &mut judgements);
+    }
     Plan { deployments, leftovers, unread, resources: judgements, installation, sql }
+}
+
+/// Whether Timbr takes the statements of a RoleGroupSync is tried out with the rest of it.
+fn check_api(target: &SqlTarget, judgements: &mut [Judgement]) {
+    let of_groups = |judgement: &&mut Judgement| judgement.groups.is_some() && !judgement.checks.is_empty();
+    for judgement in judgements.iter_mut().filter(of_groups) {
+        let probe = Probe::TimbrApi(target.clone());
+        judgement.checks.push(Check { name: "TimbrApi".to_owned(), level: CheckLevel::Required, probe });
+    }
 }
 
 /// What is to become of the Secrets that charts name and no plan of a Deployment speaks of.

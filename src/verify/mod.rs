@@ -13,6 +13,7 @@ mod outcome;
 mod report;
 mod session;
 mod site;
+mod timbr_api;
 mod vault;
 
 pub use self::http::{Answer, Http, Limits, NamedBy, Trouble};
@@ -24,6 +25,7 @@ pub use outcome::Outcome;
 pub use report::{Checked, json, summary, table};
 pub use session::{Services, Session};
 pub use site::Site;
+pub use timbr_api::TimbrApi;
 pub use vault::Vault;
 
 use reqwest::header::HeaderValue;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Entra, Graph, Http, Issuer, Outcome, Site, Token, Vault,
+    Entra, Graph, Http, Issuer, Outcome, Site, TimbrApi, Token, Vault,
     graph::{App, judge_roles},
 };
 
@@ -112,6 +112,7 @@ impl<'a> Session<'a> {
                 Ok(Issuer { http: self.http, issuer }.keys(jwks_url.as_deref(), algorithms).await)
             }
             Probe::Site(url) => Ok(Site { http: self.http, url }.answers().await),
+            Probe::TimbrApi(target) => Ok(TimbrApi { http: self.http, target }.takes_key().await),
             Probe::Workspace(host) => {
                 let url = format!("https://{host}/");
                 Ok(Site { http: self.http, url: &url }.is_workspace().await)

@@ -8,6 +8,7 @@ mod keycloak;
 mod matrix;
 mod proxied;
 mod site;
+mod timbr_api;
 mod trouble;
 mod vault;
 
