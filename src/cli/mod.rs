@@ -48,8 +48,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found, 2 unreadable input or usage,
-    /// 3 something could not be imported.
+    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found or a check failed, 2 unreadable input or usage,
+    /// or with --strict something that nobody knows, 3 something could not be imported.
     pub fn run(self) -> ExitCode {
         match self.command {
             #[cfg(feature = "operator")]

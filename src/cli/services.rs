@@ -1,9 +1,10 @@
 //! The flags of whoever tries things out: where Microsoft Graph is, whom to trust, and where a resource may lead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
+use url::Url;
 
 use crate::{
     compose::Settings,
@@ -46,6 +47,9 @@ pub enum ServicesError {
         /// Why.
         error: String,
     },
+    /// There is no TLS to be had, with or without a bundle.
+    #[error("no certificate can be checked here: {0}")]
+    Tls(String),
 }
 
 impl ServicesArgs {
@@ -55,20 +59,32 @@ impl ServicesArgs {
     /// A sentence on which flag is wrong.
     pub fn services(&self, settings: &Settings, graph: Option<&str>) -> Result<(Services, Http), ServicesError> {
         let graph = self.graph_url.as_deref().or(graph).ok_or(ServicesError::NoGraph)?;
-        if !graph.starts_with("https://") {
-            return Err(ServicesError::Url { flag: "graph-url", url: graph.to_owned() });
-        }
-        let services = Services::new(&settings.authority_url, graph, &settings.vault_suffix)
-            .map_err(|_| ServicesError::Url { flag: "graph-url", url: graph.to_owned() })?;
+        let services = Services::new(
+            address("authority-url", &settings.authority_url)?,
+            address("graph-url", graph)?,
+            &settings.vault_suffix,
+        );
         let suffixes = vec![settings.vault_suffix.clone()];
         let guard = Guard { allowed: self.allow_cidr.clone(), suffixes, ..Guard::default() };
-        let path = self.ca_bundle.clone().unwrap_or_default();
-        let unusable = |error: String| ServicesError::Bundle { path: path.clone(), error };
-        let bundle = match &self.ca_bundle {
-            Some(path) => std::fs::read(path).map_err(|error| unusable(error.to_string()))?,
-            None => Vec::new(),
-        };
-        let http = Http::new(guard, &bundle, Limits::default()).map_err(|error| unusable(error.to_string()))?;
+        let bundle = self.ca_bundle.as_deref().map_or(Ok(Vec::new()), read_bundle)?;
+        let http =
+            Http::new(guard, &bundle, Limits::default()).map_err(|error| ServicesError::Tls(error.to_string()))?;
         Ok((services, http))
+    }
+}
+
+/// An address to which credentials are sent.
+fn address(flag: &'static str, text: &str) -> Result<Url, ServicesError> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.has_host());
+    url.ok_or_else(|| ServicesError::Url { flag, url: text.to_owned() })
+}
+
+fn read_bundle(path: &Path) -> Result<Vec<u8>, ServicesError> {
+    let unusable = |error: String| ServicesError::Bundle { path: path.to_owned(), error };
+    let bundle = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    // A file without any is taken for an empty list by whoever reads it.
+    match String::from_utf8_lossy(&bundle).contains("-----BEGIN CERTIFICATE-----") {
+        true => Ok(bundle),
+        false => Err(unusable("holds no certificate in PEM form".to_owned())),
     }
 }

@@ -158,17 +158,13 @@ impl<'a> Session<'a> {
 }
 
 impl Services {
-    /// Those of a cloud.
-    ///
-    /// # Errors
-    /// When an address is none.
-    pub fn new(authority: &str, graph: &str, vault_suffix: &str) -> Result<Self, url::ParseError> {
-        let graph = Url::parse(graph)?;
-        Ok(Self {
-            authority: Url::parse(authority)?,
+    /// Services at these addresses: what tokens are asked for follows from them.
+    pub fn new(authority: Url, graph: Url, vault_suffix: &str) -> Self {
+        Self {
+            authority,
             graph_scope: format!("{}/.default", graph.as_str().trim_end_matches('/')),
             graph,
             vault_scope: format!("https://{}/.default", vault_suffix.trim_start_matches('.')),
-        })
+        }
     }
 }

@@ -141,3 +141,34 @@ timbr       RoleGroupSync/groups   Group of role editor   Required   Pass      P
     assert_eq!((table.lines().count(), code), (1, Some(1)));
     assert_eq!(azure.violations(), [] as [&str; 0]);
 }
+
+/// A flag that is wrong is said before anything is asked.
+#[test]
+fn flags_are_judged_first() {
+    let folder = testkit::Scratch::new("verify-").expect("a folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").expect("a file");
+    let empty = empty.display().to_string();
+    let rows: [(&[&str], &str); 4] = [
+        (
+            &["--graph-url", "http://graph.example.com"],
+            "--graph-url http://graph.example.com must be https:// and a host",
+        ),
+        (&["--authority-url", "https://host:99999"], "--authority-url https://host:99999 must be https:// and a host"),
+        (&["--ca-bundle", &empty], "empty.pem: holds no certificate in PEM form"),
+        (&["--ca-bundle", "nowhere.pem"], "--ca-bundle nowhere.pem: No such file or directory"),
+    ];
+    for (flags, sentence) in rows {
+        let (printed, error, code) = verify_only(flags);
+        assert!(error.starts_with("error: ") && error.contains(sentence), "{error}");
+        assert_eq!((printed.as_str(), code), ("", Some(2)), "{flags:?}");
+    }
+}
+
+/// With these flags alone, and nothing to check.
+fn verify_only(flags: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timbr-identity"));
+    let output = command.args(["verify", "-f", "-"]).args(flags).stdin(Stdio::null()).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}

@@ -44,8 +44,7 @@ async fn tried(azure: &Azure, probe: &Probe) -> Outcome {
 
 /// The double's services.
 fn services(azure: &Azure) -> Services {
-    let (authority, graph) = (azure.url(Service::Entra), azure.url(Service::Graph));
-    let of_double = Services::new(authority, graph, ".vault.azure.net").expect("addresses");
+    let of_double = Services::new(url(azure, Service::Entra), url(azure, Service::Graph), ".vault.azure.net");
     Services { graph_scope: "https://graph.microsoft.com/.default".to_owned(), ..of_double }
 }
 
