@@ -269,6 +269,7 @@ pub fn plan_deployment(
                 site,
                 live,
                 planned: &containers,
+                content: content.as_deref(),
                 attribution: &attribution,
                 seized: &seized,
                 is_as_planned,

@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, FIELD_MANAGER, LABEL_MANAGED, TRANSIENT_MANAGER};
 
-use super::managed_fields::{CONTAINERS, ENV};
+use super::{
+    hands::asserts,
+    managed_fields::{CONTAINERS, ENV},
+};
 
 /// A field manager and how it writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +65,8 @@ pub struct Ownership {
     pub metadata: bool,
     /// Whether our Apply owns the annotation on the pod template.
     pub content: bool,
+    /// Who else owns it; of several one that will set it again.
+    pub content_of: Option<Owner>,
     /// Who wrote last to the pod template, of everybody else.
     pub latest: Option<Owner>,
     /// All of it as it is, while somebody is to get something of ours: it is written there.
@@ -105,13 +110,17 @@ impl Ownership {
                     }
                 }
             }
+            let of_template = descend(&fields.0, &["f:spec", "f:template", "f:metadata", "f:annotations"]);
+            let has_content = of_template.is_some_and(|map| map.contains_key(&format!("f:{ANNOTATION_CONTENT}")));
+            if has_content && !ours && !transient && ownership.content_of.as_ref().is_none_or(|owner| !asserts(owner)) {
+                ownership.content_of = Some(owner());
+            }
             if ours {
                 let owns = |map: &str, key: &str| {
                     descend(&fields.0, &["f:metadata", map]).is_some_and(|map| map.contains_key(&format!("f:{key}")))
                 };
                 ownership.metadata = owns("f:labels", LABEL_MANAGED) && owns("f:annotations", ANNOTATION_DELIVERED);
-                let of_template = descend(&fields.0, &["f:spec", "f:template", "f:metadata", "f:annotations"]);
-                ownership.content = of_template.is_some_and(|map| map.contains_key(&format!("f:{ANNOTATION_CONTENT}")));
+                ownership.content = has_content;
             }
             let time = entry.time.as_ref().map(|time| time.0);
             let touches_template = descend(&fields.0, &["f:spec", "f:template"]).is_some();
@@ -278,6 +287,7 @@ mod tests {
             rootless: [place("A")].into(),
             metadata: false,
             content: false,
+            content_of: None,
             latest: Some(edit()),
             entries: entries.to_vec(),
         };
@@ -310,6 +320,17 @@ mod tests {
             (FIELD_MANAGER, &none, &annotation, &none, (false, false)),
             ("helm", &label, &annotation, &content, (false, false)),
         ];
+        let by = |managers: &[(&str, &str)]| {
+            let entries =
+                managers.iter().map(|(name, operation)| entry(name, operation, fields(&none, &none, &content)));
+            Ownership::read(&entries.collect::<Vec<_>>()).content_of.map(|owner| owner.manager)
+        };
+        assert_eq!(by(&[(FIELD_MANAGER, APPLY), (TRANSIENT_MANAGER, "Update")]), None);
+        assert_eq!(by(&[("kubectl", "Update")]).as_deref(), Some("kubectl"));
+        assert_eq!(
+            by(&[("kubectl", "Update"), ("argocd", APPLY), ("kubectl-edit", "Update")]).as_deref(),
+            Some("argocd")
+        );
         for (manager, labels, annotations, template, expected) in rows {
             let ownership = Ownership::read(&[entry(manager, APPLY, fields(labels, annotations, template))]);
             assert_eq!(

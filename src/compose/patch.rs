@@ -161,6 +161,17 @@ pub fn rewrite(live: &LiveDeployment, changes: &[Change]) -> Json {
     [tests, replaced, removed, added].concat().into()
 }
 
+/// The JSON Patch of the annotation on the pod template. It fails when that is another by then.
+pub fn rewrite_content(live: &LiveDeployment, content: &str) -> Json {
+    let path =
+        format!("/spec/template/metadata/annotations/{}", ANNOTATION_CONTENT.replace('~', "~0").replace('/', "~1"));
+    json!([
+        {"op": "test", "path": "/metadata/uid", "value": live.uid},
+        {"op": "test", "path": path, "value": live.content},
+        {"op": "replace", "path": path, "value": content},
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ use super::{
     Attribution, EnvEntry, LiveDeployment, Owner, PlannedContainer, Snapshot,
     deployment::{has_entry, places},
     displaced::Displaced,
+    hands::asserts,
     hindrance::Seizure,
     live::LiveEnv,
     managed_fields,
@@ -105,6 +106,8 @@ pub struct Stand<'a, 's> {
     pub live: &'a LiveDeployment,
     /// What is to be ours.
     pub planned: &'a [PlannedContainer],
+    /// The annotation on the pod template, which is ours too.
+    pub content: Option<&'a str>,
     /// On whose account.
     pub attribution: &'a Attribution,
     /// Variables that become ours although another hand is on them.
@@ -119,6 +122,7 @@ impl Stand<'_, '_> {
         self.let_go()
             .or_else(|| self.record())
             .or_else(|| self.rewrite())
+            .or_else(|| self.take_content())
             .or_else(|| self.hand_over())
             .or_else(|| (!self.is_as_planned).then_some(Step::Apply))
             .or_else(|| self.finish())
@@ -214,6 +218,15 @@ impl Stand<'_, '_> {
         }
         let changes: Vec<Change> = changes.into_iter().map(|(place, draft)| draft.of(place)).collect();
         Some(Step::Rewrite { patch: patch::rewrite(self.live, &changes), changes })
+    }
+
+    /// The annotation on the pod template, where somebody has set it who acted once: an undo brings back an older one,
+    /// and an apply that is not forced is refused. With who will set it again nobody fights.
+    fn take_content(&self) -> Option<Step> {
+        let (content, there) = (self.content?, self.live.content.as_deref()?);
+        let ownership = &self.live.ownership;
+        let is_taken = !ownership.content && there != content && !ownership.content_of.as_ref().is_some_and(asserts);
+        is_taken.then(|| Step::Rewrite { changes: vec![], patch: patch::rewrite_content(self.live, content) })
     }
 
     /// What was put back goes to whom it belongs.

@@ -9,7 +9,7 @@ use timbr_identity::{
         Component, Delivery, FIELD_MANAGER, Kind, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, OnConflict,
         Resource, Sensitive, Spec,
     },
-    compose::{Leftover, LiveDeployment, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner},
+    compose::{Leftover, LiveDeployment, LiveEnv, LiveEnvFrom, LiveSecret, LiveValue, Lookup, Owner, Step},
 };
 
 use crate::{
@@ -347,6 +347,45 @@ fn a_rotation_is_one_rollout() {
     rotate(&mut world, "secret-of-a");
     assert_eq!(settle_watched(&mut world), 1);
     assert_eq!(world.live(PLATFORM).content, content);
+}
+
+/// Whoever undoes a revision has set the annotation of an older content: it is set right, by a request that an apply
+/// cannot be. With who will set it again nobody fights.
+#[test]
+fn an_annotation_that_somebody_has_set_is_set_right() {
+    let mut world = with(Delivery::Reference, vec![sign_on("a")]);
+    chart(&mut world, PLATFORM, true);
+    settle(&mut world);
+    let content = world.live(PLATFORM).content.clone().expect("a content");
+    let next = |world: &World| {
+        let plan = world.plan(&key(Some("main")));
+        plan.deployments.into_iter().find(|plan| plan.name == PLATFORM).and_then(|plan| plan.next)
+    };
+    assert_eq!(next(&world), None);
+    let path = "/spec/template/metadata/annotations/identity.timbr.ai~1content";
+    let uid = world.live(PLATFORM).uid.clone();
+    let patch = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": path, "value": "older"},
+        {"op": "replace", "path": path, "value": content},
+    ]);
+    let rows = [
+        ("kubectl", "Update", Step::Rewrite { changes: vec![], patch }),
+        ("kubectl", "Apply", Step::Apply),
+        ("argocd-controller", "Update", Step::Apply),
+    ];
+    for (manager, operation, expected) in rows {
+        let live = world.live_mut(PLATFORM);
+        live.content = Some("older".to_owned());
+        live.ownership.content = false;
+        live.ownership.content_of = Some(Owner { manager: manager.to_owned(), operation: operation.to_owned() });
+        assert_eq!(next(&world), Some(expected), "{manager} {operation}");
+    }
+    // Set to what it is to be, or taken off, it becomes ours by an apply.
+    for there in [Some(content), None] {
+        world.live_mut(PLATFORM).content = there;
+        assert_eq!(next(&world), Some(Step::Apply));
+    }
 }
 
 /// Nothing takes it: the Secret is kept up to date, and no pod is replaced.

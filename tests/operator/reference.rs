@@ -143,9 +143,24 @@ async fn reference_from_the_beginning() {
     let log = operator.process.tail();
     assert!(!log.contains("s3cr3t") && !log.contains("second"), "{log}");
 
+    // An undo brings back what the template said of the content before, in kubectl's name; it is set right again.
+    let content =
+        lab.get(PLATFORM).await["spec"]["template"]["metadata"]["annotations"]["identity.timbr.ai/content"].clone();
+    lab.kubectl(&["rollout", "undo", PLATFORM]).await;
+    eventually("it is set right", SOON, async || {
+        let now = lab.get(PLATFORM).await;
+        let is_right = now["spec"]["template"]["metadata"]["annotations"]["identity.timbr.ai/content"] == content;
+        let is_over = !now["metadata"]["managedFields"].to_string().contains("timbr-identity-adopt");
+        let is_ready = condition(&lab.get(SSO).await, "Ready")["status"] == "True";
+        if is_right && is_over && is_ready { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
+    let operator = restart_writes_nothing(&lab, operator).await;
+    let undone = revision(&lab, PLATFORM).await;
+
     // Without the resource the Secret is emptied, and goes when the chart lets go of it.
     lab.kubectl(&["delete", SSO]).await;
-    revision_is(&lab, PLATFORM, 5).await;
+    revision_is(&lab, PLATFORM, undone + 1).await;
     assert_eq!(keys(&lab, SECRET).await, [] as [&str; 0]);
     let now = lab.get(PLATFORM).await;
     assert!(now["metadata"]["labels"]["identity.timbr.ai/managed"].is_null(), "{now}");
