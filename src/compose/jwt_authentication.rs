@@ -2,7 +2,7 @@
 //! Token Authentication (Azure)" and "Azure JWT"; JWT_DEFAULT_KEY: Timbr's published Helm chart.
 
 use crate::api::{
-    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, CheckLevel::Required, Code, JwtAuthenticationSpec, JwtType,
+    ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, CheckLevel::Required, Code, JwtAlgorithm, JwtAuthenticationSpec, JwtType,
     KEY_NEEDS_CUSTOM_TYPE, KEY_REQUIRED, Problem, USER_CLAIM_NOT_SUPPORTED, rules,
 };
 
@@ -58,8 +58,12 @@ pub fn ask(spec: &JwtAuthenticationSpec, case: &Case<'_>) -> Asked {
     let claim = asked.plain(PlainValue::new("spec.userClaim", claim));
     // Keys of another type come from a Secret, and its issuer need not publish any.
     if let (JwtType::Azure, Some(issuer)) = (spec.type_, &spec.issuer) {
-        let algorithms = spec.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
-        asked.check("Issuer", Required, Probe::Issuer { issuer: issuer.clone(), jwks_url: None, algorithms });
+        // The key of the other one opens tokens, and is Timbr's.
+        let signs = spec.algorithms.iter().filter(|algorithm| **algorithm == JwtAlgorithm::Rs256);
+        let algorithms: Vec<&str> = signs.map(|algorithm| algorithm.as_str()).collect();
+        if !algorithms.is_empty() {
+            asked.check("Issuer", Required, Probe::Issuer { issuer: issuer.clone(), jwks_url: None, algorithms });
+        }
     }
     let issuer = spec.issuer.as_ref().and_then(|issuer| asked.plain(PlainValue::new("spec.issuer", issuer.as_str())));
     let variables = [

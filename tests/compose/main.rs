@@ -9,6 +9,7 @@ mod history;
 mod age;
 mod beside;
 mod both_or_none;
+mod checks;
 mod conditions;
 mod correspondence;
 mod details;
