@@ -23,6 +23,9 @@ fn names(world: &World, name: &str) -> Vec<(String, &'static str)> {
     checks(world, name).into_iter().map(|check| (check.name, check.level.as_str())).collect()
 }
 
+/// Checks by name, each with its level.
+type Names<'a> = Vec<(&'a str, &'a str)>;
+
 const SSO: [(&str, &str); 7] = [
     ("Tenant", "Required"),
     ("ClientCredentials", "Required"),
@@ -50,7 +53,7 @@ fn each_kind_has_its_checks() {
     });
     let of_vault =
         [("ClientCredentials", "Required"), ("Vault", "Required"), ("List", "Required"), ("Get", "Required")];
-    let rows: Vec<(Resource<Spec>, Vec<(&str, &str)>)> = vec![
+    let rows: Vec<(Resource<Spec>, Names<'_>)> = vec![
         (sign_on("a"), SSO.to_vec()),
         (databricks(), vec![("Permissions", "Advisory"), ("Workspace", "Advisory")]),
         (
@@ -90,7 +93,7 @@ fn each_kind_has_its_checks() {
             all.push(sign_on("a"));
         }
         let found = names(&world(all), &name);
-        let found: Vec<(&str, &str)> = found.iter().map(|(name, level)| (name.as_str(), *level)).collect();
+        let found: Names<'_> = found.iter().map(|(name, level)| (name.as_str(), *level)).collect();
         assert_eq!(found, expected, "{name}");
     }
 }
