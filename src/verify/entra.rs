@@ -4,7 +4,6 @@
 //! Source of the codes: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
@@ -56,9 +55,10 @@ impl Entra<'_> {
     /// Whether a tenant is there.
     pub async fn tenant(&self, tenant: &str) -> Outcome {
         let path = ["v2.0", ".well-known", "openid-configuration"];
-        match self.ask(self.request(Method::GET, tenant, &path)).await {
-            Ok(answer) => judge_discovery(&self.what(), self.authority, tenant, &answer),
-            Err(trouble) => Outcome::of_trouble(&self.what(), &trouble),
+        let what = self.what();
+        match self.http.ask(&what, self.request(Method::GET, tenant, &path)).await {
+            Ok(answer) => judge_discovery(&what, self.authority, tenant, &answer),
+            Err(outcome) => outcome,
         }
     }
 
@@ -78,10 +78,8 @@ impl Entra<'_> {
             ("scope", scope),
         ];
         let request = self.request(Method::POST, &application.tenant, &path).map(|request| request.form(&form));
-        match self.ask(request).await {
-            Ok(answer) => judge_token(&self.what(), application, scope, &answer),
-            Err(trouble) => Err(Outcome::of_trouble(&self.what(), &trouble)),
-        }
+        let what = self.what();
+        judge_token(&what, application, scope, &self.http.ask(&what, request).await?)
     }
 
     fn request(&self, method: Method, tenant: &str, path: &[&str]) -> Result<RequestBuilder, Trouble> {
@@ -91,10 +89,6 @@ impl Entra<'_> {
             segments.pop_if_empty().push(tenant).extend(path);
         }
         self.http.request(method, url, NamedBy::Operator)
-    }
-
-    async fn ask(&self, request: Result<RequestBuilder, Trouble>) -> Result<Answer, Trouble> {
-        self.http.send(request?).await
     }
 
     fn what(&self) -> String {
@@ -151,9 +145,6 @@ fn roles(token: &str) -> Vec<String> {
 
 /// What a refusal of Entra's means, and what to do about it.
 fn refused(what: &str, tenant: &str, asked: Option<(&Application, &str)>, answer: &Answer) -> Outcome {
-    if let Some(busy) = Outcome::of_busy(what, answer, Timestamp::now()) {
-        return busy;
-    }
     let Ok(refusal) = answer.json::<Refusal>() else {
         return Outcome::of_trouble(what, &Trouble::Unreadable(answer.status.as_u16()));
     };

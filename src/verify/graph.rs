@@ -16,7 +16,10 @@ use crate::{
     compose::{Application, Permission, Registration},
 };
 
-use super::{Answer, Http, NamedBy, Outcome, Token, Trouble, bearer};
+use super::{
+    Answer, Http, NamedBy, Outcome, Token, bearer,
+    refusal::{Error, Refusal},
+};
 
 /// The account type of an application of one tenant.
 const SINGLE_TENANT: &str = "AzureADMyOrg";
@@ -42,20 +45,6 @@ struct List<T> {
 #[derive(Deserialize)]
 struct Named {
     id: String,
-}
-
-/// Graph's own words for why not.
-#[derive(Deserialize)]
-struct Refusal {
-    error: Error,
-}
-
-#[derive(Deserialize)]
-struct Error {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
 }
 
 /// An application's registration.
@@ -117,13 +106,13 @@ impl Graph<'_> {
     /// Whether a group is there, once.
     pub async fn group(&self, group: &Group) -> Outcome {
         let what = self.what();
-        let (title, request) = match (&group.id, &group.name, &group.email) {
+        let (title, url) = match (&group.id, &group.name, &group.email) {
             (Some(id), ..) => (format!("with the id {id}"), self.get(&["groups", id], &[("$select", "id")])),
             (None, Some(name), _) => (format!("called {name}"), self.groups("displayName", name)),
             (None, None, Some(email)) => (format!("with the address {email}"), self.groups("mail", email)),
             (None, None, None) => return Outcome::new(CheckReason::GroupNotFound, "no group is named"),
         };
-        let answer = match self.ask(request).await {
+        let answer = match self.ask(url).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
@@ -236,39 +225,30 @@ impl Graph<'_> {
         }
     }
 
-    fn groups(&self, property: &str, value: &str) -> Result<Url, Trouble> {
+    fn groups(&self, property: &str, value: &str) -> Url {
         let filter = format!("{property} eq {}", quoted(value));
         // Two are enough to know that it is not one.
         self.get(&["groups"], &[("$filter", &filter), ("$select", "id"), ("$top", "2")])
     }
 
-    fn of_app(&self, collection: &str, application: &Application, select: &str) -> Result<Url, Trouble> {
+    fn of_app(&self, collection: &str, application: &Application, select: &str) -> Url {
         let id = String::from_utf8_lossy(application.client_id.expose());
         self.get(&[&format!("{collection}(appId={})", quoted(&id))], &[("$select", select)])
     }
 
-    fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Trouble> {
+    fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1.0").extend(path);
         }
         url.query_pairs_mut().extend_pairs(query);
-        Ok(url)
+        url
     }
 
-    async fn ask(&self, url: Result<Url, Trouble>) -> Result<Answer, Outcome> {
-        let what = self.what();
-        let request = url.and_then(|url| self.http.request(Method::GET, url, NamedBy::Operator));
+    async fn ask(&self, url: Url) -> Result<Answer, Outcome> {
+        let request = self.http.request(Method::GET, url, NamedBy::Operator);
         let request = request.map(|request| request.header(AUTHORIZATION, bearer(self.token)));
-        let answer = match request {
-            Ok(request) => self.http.send(request).await,
-            Err(trouble) => Err(trouble),
-        };
-        let answer = answer.map_err(|trouble| Outcome::of_trouble(&what, &trouble))?;
-        match Outcome::of_busy(&what, &answer, Timestamp::now()) {
-            Some(busy) => Err(busy),
-            None => Ok(answer),
-        }
+        self.http.ask(&self.what(), request).await
     }
 
     /// What an answer says; `permission` is what lets an application ask that.
@@ -284,7 +264,7 @@ impl Graph<'_> {
             )),
             status => {
                 let refusal = answer.json::<Refusal>().map_err(|trouble| Outcome::of_trouble(&what, &trouble))?;
-                let Error { code, message } = refusal.error;
+                let Error { code, message, .. } = refusal.error;
                 Err(Outcome::new(
                     CheckReason::CredentialRefused,
                     format!(

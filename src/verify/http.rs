@@ -12,7 +12,7 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Guard, Refused};
+use super::{Guard, Outcome, Refused};
 
 /// Longest answer that is read, in bytes: the longest key sets have some ten thousand.
 const LONGEST: usize = 1024 * 1024;
@@ -157,6 +157,22 @@ impl Http {
             return Err(Trouble::Redirected(to.and_then(|to| to.host_str().map(str::to_owned))));
         }
         self.read(response).await
+    }
+
+    /// Sends a request to `what`, and returns an answer that is one.
+    ///
+    /// # Errors
+    /// What came of it when there is none, or the service has too much to do or a fault of its own.
+    pub async fn ask(&self, what: &str, request: Result<RequestBuilder, Trouble>) -> Result<Answer, Outcome> {
+        let answer = match request {
+            Ok(request) => self.send(request).await,
+            Err(trouble) => Err(trouble),
+        };
+        let answer = answer.map_err(|trouble| Outcome::of_trouble(what, &trouble))?;
+        match Outcome::of_busy(what, &answer, Timestamp::now()) {
+            Some(busy) => Err(busy),
+            None => Ok(answer),
+        }
     }
 
     async fn read(&self, mut response: Response) -> Result<Answer, Trouble> {

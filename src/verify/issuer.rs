@@ -4,7 +4,6 @@
 //! (EdDSA).
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -108,11 +107,7 @@ impl Issuer<'_> {
         let Ok(url) = Url::parse(url) else {
             return Err(Outcome::new(CheckReason::HostNotAllowed, format!("{what}: {} is no URL", foreign(url))));
         };
-        let request = self.http.request(Method::GET, url, NamedBy::Resource).map_err(of_trouble)?;
-        let answer = self.http.send(request).await.map_err(of_trouble)?;
-        if let Some(busy) = Outcome::of_busy(what, &answer, Timestamp::now()) {
-            return Err(busy);
-        }
+        let answer = self.http.ask(what, self.http.request(Method::GET, url, NamedBy::Resource)).await?;
         match answer.status {
             StatusCode::OK => answer.json().map_err(of_trouble),
             status => Err(of_trouble(Trouble::Unreadable(status.as_u16()))),

@@ -10,6 +10,7 @@ mod guard;
 mod http;
 mod issuer;
 mod outcome;
+mod refusal;
 mod report;
 mod session;
 mod site;

@@ -1,12 +1,11 @@
 //! Whether somebody answers at an address, and who.
 
-use jiff::Timestamp;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::api::CheckReason;
 
-use super::{Answer, Http, NamedBy, Outcome, Trouble};
+use super::{Http, NamedBy, Outcome, Trouble};
 
 /// Asks a host.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +20,11 @@ impl Site<'_> {
     /// Whether anything answers there, over TLS and with a certificate that is trusted: a page, a refusal, or a way on.
     pub async fn answers(&self) -> Outcome {
         let what = self.what();
-        match self.get("").await {
+        let answer = match self.request("") {
+            Ok(request) => self.http.send(request).await,
+            Err(trouble) => Err(trouble),
+        };
+        match answer {
             Ok(_) | Err(Trouble::Redirected(_)) => {
                 Outcome::new(CheckReason::Passed, format!("{what} answers, and its certificate is trusted"))
             }
@@ -37,13 +40,10 @@ impl Site<'_> {
             oidc_endpoint: String,
         }
         let what = format!("Databricks workspace {}", self.what());
-        let answer = match self.get(".well-known/databricks-config").await {
+        let answer = match self.http.ask(&what, self.request(".well-known/databricks-config")).await {
             Ok(answer) => answer,
-            Err(trouble) => return Outcome::of_trouble(&what, &trouble),
+            Err(outcome) => return outcome,
         };
-        if let Some(busy) = Outcome::of_busy(&what, &answer, Timestamp::now()) {
-            return busy;
-        }
         let config = answer.json::<Config>();
         match (answer.status, config) {
             (StatusCode::OK, Ok(config)) if !config.oidc_endpoint.is_empty() => {
@@ -53,10 +53,10 @@ impl Site<'_> {
         }
     }
 
-    async fn get(&self, path: &str) -> Result<Answer, Trouble> {
+    fn request(&self, path: &str) -> Result<RequestBuilder, Trouble> {
         let url = Url::parse(self.url).and_then(|url| url.join(path));
         let url = url.map_err(|_| Trouble::Unresolved(self.url.to_owned()))?;
-        self.http.send(self.http.request(Method::GET, url, NamedBy::Resource)?).await
+        self.http.request(Method::GET, url, NamedBy::Resource)
     }
 
     fn what(&self) -> String {

@@ -3,12 +3,10 @@
 //! Source of the requests: <https://learn.microsoft.com/rest/api/keyvault/secrets>; of the refusals:
 //! <https://learn.microsoft.com/azure/key-vault/general/rest-error-codes>.
 
-use jiff::Timestamp;
 use reqwest::{
     Method, StatusCode, Url,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -16,7 +14,10 @@ use crate::{
     compose::{VaultUse, is_guid},
 };
 
-use super::{Answer, Http, NamedBy, Outcome, Token, bearer};
+use super::{
+    Answer, Http, NamedBy, Outcome, Token, bearer,
+    refusal::{Error, Refusal},
+};
 
 const VERSION: (&str, &str) = ("api-version", "7.4");
 /// The secret that is asked for, and written where that is wanted. Nobody else should have one of this name.
@@ -29,27 +30,6 @@ pub struct Vault<'a> {
     pub http: &'a Http,
     /// Where it is, as a resource says.
     pub url: &'a Url,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    error: Error,
-}
-
-#[derive(Deserialize)]
-struct Error {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    innererror: Option<Inner>,
-}
-
-#[derive(Deserialize)]
-struct Inner {
-    #[serde(default)]
-    code: String,
 }
 
 impl Vault<'_> {
@@ -124,7 +104,6 @@ impl Vault<'_> {
         token: Option<&Token>,
         body: Option<Value>,
     ) -> Result<Answer, Outcome> {
-        let what = self.what();
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -133,19 +112,16 @@ impl Vault<'_> {
         if path.len() == 1 {
             url.query_pairs_mut().append_pair("maxresults", "1");
         }
-        let of_trouble = |trouble| Outcome::of_trouble(&what, &trouble);
-        let mut request = self.http.request(method, url, NamedBy::Resource).map_err(of_trouble)?;
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, bearer(token));
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let answer = self.http.send(request).await.map_err(of_trouble)?;
-        match Outcome::of_busy(&what, &answer, Timestamp::now()) {
-            Some(busy) => Err(busy),
-            None => Ok(answer),
-        }
+        let request = self.http.request(method, url, NamedBy::Resource).map(|mut request| {
+            if let Some(token) = token {
+                request = request.header(AUTHORIZATION, bearer(token));
+            }
+            match body {
+                Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+                None => request,
+            }
+        });
+        self.http.ask(&self.what(), request).await
     }
 
     /// Whether an answer says that an operation is allowed; so do these statuses beside the usual ones.
