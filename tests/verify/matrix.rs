@@ -104,119 +104,61 @@ impl Check {
     }
 }
 
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Nothing,
-    WrongSecret,
-    SecretId,
-    SecretExpired,
-    UnknownTenant,
-    UnknownApplication,
-    ApplicationDisabled,
-    RolesNotGranted,
-    GroupGone,
-    GroupTwice,
-    RedirectUriGone,
-    RedirectUriOfSpa,
-    ManyTenants,
-    PermissionNotAsked,
-    ConsentWithdrawn,
-    SecretNotListed,
-    VaultElsewhere,
-    Denied(Denial),
-    NoUsableKey,
-    OtherIssuer,
-    NoSuchName,
-    Refused,
-    UnknownAuthority,
-    NoAnswer,
-    TooMany,
-    Failing,
-    HalfAnswer,
-    SentElsewhere,
-    FiftyMegabytes,
-    Html,
+/// Declares what goes wrong, in the order of the documentation: what a key vault denies stands in the middle.
+macro_rules! faults {
+    ($($before:ident = $before_title:literal,)+ ; $($after:ident = $after_title:literal,)+) => {
+        /// What goes wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Fault { $($before,)+ Denied(Denial), $($after,)+ }
+
+        impl Fault {
+            fn all() -> Vec<Self> {
+                let denials = Denial::ALL.map(Fault::Denied);
+                [&[$(Fault::$before,)+][..], &denials, &[$(Fault::$after,)+]].concat()
+            }
+
+            fn title(self) -> String {
+                match self {
+                    $(Fault::$before => $before_title.to_owned(),)+
+                    Fault::Denied(denial) => format!("The key vault answers {denial:?}"),
+                    $(Fault::$after => $after_title.to_owned(),)+
+                }
+            }
+        }
+    };
 }
 
-impl Fault {
-    fn all() -> Vec<Self> {
-        use Fault::*;
-        let denials = Denial::ALL.map(Denied);
-        [
-            &[
-                Nothing,
-                WrongSecret,
-                SecretId,
-                SecretExpired,
-                UnknownTenant,
-                UnknownApplication,
-                ApplicationDisabled,
-                RolesNotGranted,
-                GroupGone,
-                GroupTwice,
-                RedirectUriGone,
-                RedirectUriOfSpa,
-                ManyTenants,
-                PermissionNotAsked,
-                ConsentWithdrawn,
-                SecretNotListed,
-                VaultElsewhere,
-            ][..],
-            &denials,
-            &[
-                NoUsableKey,
-                OtherIssuer,
-                NoSuchName,
-                Refused,
-                UnknownAuthority,
-                NoAnswer,
-                TooMany,
-                Failing,
-                HalfAnswer,
-                SentElsewhere,
-                FiftyMegabytes,
-                Html,
-            ],
-        ]
-        .concat()
-    }
-
-    fn title(self) -> String {
-        use Fault::*;
-        match self {
-            Nothing => "Everything is right".to_owned(),
-            WrongSecret => "The secret is none of the application's".to_owned(),
-            SecretId => "The secret's ID was pasted instead of its Value".to_owned(),
-            SecretExpired => "The secret has expired".to_owned(),
-            UnknownTenant => "There is no such tenant".to_owned(),
-            UnknownApplication => "There is no such application".to_owned(),
-            ApplicationDisabled => "The application is disabled".to_owned(),
-            RolesNotGranted => "No application permission is granted".to_owned(),
-            GroupGone => "There is no such group".to_owned(),
-            GroupTwice => "There are two groups of that name".to_owned(),
-            RedirectUriGone => "The redirect URI is not registered".to_owned(),
-            RedirectUriOfSpa => "The redirect URI is registered for a single-page application".to_owned(),
-            ManyTenants => "The application is for any tenant".to_owned(),
-            PermissionNotAsked => "The registration asks for no permissions".to_owned(),
-            ConsentWithdrawn => "No administrator has consented".to_owned(),
-            SecretNotListed => "The secret is not listed in the registration".to_owned(),
-            VaultElsewhere => "The key vault belongs to another tenant".to_owned(),
-            Denied(denial) => format!("The key vault answers {denial:?}"),
-            NoUsableKey => "No key that is published can be used".to_owned(),
-            OtherIssuer => "The discovery document names another issuer".to_owned(),
-            NoSuchName => "The host's name cannot be resolved".to_owned(),
-            Refused => "Nobody listens there".to_owned(),
-            UnknownAuthority => "The certificate is of an unknown authority".to_owned(),
-            NoAnswer => "No answer in time".to_owned(),
-            TooMany => "429, with Retry-After".to_owned(),
-            Failing => "500".to_owned(),
-            HalfAnswer => "Half an answer".to_owned(),
-            SentElsewhere => "A redirect to a private address".to_owned(),
-            FiftyMegabytes => "50 MB".to_owned(),
-            Html => "A page of HTML, as of a proxy".to_owned(),
-        }
-    }
+faults! {
+    Nothing = "Everything is right",
+    WrongSecret = "The secret is none of the application's",
+    SecretId = "The secret's ID was pasted instead of its Value",
+    SecretExpired = "The secret has expired",
+    UnknownTenant = "There is no such tenant",
+    UnknownApplication = "There is no such application",
+    ApplicationDisabled = "The application is disabled",
+    RolesNotGranted = "No application permission is granted",
+    GroupGone = "There is no such group",
+    GroupTwice = "There are two groups of that name",
+    RedirectUriGone = "The redirect URI is not registered",
+    RedirectUriOfSpa = "The redirect URI is registered for a single-page application",
+    ManyTenants = "The application is for any tenant",
+    PermissionNotAsked = "The registration asks for no permissions",
+    ConsentWithdrawn = "No administrator has consented",
+    SecretNotListed = "The secret is not listed in the registration",
+    VaultElsewhere = "The key vault belongs to another tenant",
+    ;
+    NoUsableKey = "No key that is published can be used",
+    OtherIssuer = "The discovery document names another issuer",
+    NoSuchName = "The host's name cannot be resolved",
+    Refused = "Nobody listens there",
+    UnknownAuthority = "The certificate is of an unknown authority",
+    NoAnswer = "No answer in time",
+    TooMany = "429, with Retry-After",
+    Failing = "500",
+    HalfAnswer = "Half an answer",
+    SentElsewhere = "A redirect to a private address",
+    FiftyMegabytes = "50 MB",
+    Html = "A page of HTML, as of a proxy",
 }
 
 /// Why a fault is none to a check: a closed list.
