@@ -10,6 +10,7 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso, chart, delivered_by, deployment, entra, env, platform, secret},
     harness::{Lab, Operator, SOON, condition},
+    story,
 };
 
 const STABLE: &str = "timbr-platform-identity";
@@ -151,10 +152,12 @@ async fn reference_from_the_beginning() {
         let now = lab.get(PLATFORM).await;
         let is_right = now["spec"]["template"]["metadata"]["annotations"]["identity.timbr.ai/content"] == content;
         let is_over = !now["metadata"]["managedFields"].to_string().contains("timbr-identity-adopt");
-        let is_ready = condition(&lab.get(SSO).await, "Ready")["status"] == "True";
-        if is_right && is_over && is_ready { Ok(()) } else { Err(now.to_string()) }
+        if is_right && is_over { Ok(()) } else { Err(now.to_string()) }
     })
     .await;
+    // The statuses are of this rollout, not of the one before it.
+    story::ready(&lab).await;
+    story::counted(&lab, "main", "1/1").await;
     let operator = restart_writes_nothing(&lab, operator).await;
     let undone = revision(&lab, PLATFORM).await;
 

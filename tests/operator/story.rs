@@ -275,7 +275,7 @@ fn on(platform: &str) -> Value {
 }
 
 /// Waits until the resource is ready, and says so of the Deployment as it is.
-async fn ready(lab: &Lab) {
+pub async fn ready(lab: &Lab) {
     ready_on(lab, PLATFORM).await;
 }
 
@@ -289,7 +289,7 @@ async fn ready_on(lab: &Lab, deployment: &str) {
 }
 
 /// Waits until a TimbrInstallation says how many of its resources are ready.
-async fn counted(lab: &Lab, name: &str, summary: &str) {
+pub async fn counted(lab: &Lab, name: &str, summary: &str) {
     eventually(&format!("{summary} are ready"), SOON, async || {
         let status = lab.get(&format!("timbrinstallation/{name}")).await["status"].clone();
         if status["resources"]["summary"] == summary { Ok(()) } else { Err(status["resources"].to_string()) }
