@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::compose::ResourceStatus;
+use crate::{api::CheckReason, compose::ResourceStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
@@ -31,6 +31,12 @@ struct StatusLabel {
     reason: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabel {
+    result: &'static str,
+    reason: &'static str,
+}
+
 /// The operator's metrics.
 #[derive(Clone)]
 pub struct Metrics {
@@ -40,6 +46,7 @@ pub struct Metrics {
     writes: Family<WriteLabel, Counter>,
     statuses: Family<StatusLabel, Counter>,
     statements: Family<ResultLabel, Counter>,
+    checks: Family<CheckLabel, Counter>,
     waiting: Gauge,
     running: Gauge,
     leader: Gauge,
@@ -55,6 +62,7 @@ impl Default for Metrics {
             writes: Family::default(),
             statuses: Family::default(),
             statements: Family::default(),
+            checks: Family::default(),
             waiting: Gauge::default(),
             running: Gauge::default(),
             leader: Gauge::default(),
@@ -68,6 +76,7 @@ impl Default for Metrics {
         registry.register("api_writes", "Writes sent to the API server", metrics.writes.clone());
         registry.register("status_changes", "Statuses written, by the reason of Ready", metrics.statuses.clone());
         registry.register("sql_statements", "Statements sent to Timbr", metrics.statements.clone());
+        registry.register("checks", "Checks, by what they found", metrics.checks.clone());
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
         registry.register("queue_running", "Installations being looked at", metrics.running.clone());
         registry.register("leader", "1 while this process leads, else 0", metrics.leader.clone());
@@ -100,6 +109,12 @@ impl Metrics {
     /// A statement was sent to Timbr, or could not be.
     pub fn statement(&self, result: &'static str) {
         self.statements.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Something was tried out.
+    pub fn checked(&self, reason: CheckReason) {
+        let label = CheckLabel { result: reason.finding().as_str(), reason: reason.as_str() };
+        self.checks.get_or_create(&label).inc();
     }
 
     /// How long the queue is.

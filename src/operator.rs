@@ -16,8 +16,8 @@ use crate::{
     apply::{Leadership, LeaseStore, TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
     controller::{
-        Bidder, Campaign, Claiming, Claims, Clock, Election, Heartbeat, LeaseTiming, Post, Reconciler, Rollouts,
-        Runner, Timing,
+        Bidder, Campaign, Checker, Checking, Claiming, Claims, Clock, Election, Heartbeat, LeaseTiming, Post,
+        Reconciler, Rollouts, Runner, Timing,
     },
     http::{self, Check, Checks},
     metrics::Metrics,
@@ -45,6 +45,8 @@ pub struct Options {
     pub max_concurrent_rollouts: usize,
     /// How much faster than the wall clock the operator's runs; 1 but in tests.
     pub clock_rate: f64,
+    /// How things are tried out; `None`: nothing is.
+    pub checking: Option<Checking>,
     /// Address of `/livez` and `/readyz`.
     pub health: SocketAddr,
     /// Address of `/metrics`.
@@ -126,7 +128,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
         }
     }
     let rollouts = Rollouts::new(options.max_concurrent_rollouts);
-    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, clock, rollouts);
+    let checker = options.checking.map(|checking| Checker::new(checking, clock, metrics.clone(), post.clone()));
+    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, checker, clock, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, leadership, claims, sync, timing, concurrency, metrics, heartbeat };
     let ended = tokio::select! {

@@ -1,9 +1,14 @@
 //! Checks: the closed lists of what depends on one, what it finds, and why.
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::closed_list::closed_list;
 
 closed_list! {
     /// Whether a check decides about delivery.
+    #[derive(Serialize, Deserialize, JsonSchema)]
     CheckLevel {
         /// Nothing new is to be delivered while it fails.
         Required,
@@ -14,6 +19,7 @@ closed_list! {
 
 closed_list! {
     /// Whether what was checked is so.
+    #[derive(Serialize, Deserialize, JsonSchema)]
     CheckResult {
         /// It is.
         Pass,
@@ -76,4 +82,26 @@ reasons! {
     RateLimited = Unknown, "The service asks for fewer requests.";
     ServiceFailed = Unknown, "The service has a fault of its own.";
     Unreadable = Unknown, "The answer is none to what was asked.";
+    InProgress = Unknown, "It is being tried for the first time.";
+    Stale = Unknown, "It passed, and for two intervals nobody could be asked again.";
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckStatus {
+    /// What was checked.
+    pub name: String,
+    /// Required: new content is not delivered unless it passes. Advisory: it decides nothing.
+    pub level: CheckLevel,
+    /// Pass, Fail or Unknown.
+    pub result: CheckResult,
+    /// Why, in a word; every word has an entry in the documentation.
+    pub reason: String,
+    /// What was expected, what came, and what to do.
+    pub message: String,
+    /// When the result last changed.
+    #[schemars(with = "k8s_openapi::apimachinery::pkg::apis::meta::v1::Time")]
+    pub since: Timestamp,
+    /// Of what was tried, values included: a Fail counts until the same passes, or something else is to be tried.
+    pub key: String,
 }

@@ -1,9 +1,12 @@
 //! Words that users read, as closed lists: each is documented, and a test can go through them.
 
 macro_rules! closed_list {
-    ($(#[doc = $list_doc:literal])+ $list:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }) => {
+    (
+        $(#[doc = $list_doc:literal])+ $(#[derive($($derive:ident),+)])?
+        $list:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }
+    ) => {
         $(#[doc = $list_doc])+
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash $($(, $derive)+)?)]
         pub enum $list { $($(#[doc = $doc])+ $name,)+ }
 
         impl $list {

@@ -65,14 +65,28 @@ closed_list! {
         AzureSsoNotReady,
         /// ReferencesResolved: there is no JwtAuthentication that is right.
         JwtAuthenticationMissing,
+        /// Verified: what there is to try out passed.
+        Verified,
+        /// Verified: a check failed.
+        CheckFailed,
         /// Verified: nothing was tried out.
         NotChecked,
+        /// Verified: it is being tried out.
+        InProgress,
+        /// Verified: nobody could be asked.
+        Unreachable,
+        /// Verified: the application may not read what would tell.
+        NotPermitted,
+        /// Verified: it passed, and could not be tried out again for two intervals.
+        Stale,
         /// Delivered: the variables are on the Deployments.
         Delivered,
         /// Delivered: what was delivered before stays.
         DeliveredLastGood,
         /// Delivered: another hand took a variable again and again, and has it.
         OwnershipLost,
+        /// Delivered: new content waits for its checks.
+        BlockedByVerification,
         /// Delivered: somebody else sets a variable to something else.
         Conflict,
         /// Delivered: no such Deployment.

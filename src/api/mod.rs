@@ -33,7 +33,7 @@ pub use azure_sso::{
     ADMIN_ROLE_NOT_ALLOWED, AzureSso, AzureSsoSpec, AzureSsoStatus, CLIENT_ID_EXACTLY_ONE, PasswordLogin,
     SelfRegistration, UserIdentity,
 };
-pub use check::{CheckLevel, CheckReason, CheckResult};
+pub use check::{CheckLevel, CheckReason, CheckResult, CheckStatus};
 pub use condition::{ConditionStatus, ConditionType, Reason, foreign, is_printable, message};
 pub use crd::{crd, crds, final_schema};
 pub use credentials::{CREDENTIALS_EXACTLY_ONE, Credentials, CredentialsFrom};
@@ -70,5 +70,5 @@ pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
     COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Delivery, OnConflict,
-    Resources, Sql, TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
+    Resources, RolloutPolicy, Sql, TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
 };

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Problem;
+use super::{CheckStatus, Problem};
 
 /// What the operator says about any resource.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -26,6 +26,10 @@ pub struct CommonStatus {
     /// How many of the problems are Warnings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warnings: Option<u32>,
+    /// What was tried out, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<CheckStatus>,
     /// What of this resource is on which Deployment: names, never values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delivered: Vec<Delivered>,

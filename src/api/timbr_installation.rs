@@ -38,6 +38,11 @@ pub struct TimbrInstallationSpec {
     /// a Deployment holds.
     #[serde(default)]
     pub delivery: Delivery,
+    /// When new content is delivered. WhenVerified (the default): once every Required check of the resource has
+    /// passed, or nobody could be asked for a while (the operator's --unknown-grace); what a check refuses is not
+    /// delivered. Always: at once, also what a check refuses; Verified says so.
+    #[serde(default)]
+    pub rollout: RolloutPolicy,
     /// Lets the operator run statements through Timbr's REST API. Absent: they are shown in the status
     /// of the RoleGroupSync, for a person to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +70,16 @@ pub enum Delivery {
     Patch,
     /// A Secret that the pod templates name.
     Reference,
+}
+
+/// When new content is delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RolloutPolicy {
+    /// Once it is verified.
+    #[default]
+    WhenVerified,
+    /// At once.
+    Always,
 }
 
 /// How statements are run.

@@ -3,16 +3,18 @@
 use std::{collections::BTreeSet, io::IsTerminal as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    controller::{LeaseTiming, Timing},
+    compose::Cloud,
+    controller::{Checking, LeaseTiming, Timing},
     operator::{Options, operate},
     world::Scope,
 };
 
-use super::settings::SettingsArgs;
+use super::{services::ServicesArgs, settings::SettingsArgs};
 
 /// Flags of the operator. Each can also be given as an environment variable.
 #[derive(Debug, ClapArgs)]
@@ -56,6 +58,16 @@ pub struct Args {
     /// must not restart every Timbr together.
     #[arg(long, env = "TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", default_value = "10", value_parser = clap::value_parser!(u16).range(1..))]
     max_concurrent_rollouts: u16,
+    #[command(flatten)]
+    services: ServicesArgs,
+    /// How often what was verified is tried out again. 0s: nothing is ever tried out, nothing waits for it, and Verified
+    /// says NotChecked.
+    #[arg(long, env = "TIMBR_IDENTITY_CHECK_INTERVAL", default_value = "10m", value_parser = duration)]
+    check_interval: Duration,
+    /// How long new content waits while nobody can be asked whether it is right; then it is delivered, and Verified says
+    /// so.
+    #[arg(long, env = "TIMBR_IDENTITY_UNKNOWN_GRACE", default_value = "30s", value_parser = duration)]
+    unknown_grace: Duration,
     /// Address of /livez and /readyz.
     #[arg(long, env = "TIMBR_IDENTITY_HEALTH_BIND", default_value = "[::]:8081")]
     health_bind: SocketAddr,
@@ -146,10 +158,21 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
     if scopes.is_empty() {
         scopes.insert(Scope::All);
     }
+    let settings = args.settings.settings()?;
+    let checking = match args.check_interval {
+        Duration::ZERO => None,
+        interval => {
+            let graph = args.settings.cloud().map(Cloud::graph);
+            let (services, http) = args.services.services(&settings, graph)?;
+            let [interval, unknown_grace] = [interval, args.unknown_grace].map(SignedDuration::try_from);
+            Some(Checking { http, services, interval: interval?, unknown_grace: unknown_grace? })
+        }
+    };
     let options = Options {
         scopes,
         namespace: args.namespace,
-        settings: args.settings.settings()?,
+        settings,
+        checking,
         timing: Timing { quiet: args.debounce, cap: args.debounce_max.max(args.debounce) },
         lease,
         claim_margin: args.claim_margin,

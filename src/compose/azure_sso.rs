@@ -17,6 +17,14 @@ use super::{
 /// Where Entra sends people back to, below the public address.
 const REDIRECT_PATH: &str = "/oauth-authorized/azure";
 
+/// Whether people may sign in with user name and password.
+const PASSWORD_LOGIN: &str = "AUTH_WITH_USERPASS";
+
+/// Whether what is asked for locks everybody out if single sign-on does not work.
+pub fn locks_out(demand: &Demand) -> bool {
+    demand.name == PASSWORD_LOGIN && demand.value == Value::lower_bool(false)
+}
+
 /// Whether a role may do everything.
 pub fn is_administrator(role: &str) -> bool {
     role.eq_ignore_ascii_case("admin")
@@ -75,16 +83,7 @@ pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
     });
     let login = match spec.password_login {
         Some(PasswordLogin::Enabled) => Some(Value::lower_bool(true)),
-        Some(PasswordLogin::Disabled) => {
-            // Until the credentials are verified, single sign-on may not work, and this would lock
-            // everybody out.
-            asked.problems.push(Problem::warning(
-                "spec.passwordLogin",
-                Code::PasswordLoginStillEnabled,
-                "people can still sign in with user name and password: AUTH_WITH_USERPASS=false is held back until the credentials of this resource are verified, so that a mistake in them locks nobody out",
-            ));
-            None
-        }
+        Some(PasswordLogin::Disabled) => Some(Value::lower_bool(false)),
         None => None,
     };
     let upn_first = spec.user_identity == UserIdentity::UserPrincipalName;
@@ -97,7 +96,7 @@ pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
         ("OAUTH_AZURE_WITH_UPN_FIRST", Some(Value::capital_bool(upn_first))),
         ("AUTH_USER_REGISTRATION", registration.map(|_| Value::lower_bool(true))),
         ("AUTH_USER_REGISTRATION_ROLE", role),
-        ("AUTH_WITH_USERPASS", login),
+        (PASSWORD_LOGIN, login),
     ];
     asked.demands.extend(
         variables.into_iter().filter_map(|(name, value)| {

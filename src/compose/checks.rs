@@ -2,7 +2,7 @@
 
 use crate::api::{CheckLevel, Group, Sensitive};
 
-use super::{Permission, SqlTarget, Value, plan::Asked};
+use super::{NameKey, Permission, SqlTarget, Value, plan::Asked};
 
 /// One thing to try out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,74 @@ impl Application {
     /// What messages call it.
     pub fn title(&self) -> String {
         self.shown.as_ref().map_or_else(|| "the application".to_owned(), |id| format!("application {id}"))
+    }
+}
+
+impl Check {
+    /// A word for what is tried, values included: what was found counts for as long as it is the same.
+    pub(super) fn key(&self, key: &NameKey) -> String {
+        key.of_check(self.probe.parts())
+    }
+}
+
+impl Probe {
+    /// All that it is made of, and what it is first.
+    fn parts(&self) -> Vec<&[u8]> {
+        fn with<'a>(what: &'a str, application: &'a Application, more: &[&'a str]) -> Vec<&'a [u8]> {
+            let Application { tenant, client_id, shown: _, secret } = application;
+            let mut parts = vec![what.as_bytes(), tenant.as_bytes(), client_id.expose(), secret.expose()];
+            parts.extend(more.iter().map(|more| more.as_bytes()));
+            parts
+        }
+        let ids = |permissions: &'static [Permission]| permissions.iter().map(|permission| permission.id);
+        let words = |words: &[&'static str]| words.iter().map(|word| word.as_bytes()).collect();
+        match self {
+            Self::NotInInput(what) => vec![b"not in input", what.as_bytes()],
+            Self::Tenant(tenant) => vec![b"tenant", tenant.as_bytes()],
+            Self::Token(by, audience) => with("token", by, &[audience.word()]),
+            Self::Roles(by, wanted) => with("roles", by, &ids(wanted).collect::<Vec<_>>()),
+            Self::Group(by, Group { name, id, email }) => {
+                let [name, id, email] = [name, id, email].map(|field| field.as_deref().unwrap_or_default());
+                with("group", by, &[name, id, email])
+            }
+            Self::Registration(by, Registration::RedirectUri(uri)) => with("redirect uri", by, &[uri]),
+            Self::Registration(by, Registration::SingleTenant) => with("single tenant", by, &[]),
+            Self::Registration(by, Registration::Delegated(wanted)) => {
+                with("delegated", by, &ids(wanted).collect::<Vec<_>>())
+            }
+            Self::Registration(by, Registration::SecretExpiry) => with("secret expiry", by, &[]),
+            Self::Vault(by, url, what_for) => with("vault", by, &[url, what_for.word()]),
+            Self::Issuer { issuer, jwks_url, algorithms } => {
+                let jwks_url = jwks_url.as_deref().unwrap_or_default();
+                let algorithms: Vec<&[u8]> = words(algorithms);
+                [vec![b"issuer".as_slice(), issuer.as_bytes(), jwks_url.as_bytes()], algorithms].concat()
+            }
+            Self::Site(url) => vec![b"site", url.as_bytes()],
+            Self::Workspace(host) => vec![b"workspace", host.as_bytes()],
+            Self::TimbrApi(SqlTarget { url, ontology, token }) => {
+                vec![b"timbr api", url.as_bytes(), ontology.as_bytes(), token.expose()]
+            }
+        }
+    }
+}
+
+impl Audience {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::KeyVault => "key vault",
+        }
+    }
+}
+
+impl VaultUse {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Write => "write",
+        }
     }
 }
 

@@ -493,6 +493,7 @@ mod tests {
             ]),
             secrets: BTreeMap::new(),
             hands: Hands::default(),
+            trials: None,
             refused: BTreeMap::new(),
         }
     }

@@ -79,6 +79,15 @@ impl Value {
         Self::constant(if value { "true" } else { "false" })
     }
 
+    /// Whether it is just this.
+    pub(super) fn is(&self, value: &Sensitive) -> bool {
+        match self {
+            Value::Plain(plain) => plain.as_str().as_bytes() == value.expose(),
+            Value::Sensitive(sensitive) => sensitive == value,
+            Value::Placeholder(_) => false,
+        }
+    }
+
     /// `True` or `False`, as Timbr spells some of them.
     pub(super) fn capital_bool(value: bool) -> Self {
         Self::constant(if value { "True" } else { "False" })

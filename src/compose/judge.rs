@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::api::{Code, DeletionPolicy, Kind, Meta, Problem, Reason, Resource, Severity, Spec, Status};
 
 use super::{
-    Case, Demand, Foreign, LiveContainer, LiveDeployment, LiveSecret, LiveValue, Lookup, Snapshot, Unresolved, Value,
-    Verdict,
+    Case, Demand, Foreign, LiveContainer, LiveDeployment, LiveSecret, Snapshot, Unresolved, Verdict,
     attribution::Attribution,
     credentials::{self, Principal, TRIO},
     deployment::Claim,
     external_token_provider,
+    gate::not_checked,
     installation::{Claims, Target, undecodable},
     keep::could_be_kept,
     kinds::{self, Place, components_of},
@@ -165,6 +165,12 @@ impl<'a> Judge<'a> {
             deployments: here.map(|target| target.deployment.clone()).collect(),
             set_elsewhere: vec![],
             checks: if active { checks } else { vec![] },
+            tried: vec![],
+            verified: match blocked {
+                true => Verdict::pending("not judged while the conditions above are not met"),
+                false => not_checked(meta.kind),
+            },
+            again: None,
             details: self.details(resource, details),
             in_force: false,
         };
@@ -331,31 +337,14 @@ impl<'a> Judge<'a> {
         let has = |container: &LiveContainer, shelf: Option<&LiveSecret>, demand: &Demand| {
             let mut entries = container.variables(&demand.name).peekable();
             match entries.peek() {
-                Some(_) => entries.any(|live| self.is_value(live, &demand.value)),
+                Some(_) => entries.any(|live| self.snapshot.is_value(live, &demand.value)),
                 None => {
-                    shelf.and_then(|secret| secret.data.get(demand.name.as_ref())).is_some_and(|value| {
-                        match &demand.value {
-                            Value::Plain(wanted) => value.expose() == wanted.as_str().as_bytes(),
-                            Value::Sensitive(wanted) => value == wanted,
-                            Value::Placeholder(_) => false,
-                        }
-                    })
+                    let value = shelf.and_then(|secret| secret.data.get(demand.name.as_ref()));
+                    value.is_some_and(|value| demand.value.is(value))
                 }
             }
         };
         self.carriers(holder).any(|(container, shelf)| asked().all(|demand| has(container, shelf, demand)))
-    }
-
-    /// Whether a live variable has this value.
-    fn is_value(&self, live: &LiveValue, value: &Value) -> bool {
-        match (live, value) {
-            (LiveValue::Plain(live), Value::Plain(value)) => live.expose() == value.as_str().as_bytes(),
-            (LiveValue::SecretKey { name, key }, Value::Sensitive(value)) => {
-                let secret = self.snapshot.secrets.get(name).and_then(Lookup::found);
-                secret.is_some_and(|secret| secret.data.get(key) == Some(value))
-            }
-            _ => false,
-        }
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
+
 use crate::api::{
-    CheckLevel, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason, Resource,
-    RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
+    CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason,
+    Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
     Check, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
+    gate::judge_checks,
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
@@ -112,6 +115,12 @@ pub struct Judgement {
     pub set_elsewhere: Vec<SetElsewhere>,
     /// What of it can be tried out: of one that is valid, waits for nothing and is not suspended.
     pub checks: Vec<Check>,
+    /// What came of each of them; of none where nothing is tried out.
+    pub tried: Vec<CheckStatus>,
+    /// Verified.
+    pub verified: Verdict,
+    /// When its checks are to be judged anew, though nothing else has changed.
+    pub again: Option<Timestamp>,
     /// Its own part of status.
     pub details: Status,
 }
@@ -195,6 +204,18 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let mut seen = BTreeSet::new();
     let ours = names.into_iter().filter(|name| seen.insert(*name) && is_ours(&claims, snapshot, name));
     let sites: Vec<Site<'_>> = ours.map(|name| Site::new(snapshot, name, &targets)).collect();
+    let mut asked_sql = Asked::default();
+    let sql = sql::plan(snapshot, installation, &targets, &mut asked_sql);
+    let mut installation =
+        installation.map(|installation| judge_installation(installation, &claims, &targets, snapshot, asked_sql));
+    let sql = match &installation {
+        Some(judgement) if !judgement.accepted.is_true() || !judgement.references.is_true() => sql.blocked(judgement),
+        _ => sql,
+    };
+    if let SqlAccess::Open(target) = &sql.access {
+        check_api(target, &mut judgements);
+    }
+    judge_checks(snapshot, &sites, &mut judgements, &mut asked);
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
     let adrift = belongs_nowhere(snapshot, &claims);
     let staying = |site: &Site<'_>| match is_target(&targets, site.name) {
@@ -207,16 +228,8 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
-    let mut asked_sql = Asked::default();
-    let sql = sql::plan(snapshot, installation, &targets, &mut asked_sql);
-    let installation = installation
-        .map(|installation| judge_installation(installation, &claims, &targets, snapshot, asked_sql, &deployments));
-    let sql = match &installation {
-        Some(judgement) if !judgement.accepted.is_true() || !judgement.references.is_true() => sql.blocked(judgement),
-        _ => sql,
-    };
-    if let SqlAccess::Open(target) = &sql.access {
-        check_api(target, &mut judgements);
+    if let Some(installation) = &mut installation {
+        installation.problems.extend(retained(&deployments));
     }
     Plan { deployments, leftovers, unread, resources: judgements, installation, sql }
 }
@@ -319,21 +332,24 @@ fn belongs_nowhere<'a>(snapshot: &'a Snapshot, claims: &Claims<'_>) -> Vec<&'a M
     snapshot.resources.iter().filter(nowhere).map(|resource| &resource.meta).collect()
 }
 
+/// What is on Deployments on account of KeyVaultBindings that are gone.
+fn retained(deployments: &[DeploymentPlan]) -> impl Iterator<Item = Problem> {
+    deployments.iter().filter(|deployment| !deployment.orphans.is_empty()).map(|deployment| {
+        let variables: Vec<&str> = deployment.orphans.iter().map(|(_, variable)| variable.as_str()).collect();
+        let message = format!("Deployment {}: {} are {RETAINED_NOTE}", deployment.name, variables.join(", "));
+        Problem::warning("spec", Code::KeyVaultRetained, message)
+    })
+}
+
 fn judge_installation(
     installation: &Resource<TimbrInstallationSpec>,
     claims: &Claims<'_>,
     targets: &[Target],
     snapshot: &Snapshot,
     asked: Asked,
-    deployments: &[DeploymentPlan],
 ) -> InstallationJudgement {
     let mut problems = problems(installation);
     problems.extend(asked.problems);
-    for deployment in deployments.iter().filter(|deployment| !deployment.orphans.is_empty()) {
-        let variables: Vec<&str> = deployment.orphans.iter().map(|(_, variable)| variable.as_str()).collect();
-        let message = format!("Deployment {}: {} are {RETAINED_NOTE}", deployment.name, variables.join(", "));
-        problems.push(Problem::warning("spec", Code::KeyVaultRetained, message));
-    }
     let mut refused = None;
     for target in targets {
         if !is_ours(claims, snapshot, &target.deployment) && refused.is_none() {

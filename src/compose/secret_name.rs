@@ -59,6 +59,11 @@ impl NameKey {
         self.digits([b"content".as_slice(), deployment.as_bytes()].into_iter().chain(parts), 10)
     }
 
+    /// A word for what a check tries: twenty hex digits. It is compared with that of an earlier operator.
+    pub(super) fn of_check<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+        self.digits([b"check".as_slice()].into_iter().chain(parts), 10)
+    }
+
     /// Two hex digits for each byte of the hash of these parts.
     fn digits<'a>(&self, parts: impl Iterator<Item = &'a [u8]>, bytes: usize) -> String {
         let NameKey::Key(key) = self else { return "offline".to_owned() };

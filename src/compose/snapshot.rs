@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Delivery, OnConflict, Resource, Spec, TimbrInstallationSpec};
+use crate::api::{Delivery, OnConflict, Resource, RolloutPolicy, Spec, TimbrInstallationSpec};
 
-use super::{DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, NameKey};
+use super::{
+    DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, LiveValue, NameKey, Trials,
+    Value,
+};
 
 /// The result of looking for an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,6 +137,8 @@ pub struct Snapshot {
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
     /// What is remembered of other hands on the Deployments.
     pub hands: Hands,
+    /// What this process knows of checks; `None` where nothing is tried out, and nothing waits for it.
+    pub trials: Option<Trials>,
     /// Deployments that refused a trial of the plan (see [`super::Plan::trial`]), and why.
     pub refused: BTreeMap<String, Failure>,
 }
@@ -157,6 +162,23 @@ impl Snapshot {
         match self.spec() {
             Some(spec) => (!spec.suspend).then_some(spec.delivery),
             None => Some(Delivery::Patch),
+        }
+    }
+
+    /// When new content is delivered.
+    pub(super) fn rollout(&self) -> RolloutPolicy {
+        self.spec().map(|spec| spec.rollout).unwrap_or_default()
+    }
+
+    /// Whether a live variable has this value.
+    pub(super) fn is_value(&self, live: &LiveValue, value: &Value) -> bool {
+        match (live, value) {
+            (LiveValue::Plain(live), Value::Plain(_)) => value.is(live),
+            (LiveValue::SecretKey { name, key }, Value::Sensitive(_)) => {
+                let secret = self.secrets.get(name).and_then(Lookup::found);
+                secret.and_then(|secret| secret.data.get(key)).is_some_and(|live| value.is(live))
+            }
+            _ => false,
         }
     }
 

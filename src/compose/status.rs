@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{
-    CommonStatus, ConditionStatus, ConditionType, Kind, Meta, Problem, Reason, Resources, Severity, Status,
+    CommonStatus, ConditionStatus, ConditionType, Meta, Problem, Reason, Resources, Severity, Status,
     TimbrInstallationStatus, message,
 };
 
@@ -156,14 +156,12 @@ impl Teller<'_> {
         if kind.is_delivered() {
             steps.push((ConditionType::ReferencesResolved, judgement.references.clone()));
         }
-        steps.push((
-            ConditionType::Verified,
-            Verdict { reason: Reason::NotChecked, ..Verdict::pending(not_checked(kind)) },
-        ));
+        steps.push((ConditionType::Verified, judgement.verified.clone()));
         if kind.is_delivered() {
             steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
         }
-        let done = done(&details, judgement.untrusted);
+        let done = done(&details, judgement);
+        said.again = said.again.into_iter().chain(judgement.again).min();
         let summary = Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done };
         let (ready, reconciling, stalled) = summarise(&steps, summary);
         let mut verdicts = steps;
@@ -174,6 +172,7 @@ impl Teller<'_> {
             conditions: conditions(verdicts, before, judgement.meta.generation, now),
             warnings: warnings(&problems),
             problems: problems.iter().map(printable).collect(),
+            checks: judgement.tried.clone(),
             delivered,
         };
         *details.common_mut() = common;
@@ -226,19 +225,10 @@ impl Teller<'_> {
     }
 }
 
-/// What was not tried out.
-fn not_checked(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ExternalTokenProvider => "the issuer and its keys were not looked at",
-        Kind::InboundAccessPolicy => "the groups were not looked up",
-        _ => "the credentials were not tried out",
-    }
-}
-
 /// Ready, when nothing is wrong and nothing is left to do.
-fn done(details: &Status, untrusted: bool) -> Verdict {
+fn done(details: &Status, judgement: &Judgement) -> Verdict {
     match details {
-        Status::ExternalTokenProvider(_) if untrusted => Verdict::yes(
+        Status::ExternalTokenProvider(_) if judgement.untrusted => Verdict::yes(
             Reason::TrustOnly,
             "the provider is recorded as not trusted (enabled: false); there is nothing to deliver",
         ),
@@ -249,11 +239,20 @@ fn done(details: &Status, untrusted: bool) -> Verdict {
         Status::InboundAccessPolicy(_) => {
             Verdict::yes(Reason::Ready, "the policy is accepted; nothing enforces it yet")
         }
-        Status::RoleGroupSync(status) if !status.statements.is_empty() => Verdict::yes(
-            Reason::DeliveredUnverified,
-            "delivered and rolled out; the credentials were not tried out; run the statements in status.statements in Timbr's SQL Lab",
-        ),
-        _ => Verdict::yes(Reason::DeliveredUnverified, "delivered and rolled out; the credentials were not tried out"),
+        Status::RoleGroupSync(status) if !status.statements.is_empty() => {
+            let done = delivered_and(&judgement.verified);
+            let message = format!("{}; run the statements in status.statements in Timbr's SQL Lab", done.message);
+            Verdict { message, ..done }
+        }
+        _ => delivered_and(&judgement.verified),
+    }
+}
+
+/// Ready, of what is delivered and rolled out.
+fn delivered_and(verified: &Verdict) -> Verdict {
+    match verified.is_true() {
+        true => Verdict::yes(Reason::Ready, "delivered, rolled out and verified"),
+        false => Verdict::yes(Reason::DeliveredUnverified, format!("delivered and rolled out; {}", verified.message)),
     }
 }
 
@@ -290,6 +289,7 @@ fn installation_status(
                 conditions: conditions(verdicts, before, generation, now),
                 warnings: warnings(&installation.problems),
                 problems: installation.problems.iter().map(printable).collect(),
+                checks: vec![],
                 delivered: vec![],
             },
             components: installation.components.clone(),

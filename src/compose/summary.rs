@@ -71,6 +71,9 @@ fn waits_for(verdict: &Verdict) -> Option<Reason> {
             Some(Reason::DeploymentNotFound | Reason::Pending) => Some(Reason::Retrying),
             _ => None,
         },
+        // What was made just now is refused for a while.
+        Reason::CheckFailed => verdict.cause.filter(|cause| *cause == Reason::Retrying),
+        Reason::BlockedByVerification => Some(Reason::Retrying),
         Reason::DeploymentNotFound => Some(Reason::WaitingForDeployment),
         Reason::RollingOut | Reason::DeploymentPaused => Some(Reason::RollingOut),
         _ => None,

@@ -8,6 +8,7 @@
 mod backoff;
 mod bidder;
 mod campaign;
+mod checker;
 mod claimant;
 mod claims;
 mod cleanup;
@@ -18,10 +19,12 @@ mod post;
 mod queue;
 mod reconcile;
 mod rollouts;
+mod rounds;
 mod runner;
 
 pub use bidder::Bidder;
 pub use campaign::Campaign;
+pub use checker::{Checker, Checking};
 pub use claimant::Claiming;
 pub use claims::Claims;
 pub use clock::Clock;

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     apply::Writer,
     compose::{DeploymentPlan, Hands, InstallationKey, Memory, Outcome, Plan, ResourceStatus, statuses},
@@ -14,7 +16,7 @@ use crate::{
     world::{Index, Reader},
 };
 
-use super::{Clock, Post, Rollouts, cleanup::Cleaner, delivery::Delivery};
+use super::{Checker, Clock, Post, Rollouts, cleanup::Cleaner, delivery::Delivery};
 
 /// Reconciles installations.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ pub struct Reconciler {
     index: Arc<RwLock<Index>>,
     metrics: Metrics,
     pub(super) post: Post,
+    /// Tries things out; `None` where nothing is.
+    checker: Option<Checker>,
     clock: Clock,
     cleaner: Cleaner,
     /// How many rollouts are open.
@@ -55,13 +59,14 @@ impl Reconciler {
         index: Arc<RwLock<Index>>,
         metrics: Metrics,
         post: Post,
+        checker: Option<Checker>,
         clock: Clock,
         rollouts: Rollouts,
     ) -> Self {
         let cleaner = Cleaner::new(reader.clone(), writer.clone(), Arc::clone(&index), clock);
         let rollouts = Arc::new(Mutex::new(rollouts));
         let (hands, recorded) = (Arc::default(), Arc::default());
-        Self { reader, writer, index, metrics, post, clock, cleaner, rollouts, hands, recorded }
+        Self { reader, writer, index, metrics, post, checker, clock, cleaner, rollouts, hands, recorded }
     }
 
     /// Every installation that is known.
@@ -75,6 +80,7 @@ impl Reconciler {
         self.all_hands().retain(|key, _| stays(key));
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).retain(stays);
         self.post.forget(namespace);
+        self.checker.iter().for_each(|checker| checker.forget(namespace));
     }
 
     /// Looks at one installation.
@@ -87,26 +93,38 @@ impl Reconciler {
             }
         };
         snapshot.hands = self.hands(key);
+        snapshot.trials = self.checker.as_ref().map(|checker| checker.trials(key));
         let mut delivery = Delivery::planned(self, key, snapshot).await;
+        let due = self.checker.as_ref().and_then(|checker| checker.look(key, &delivery.plan));
         // Taken before the first write: a look that ends in a panic leaves no claim to have recorded it.
         let memory = self.take_memory(key);
         delivery.run().await;
         let Delivery { snapshot, plan, outcomes, mut next, .. } = delivery;
         self.follow_rollouts(key, &plan, memory);
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
-        if let Some(again) = said.again {
-            next = next.max(Next::After(Reverse(self.clock.until(again))));
-        }
+        let after = |then: Timestamp| Next::After(Reverse(self.clock.until(then)));
+        next = due.into_iter().chain(said.again).map(after).fold(next, Next::max);
         if let Some(statement) = &said.send {
             self.post.announce(key, statement);
         }
-        let mut is_recorded = true;
+        // What was changed is told in any case.
+        let has_changed = outcomes.values().any(|it| matches!(it, Outcome::Done { changed: true, .. }));
+        let silence = |change: &ResourceStatus| {
+            let checker = self.checker.as_ref().filter(|_| !has_changed)?;
+            checker.silent_until(key, &change.meta.uid)
+        };
+        let (mut is_recorded, mut is_silent) = (true, false);
         for change in said.statuses {
             if !change.is_settled() {
                 next = next.max(Next::Slowly);
             }
             if change.is_news() {
                 let records = said.send.as_ref().is_some_and(|statement| statement.owner == change.meta.holder());
+                if let Some(until) = silence(&change) {
+                    (is_silent, is_recorded) = (true, is_recorded && !records);
+                    next = next.max(after(until));
+                    continue;
+                }
                 is_recorded &= self.write_status(key, change, &mut next).await || !records;
             }
         }
@@ -116,7 +134,8 @@ impl Reconciler {
         }
         // Every write was answered, and the statuses tell them all. A refusal says nothing of an earlier write
         // whose answer was lost.
-        let is_told = memory == Memory::Whole || outcomes.values().all(|it| matches!(it, Outcome::Done { .. }));
+        let is_told =
+            memory == Memory::Whole || (!is_silent && outcomes.values().all(|it| matches!(it, Outcome::Done { .. })));
         if is_told && !plan.resources.is_empty() && !matches!(next, Next::Retry(_)) {
             self.recorded.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }

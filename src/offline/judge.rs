@@ -177,6 +177,7 @@ fn snapshot(
         deployments: deployments.collect(),
         secrets: secrets.collect(),
         hands: Hands::default(),
+        trials: None,
         refused: BTreeMap::new(),
         key: key.clone(),
     }

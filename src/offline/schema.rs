@@ -400,6 +400,7 @@ mod tests {
                     },
                     "delivery": "Patch",
                     "onConflict": "Report",
+                    "rollout": "WhenVerified",
                     "suspend": false,
                 },
             })

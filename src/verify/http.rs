@@ -12,7 +12,7 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Guard, Outcome, Refused};
+use super::{Guard, Outcome, Refused, pace::Pace};
 
 /// Longest answer that is read, in bytes: the longest key sets have some ten thousand.
 const LONGEST: usize = 1024 * 1024;
@@ -51,6 +51,7 @@ pub struct Http {
     guard: Arc<Guard>,
     limits: Limits,
     proxies: Arc<Matcher>,
+    pace: Pace,
 }
 
 /// An answer, whatever its status.
@@ -124,6 +125,7 @@ impl Http {
             guard,
             limits,
             proxies: Arc::new(Matcher::from_system()),
+            pace: Pace::default(),
         })
     }
 
@@ -145,12 +147,15 @@ impl Http {
         Ok(client.request(method, url))
     }
 
-    /// Sends a request, and reads its answer.
+    /// Sends a request when it is its turn, and reads its answer.
     ///
     /// # Errors
     /// When there is none, or one that leads elsewhere.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
-        let response = request.send().await.map_err(|error| self.trouble(&error))?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| self.trouble(&error))?;
+        let _turn = self.pace.turn(request.url()).await;
+        let response = client.execute(request).await.map_err(|error| self.trouble(&error))?;
         if response.status().is_redirection() {
             let location = response.headers().get("location").and_then(|to| to.to_str().ok());
             let to = location.and_then(|to| response.url().join(to).ok());

@@ -10,6 +10,7 @@ mod guard;
 mod http;
 mod issuer;
 mod outcome;
+mod pace;
 mod refusal;
 mod report;
 mod session;

@@ -97,6 +97,7 @@ impl Reader {
             deployments,
             secrets,
             hands: Hands::default(),
+            trials: None,
             refused: BTreeMap::new(),
         })
     }

@@ -18,6 +18,7 @@ mod event;
 mod failures;
 mod fixed_point;
 mod fixtures;
+mod gate;
 mod hands;
 mod histories;
 mod installations;

@@ -16,7 +16,7 @@ use timbr_identity::{
     compose::{
         Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Hands, InstallationKey, Leftover, LiveDeployment,
         LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus,
-        SecretPlan, Settings, Snapshot, Step, Value, compose, keys, needs, statuses,
+        SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys, needs, statuses,
     },
 };
 
@@ -40,6 +40,8 @@ pub struct World {
     pub refused: BTreeMap<String, Failure>,
     /// What the operator remembers of other hands.
     pub hands: BTreeMap<InstallationKey, Hands>,
+    /// What the operator knows of checks; `None` where it tries nothing out.
+    pub trials: Option<Trials>,
     /// What the containers got, after each single write.
     pub moments: Vec<Moment>,
 }
@@ -102,6 +104,7 @@ impl World {
             deployments: deployments.collect(),
             secrets: secrets.collect(),
             hands: self.hands.get(key).cloned().unwrap_or_default(),
+            trials: self.trials.clone(),
             refused: self.refused.clone(),
         }
     }

@@ -242,6 +242,8 @@ impl Lab {
             .env("TIMBR_IDENTITY_DEBOUNCE_MAX", "2s")
             // What a test is not about does not wait for other pods.
             .env("TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", "1000")
+            // A test that is about what is tried out says how often.
+            .env("TIMBR_IDENTITY_CHECK_INTERVAL", "0s")
             // There is nobody who would have to notice its claims.
             .env("TIMBR_IDENTITY_CLAIM_MARGIN", "10ms")
             .start()

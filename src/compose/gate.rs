@@ -1,0 +1,313 @@
+//! Whether new content may be delivered: what the checks of a resource say together.
+//!
+//! A resource is closed while one of its Required checks fails, or while nobody knows yet. What is closed asks for
+//! nothing, and what it delivered before stays. A Fail counts until the same passes or something else is to be tried: it
+//! is read back from status, so neither a restart nor an outage of who is asked delivers what is known to be bad. A Pass
+//! in status is shown, and opens nothing.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{
+    CheckLevel, CheckReason, CheckResult, CheckStatus, Code, Kind, Problem, Reason, RolloutPolicy, message,
+};
+
+use super::{
+    Check, Demand, Snapshot, Trial, Trials, Verdict, azure_sso::locks_out, deployment::Claim, plan::Judgement,
+    site::Site,
+};
+
+/// Credentials that Entra has just made are refused for a while: so long a Fail is a matter of waiting.
+pub const FRESH: SignedDuration = SignedDuration::from_mins(2);
+
+/// What the checks of a resource say together.
+struct Verification {
+    statuses: Vec<CheckStatus>,
+    verdict: Verdict,
+    standing: Standing,
+    /// When this is to be judged anew, though nothing else has changed.
+    again: Option<Timestamp>,
+}
+
+/// Whether new content may be delivered.
+enum Standing {
+    /// Every Required check has passed.
+    Proved,
+    /// Nobody could be asked for so long that it is delivered all the same.
+    Unproved,
+    /// Not yet: this check has not passed.
+    Waits(String),
+    /// A Required check fails.
+    Refused,
+}
+
+/// Judges the checks of every resource; what is new of one that is closed is not asked for.
+pub fn judge_checks(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [Judgement], claims: &mut [Claim]) {
+    for (judgement, claim) in judgements.iter_mut().zip(claims) {
+        let standing = match &snapshot.trials {
+            Some(trials) if !judgement.suspended => verify(snapshot, trials, judgement),
+            _ => None,
+        };
+        let is_proved = matches!(standing, Some(Standing::Proved));
+        withhold(snapshot, sites, judgement, claim, is_proved);
+        let always = snapshot.rollout() == RolloutPolicy::Always;
+        let closed = match standing {
+            Some(Standing::Waits(check)) if !always => Verdict::no(
+                Reason::BlockedByVerification,
+                format!(
+                    "waits for check {check}: what is new is delivered once every Required check has passed, or nobody could be asked for a while; see status.checks"
+                ),
+            ),
+            Some(Standing::Refused) if !always => Verdict::pending("not delivered while a Required check fails"),
+            _ => continue,
+        };
+        let is_new = |demand: &Demand| !is_there(snapshot, sites, demand);
+        if claim.active && claim.demands.iter().any(is_new) {
+            claim.active = false;
+            claim.demands.clear();
+            judgement.delivered = closed;
+        }
+    }
+}
+
+/// Judges the checks of a resource that is neither invalid nor waits.
+fn verify(snapshot: &Snapshot, trials: &Trials, judgement: &mut Judgement) -> Option<Standing> {
+    if !judgement.accepted.is_true() || !judgement.references.is_true() {
+        return None;
+    }
+    let known = trials.of.get(&judgement.meta.uid);
+    let records = judgement.previous.as_deref().map(|status| status.common().checks.as_slice()).unwrap_or_default();
+    let looks = judgement.checks.iter().map(|check| {
+        let key = check.key(&snapshot.name_key);
+        Look {
+            check,
+            trial: known.and_then(|known| known.get(&check.name)).filter(|trial| trial.key == key),
+            record: records.iter().find(|record| record.name == check.name && record.key == key),
+            key,
+        }
+    });
+    let Verification { statuses, verdict, standing, again } = Verification::of(looks, trials, judgement.meta.kind);
+    (judgement.tried, judgement.verified, judgement.again) = (statuses, verdict, again);
+    Some(standing)
+}
+
+/// Takes off what would lock everybody out if single sign-on did not work, until it is proved; what is there
+/// stays.
+fn withhold(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &mut Judgement, claim: &mut Claim, is_proved: bool) {
+    let before = claim.demands.len();
+    claim.demands.retain(|demand| !locks_out(demand) || is_proved || is_there(snapshot, sites, demand));
+    if claim.demands.len() < before {
+        judgement.problems.push(Problem::warning(
+            "spec.passwordLogin",
+            Code::PasswordLoginStillEnabled,
+            "people can still sign in with user name and password: AUTH_WITH_USERPASS=false is held back until the credentials of this resource are verified, so that a mistake in them locks nobody out",
+        ));
+    }
+}
+
+/// Whether the pods get just this already: to ask for it brings nothing new.
+fn is_there(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
+    let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
+    // On a Deployment that is nobody's to write nothing is delivered.
+    let Some((site, container)) = place else { return true };
+    let Ok(container) = container else { return false };
+    match site.variables().get(container, &demand.name) {
+        [] => site.shelved((container, &demand.name)).is_some_and(|value| demand.value.is(value)),
+        [value] => snapshot.is_value(value, &demand.value),
+        _ => false,
+    }
+}
+
+/// A check, and what is known of it.
+struct Look<'a> {
+    check: &'a Check,
+    key: String,
+    /// What this process knows of just this.
+    trial: Option<&'a Trial>,
+    /// What status says of just this.
+    record: Option<&'a CheckStatus>,
+}
+
+/// What counts for a check.
+struct Finding {
+    reason: String,
+    result: CheckResult,
+    message: String,
+}
+
+impl Finding {
+    fn new(reason: CheckReason, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_string(), result: reason.finding(), message: message.into() }
+    }
+
+    fn recorded(record: &CheckStatus) -> Self {
+        Self { reason: record.reason.clone(), result: record.result, message: record.message.clone() }
+    }
+}
+
+impl Look<'_> {
+    /// What counts: the last answer, unless it is none. Then a Fail goes on, and a Pass for two intervals.
+    fn finding(&self, trials: &Trials) -> Finding {
+        let last = self.trial.and_then(|trial| trial.last.as_ref());
+        let Some(last) = last else {
+            let first = || Finding::new(CheckReason::InProgress, "it is being tried for the first time");
+            return self.record.map_or_else(first, Finding::recorded);
+        };
+        let now = Finding::new(last.reason, last.message.as_str());
+        if now.result != CheckResult::Unknown {
+            return now;
+        }
+        let trial = self.trial.filter(|trial| trial.failed.is_some() || trial.passed.is_some());
+        if let Some(failed) = trial.and_then(|trial| trial.failed.as_ref()) {
+            return Finding::new(failed.reason, failed.message.as_str());
+        }
+        // Who takes over knows not when it passed: the time runs from when he first asked.
+        let passed = match (trial.and_then(|trial| trial.passed.as_ref()), self.record, self.trial) {
+            (Some((at, tried)), ..) => Some((*at, Finding::new(tried.reason, tried.message.as_str()))),
+            (None, Some(record), _) if record.result == CheckResult::Fail => return Finding::recorded(record),
+            (None, Some(record), Some(trial))
+                if record.result == CheckResult::Pass || record.reason == CheckReason::Stale.as_str() =>
+            {
+                Some((trial.begun, Finding::recorded(record)))
+            }
+            _ => None,
+        };
+        match passed {
+            None => now,
+            Some((at, passed)) if trials.now.duration_since(at) <= trials.interval * 2 => passed,
+            Some(_) => Finding::new(CheckReason::Stale, format!("it passed before, and since then: {}", now.message)),
+        }
+    }
+
+    /// As status tells it: in the same words, and since the same time, for as long as it says the same.
+    fn status(&self, trials: &Trials) -> CheckStatus {
+        let Finding { reason, result, message: text } = self.finding(trials);
+        let same = self.record.filter(|record| record.result == result);
+        let now = Timestamp::from_second(trials.now.as_second()).unwrap_or(trials.now);
+        CheckStatus {
+            name: self.check.name.clone(),
+            level: self.check.level,
+            result,
+            message: match same.filter(|record| record.reason == reason) {
+                Some(record) => record.message.clone(),
+                None => message(&text),
+            },
+            reason,
+            since: same.map_or(now, |record| record.since),
+            key: self.key.clone(),
+        }
+    }
+
+    /// Until when nobody's knowing keeps new content back; `None` as long as there is no first answer.
+    fn patient_until(&self, trials: &Trials) -> Option<Timestamp> {
+        let trial = self.trial.filter(|trial| trial.last.is_some())?;
+        Some(trial.begun.saturating_add(trials.unknown_grace).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether this process has seen it pass: what is written in status opens nothing.
+    fn is_proved(&self) -> bool {
+        self.trial.is_some_and(|trial| trial.passed.is_some() && trial.failed.is_none())
+    }
+}
+
+impl Verification {
+    fn of<'a>(looks: impl Iterator<Item = Look<'a>>, trials: &Trials, kind: Kind) -> Self {
+        let mut standing = Standing::Proved;
+        let mut again: Option<Timestamp> = None;
+        let mut statuses = Vec::new();
+        for look in looks {
+            let status = look.status(trials);
+            let mut note = |at: Timestamp| again = again.into_iter().chain([at]).min();
+            if status.result == CheckResult::Fail && is_fresh(&status, trials) {
+                note(until_stale(&status));
+            }
+            if look.check.level == CheckLevel::Required {
+                let is_known = status.result == CheckResult::Pass && look.is_proved();
+                standing = match (standing, status.result) {
+                    (_, CheckResult::Fail) | (Standing::Refused, _) => Standing::Refused,
+                    (standing, _) if is_known => standing,
+                    (standing, _) => match look.patient_until(trials) {
+                        Some(until) if until <= trials.now => match standing {
+                            Standing::Proved => Standing::Unproved,
+                            other => other,
+                        },
+                        until => {
+                            until.into_iter().for_each(&mut note);
+                            match standing {
+                                Standing::Waits(first) => Standing::Waits(first),
+                                _ => Standing::Waits(look.check.name.clone()),
+                            }
+                        }
+                    },
+                };
+            }
+            statuses.push(status);
+        }
+        let verdict = verdict(&statuses, trials, kind);
+        Self { statuses, verdict, standing, again }
+    }
+}
+
+/// Until when a Fail is a matter of waiting.
+fn until_stale(status: &CheckStatus) -> Timestamp {
+    status.since.saturating_add(FRESH).unwrap_or(Timestamp::MAX)
+}
+
+fn is_fresh(status: &CheckStatus, trials: &Trials) -> bool {
+    trials.now < until_stale(status)
+}
+
+/// Verified.
+fn verdict(statuses: &[CheckStatus], trials: &Trials, kind: Kind) -> Verdict {
+    let of = |result: CheckResult| statuses.iter().filter(move |status| status.result == result);
+    let required = |status: &&CheckStatus| status.level == CheckLevel::Required;
+    let tell = |status: &CheckStatus| format!("{}: {}", status.name, status.message);
+    if let Some(first) = of(CheckResult::Fail).find(required).or_else(|| of(CheckResult::Fail).next()) {
+        let more = match of(CheckResult::Fail).count() {
+            1 => String::new(),
+            n => format!(" (and {} more in status.checks)", n - 1),
+        };
+        let is_fresh = of(CheckResult::Fail).any(|status| is_fresh(status, trials));
+        let cause = is_fresh.then_some(Reason::Retrying);
+        return Verdict { cause, ..Verdict::no(Reason::CheckFailed, tell(first) + &more) };
+    }
+    let passed = of(CheckResult::Pass).count();
+    let unknown = match passed {
+        0 => of(CheckResult::Unknown).find(required).or_else(|| of(CheckResult::Unknown).next()),
+        _ => of(CheckResult::Unknown).find(required),
+    };
+    if let Some(first) = unknown {
+        return Verdict { reason: of_unknown(&first.reason), ..Verdict::pending(tell(first)) };
+    }
+    if passed == 0 {
+        return not_checked(kind);
+    }
+    let others: Vec<&str> = of(CheckResult::Unknown).map(|status| status.name.as_str()).collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        names => format!("; nobody knows of {}, see status.checks", names.join(", ")),
+    };
+    Verdict::yes(Reason::Verified, format!("{passed} of {} checks passed{others}", statuses.len()))
+}
+
+/// The condition's reason for a check of which nobody knows.
+fn of_unknown(reason: &str) -> Reason {
+    let is = |other: CheckReason| reason == other.as_str();
+    match reason {
+        _ if is(CheckReason::InProgress) => Reason::InProgress,
+        _ if is(CheckReason::NotPermitted) => Reason::NotPermitted,
+        _ if is(CheckReason::Stale) => Reason::Stale,
+        _ => Reason::Unreachable,
+    }
+}
+
+/// Verified, where nothing was tried out.
+pub fn not_checked(kind: Kind) -> Verdict {
+    Verdict {
+        reason: Reason::NotChecked,
+        ..Verdict::pending(match kind {
+            Kind::ExternalTokenProvider => "the issuer and its keys were not looked at",
+            Kind::InboundAccessPolicy => "the groups were not looked up",
+            _ => "the credentials were not tried out",
+        })
+    }
+}
