@@ -73,6 +73,7 @@ reasons! {
     CredentialRefused = Fail, "Entra refuses the credential for a reason that it tells itself.";
     HostNotAllowed = Fail, "The URL leads where nothing is asked on a resource's account.";
     NotInInput = Unknown, "What it would take to try it is not in the input.";
+    NoToken = Unknown, "Entra gives the application no token, and it takes one.";
     NotPermitted = Unknown, "The application may not read what would tell.";
     ForbiddenByFirewall = Unknown, "The key vault's firewall does not know the operator's address; that of Timbr's pods may differ.";
     ForbiddenByConnection = Unknown, "The key vault is reached by a private link only, and the operator is not on it; Timbr's pods may be.";

@@ -7,7 +7,7 @@ use reqwest::Url;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
-    api::CheckReason,
+    api::{CheckReason, CheckResult},
     compose::{Application, Audience, Probe, Registration, VaultUse},
 };
 
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
                 format!("{what} is not in the input; add it, or let the operator check"),
             )),
             Probe::Tenant(tenant) => Ok(self.entra().tenant(tenant).await),
-            Probe::Token(application, audience) => self.token(application, *audience).await.map(|_| {
+            Probe::Token(application, audience) => self.sign_in(application, *audience).await.map(|_| {
                 let service = match audience {
                     Audience::Graph => "Microsoft Graph",
                     Audience::KeyVault => "key vaults",
@@ -129,7 +129,18 @@ impl<'a> Session<'a> {
         Graph { http: self.http, url: &self.services.graph, token }
     }
 
+    /// A token for something else: why there is none is told by the check of the credentials themselves.
     async fn token(&self, application: &Application, audience: Audience) -> Result<Token, Outcome> {
+        self.sign_in(application, audience).await.map_err(|outcome| match outcome.finding() {
+            CheckResult::Fail => {
+                let message = format!("not tried, for want of a token: {}", outcome.message);
+                Outcome { reason: CheckReason::NoToken, message, ..outcome }
+            }
+            CheckResult::Pass | CheckResult::Unknown => outcome,
+        })
+    }
+
+    async fn sign_in(&self, application: &Application, audience: Audience) -> Result<Token, Outcome> {
         let scope = match audience {
             Audience::Graph => &self.services.graph_scope,
             Audience::KeyVault => &self.services.vault_scope,

@@ -124,7 +124,8 @@ pub fn effective(deployment: &Value, secrets: &[Value]) -> BTreeMap<String, Stri
 }
 
 /// A value of a Secret, from base64.
-fn text(value: &Value) -> String {
+/// A value of a Secret.
+pub fn text(value: &Value) -> String {
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().expect("base64")).expect("base64");
     String::from_utf8_lossy(&bytes).into_owned()
 }

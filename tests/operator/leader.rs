@@ -32,7 +32,7 @@ struct Pair {
 }
 
 /// Waits until a replica says in its metrics that it leads.
-async fn leads(operator: &Operator) {
+pub async fn leads(operator: &Operator) {
     eventually("it leads", SOON, async || {
         let (_, metrics) = get(&format!("{}/metrics", operator.metrics)).await?;
         if metrics.lines().any(|line| line == "timbr_identity_leader 1") {
