@@ -1,6 +1,7 @@
 //! Prometheus metrics. Labels come from closed lists only: no object names, no messages.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,7 +12,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{api::CheckReason, compose::ResourceStatus};
+use crate::{
+    api::{CheckReason, Meta},
+    compose::{InstallationKey, ResourceStatus},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
@@ -37,6 +41,14 @@ struct CheckLabel {
     reason: &'static str,
 }
 
+/// The one label set with names of objects: an alert has to say whose secret ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct ResourceLabel {
+    namespace: String,
+    kind: &'static str,
+    name: String,
+}
+
 /// The operator's metrics.
 #[derive(Clone)]
 pub struct Metrics {
@@ -47,6 +59,9 @@ pub struct Metrics {
     statuses: Family<StatusLabel, Counter>,
     statements: Family<ResultLabel, Counter>,
     checks: Family<CheckLabel, Counter>,
+    secret_ends: Family<ResourceLabel, Gauge>,
+    /// The resources of each installation that are in it.
+    with_end: Arc<Mutex<HashMap<InstallationKey, BTreeSet<ResourceLabel>>>>,
     waiting: Gauge,
     running: Gauge,
     leader: Gauge,
@@ -63,6 +78,8 @@ impl Default for Metrics {
             statuses: Family::default(),
             statements: Family::default(),
             checks: Family::default(),
+            secret_ends: Family::default(),
+            with_end: Arc::default(),
             waiting: Gauge::default(),
             running: Gauge::default(),
             leader: Gauge::default(),
@@ -77,6 +94,8 @@ impl Default for Metrics {
         registry.register("status_changes", "Statuses written, by the reason of Ready", metrics.statuses.clone());
         registry.register("sql_statements", "Statements sent to Timbr", metrics.statements.clone());
         registry.register("checks", "Checks, by what they found", metrics.checks.clone());
+        let help = "When the client secret that a resource names ends, as far as that is known";
+        registry.register("client_secret_expiry_timestamp_seconds", help, metrics.secret_ends.clone());
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
         registry.register("queue_running", "Installations being looked at", metrics.running.clone());
         registry.register("leader", "1 while this process leads, else 0", metrics.leader.clone());
@@ -115,6 +134,32 @@ impl Metrics {
     pub fn checked(&self, reason: CheckReason) {
         let label = CheckLabel { result: reason.finding().as_str(), reason: reason.as_str() };
         self.checks.get_or_create(&label).inc();
+    }
+
+    /// When the client secrets of an installation's resources end, in seconds of Unix time.
+    pub fn secrets_end(&self, key: &InstallationKey, ends: impl Iterator<Item = (Meta, i64)>) {
+        let ends = ends.map(|(meta, at)| {
+            let label = ResourceLabel { namespace: meta.namespace, kind: meta.kind.name(), name: meta.name };
+            self.secret_ends.get_or_create(&label).set(at);
+            label
+        });
+        let now: BTreeSet<ResourceLabel> = ends.collect();
+        let mut all = self.with_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if now.is_empty() { all.remove(key) } else { all.insert(key.clone(), now.clone()) };
+        for gone in before.unwrap_or_default().difference(&now) {
+            self.secret_ends.remove(gone);
+        }
+    }
+
+    /// Another says from now on when client secrets of a namespace end, or of all.
+    pub fn forget_ends(&self, namespace: Option<&str>) {
+        let mut all = self.with_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = |key: &InstallationKey| namespace.is_none_or(|only| only == key.namespace);
+        for (_, labels) in all.extract_if(|key, _| is_gone(key)) {
+            for label in labels {
+                self.secret_ends.remove(&label);
+            }
+        }
     }
 
     /// How long the queue is.

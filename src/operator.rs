@@ -128,8 +128,8 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
         }
     }
     let rollouts = Rollouts::new(options.max_concurrent_rollouts);
-    let checker = options.checking.map(|checking| Checker::new(checking, clock, metrics.clone(), post.clone()));
-    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, checker, clock, rollouts);
+    let checker = options.checking.map(|checking| Checker::new(checking, metrics.clone(), post.clone()));
+    let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, checker, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, leadership, claims, sync, timing, concurrency, metrics, heartbeat };
     let ended = tokio::select! {

@@ -1,5 +1,6 @@
 //! `AzureSso`: people sign in to timbr-platform with Entra ID (Azure AD).
 
+use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema, core::Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,11 @@ pub struct AzureSsoStatus {
     /// The redirect URI to register in the app registration, platform type Web, exactly as here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
+    /// When the client secret ends: by Microsoft Graph, else by the annotation identity.timbr.ai/expires-at of its
+    /// Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>")]
+    pub client_secret_expires: Option<Timestamp>,
     /// What to set in Azure's portal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub portal: Vec<PortalEntry>,

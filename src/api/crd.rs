@@ -115,17 +115,21 @@ fn columns(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
                     "string",
                     condition("Verified", "status"),
                     1,
-                    "Whether the credentials were tried out",
+                    "Whether it was tried out, and every required check passed",
                 ),
                 column("Warnings", "integer", ".status.warnings".to_owned(), 1, "How many warnings there are"),
-                column(
-                    "Installation",
-                    "string",
-                    ".spec.installationRef.name".to_owned(),
-                    1,
-                    "The TimbrInstallation that is named",
-                ),
             ]);
+            if kind == Kind::AzureSso {
+                let path = ".status.clientSecretExpires".to_owned();
+                columns.push(column("Expires", "string", path, 1, "When the client secret ends"));
+            }
+            columns.extend([column(
+                "Installation",
+                "string",
+                ".spec.installationRef.name".to_owned(),
+                1,
+                "The TimbrInstallation that is named",
+            )]);
             columns
         }
     }

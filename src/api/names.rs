@@ -37,6 +37,8 @@ pub const ANNOTATION_DELIVERED: &str = "identity.timbr.ai/delivered";
 pub const ANNOTATION_CONTENT: &str = "identity.timbr.ai/content";
 /// Annotation on a resource: any new value makes the operator look at it again.
 pub const ANNOTATION_RECONCILE: &str = "identity.timbr.ai/reconcile-requested-at";
+/// Annotation on a Secret: when the credential in it ends, such as 2027-01-31T00:00:00Z.
+pub const ANNOTATION_EXPIRES: &str = "identity.timbr.ai/expires-at";
 /// Annotation on a RoleGroupSync: any new value makes Timbr synchronise its roles now.
 pub const ANNOTATION_SYNC: &str = "identity.timbr.ai/sync-requested-at";
 

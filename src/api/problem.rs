@@ -90,6 +90,10 @@ closed_list! {
         PasswordLoginStillEnabled,
         /// A client secret that looks like the secret's ID.
         SecretValueLooksLikeId,
+        /// A client secret ends soon, or has ended.
+        ClientSecretExpires,
+        /// The annotation on a Secret that tells its end is no time.
+        ExpiresAtInvalid,
         /// Not exactly one way to name the service principal.
         CredentialsExactlyOne,
         /// OAUTH_DEFAULT_SCHEME is not https, so Entra refuses the redirect URI.

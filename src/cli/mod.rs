@@ -31,7 +31,7 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     #[cfg(feature = "operator")]
-    Operator(operator::Args),
+    Operator(Box<operator::Args>),
     /// Print the CustomResourceDefinitions, for `kubectl apply -f -`.
     Crds,
     /// Make resources from Deployments and Docker Compose files that set Timbr's variables by hand.
@@ -53,7 +53,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             #[cfg(feature = "operator")]
-            Command::Operator(args) => operator::run(args),
+            Command::Operator(args) => operator::run(*args),
             Command::Crds => crds::run(),
             Command::Import(args) => import::run(&args),
             Command::Render(args) => render::run(&args),

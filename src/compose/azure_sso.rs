@@ -8,7 +8,7 @@ use crate::api::{
 };
 
 use super::{
-    Application, Audience, Case, Demand, LiveValue, PlainValue, Probe, Registration, Value,
+    Application, Audience, Case, ClientSecret, Demand, LiveValue, PlainValue, Probe, Registration, Value,
     plan::Asked,
     portal,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
@@ -61,6 +61,7 @@ pub fn redirect_uri(spec: &AzureSsoSpec) -> String {
 
 /// What an accepted spec asks for.
 pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
+    const SECRET: &str = "spec.clientSecretRef";
     let snapshot = case.snapshot;
     let mut asked = Asked::default();
     let client_id = match (&spec.client_id, &spec.client_id_ref) {
@@ -69,9 +70,9 @@ pub fn ask(spec: &AzureSsoSpec, case: &Case<'_>) -> Asked {
         }
         (id, None) => id.as_deref().map(|id| Value::Sensitive(id.into())),
     };
-    let client_secret =
-        asked.resolved("spec.clientSecretRef", resolve(snapshot, "spec.clientSecretRef", &spec.client_secret_ref));
-    warn_of_secret_id("spec.clientSecretRef", &spec.client_secret_ref, client_secret.as_ref(), &mut asked.problems);
+    let client_secret = asked.resolved(SECRET, resolve(snapshot, SECRET, &spec.client_secret_ref));
+    asked.client_secret = Some(ClientSecret::new(SECRET, &spec.client_secret_ref, snapshot, &mut asked.problems));
+    warn_of_secret_id(SECRET, &spec.client_secret_ref, client_secret.as_ref(), &mut asked.problems);
     let application =
         Application::of(&spec.tenant_id, spec.client_id.as_deref(), client_id.as_ref(), client_secret.as_ref());
     checks(spec, application.as_ref(), &mut asked);

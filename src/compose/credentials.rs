@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 use super::{
-    Application, Case, Demand, PlainValue, Unresolved, Value,
+    Application, Case, ClientSecret, Demand, PlainValue, Unresolved, Value,
     plan::Asked,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
 };
@@ -150,6 +150,11 @@ pub fn ask(credentials: &Credentials, case: &Case<'_>, asked: &mut Asked) -> Opt
     };
     let secret = asked.resolved(secret_path, resolve(case.snapshot, secret_path, &principal.client_secret));
     warn_of_secret_id(secret_path, &principal.client_secret, secret.as_ref(), &mut asked.problems);
+    // That of an AzureSso is told there.
+    asked.client_secret = credentials
+        .client_secret_ref
+        .as_ref()
+        .map(|reference| ClientSecret::new(secret_path, reference, case.snapshot, &mut asked.problems));
     let application = Application::of(&principal.tenant_id, principal.client_id(), client_id.as_ref(), secret.as_ref());
     for (name, value) in TRIO.into_iter().zip([tenant, client_id, secret]) {
         asked.demands.extend(value.map(|value| demand(name, value)));

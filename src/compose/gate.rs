@@ -12,8 +12,8 @@ use crate::api::{
 };
 
 use super::{
-    Check, Demand, Snapshot, Trial, Trials, Verdict, azure_sso::locks_out, deployment::Claim, plan::Judgement,
-    site::Site,
+    Check, Demand, Probe, Registration, Snapshot, Trial, Trials, Verdict, azure_sso::locks_out, deployment::Claim,
+    plan::Judgement, site::Site,
 };
 
 /// Credentials that Entra has just made are refused for a while: so long a Fail is a matter of waiting.
@@ -85,7 +85,13 @@ fn verify(snapshot: &Snapshot, trials: &Trials, judgement: &mut Judgement) -> Op
             key,
         }
     });
-    let Verification { statuses, verdict, standing, again } = Verification::of(looks, trials, judgement.meta.kind);
+    let looks: Vec<Look<'_>> = looks.collect();
+    let is_of_end = |look: &&Look<'_>| matches!(look.check.probe, Probe::Registration(_, Registration::SecretExpiry));
+    if let (Some(client_secret), Some(look)) = (&mut judgement.client_secret, looks.iter().find(is_of_end)) {
+        client_secret.hear(look.trial, look.record.and(judgement.previous.as_deref()));
+    }
+    let Verification { statuses, verdict, standing, again } =
+        Verification::of(looks.into_iter(), trials, judgement.meta.kind);
     (judgement.tried, judgement.verified, judgement.again) = (statuses, verdict, again);
     Some(standing)
 }

@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
             && refusal.as_ref().is_none_or(|refusal| refusal.reason != Reason::DuplicateInInstallation);
         let spec = resource.spec.as_ref().ok().filter(|_| is_asked);
         let asked = spec.map(|spec| kinds::ask(spec, nobody.as_ref().unwrap_or(&self.case))).unwrap_or_default();
-        let Asked { demands, problems: mut more, unresolved, checks, details } = asked;
+        let Asked { demands, problems: mut more, unresolved, checks, client_secret, details } = asked;
         problems.append(&mut more);
         if let (Some(Spec::ExternalTokenProvider(spec)), None) = (spec.filter(|_| at_home), &refusal) {
             problems.extend(external_token_provider::shared(spec, &self.snapshot.foreign));
@@ -170,6 +170,7 @@ impl<'a> Judge<'a> {
                 true => Verdict::pending("not judged while the conditions above are not met"),
                 false => not_checked(meta.kind),
             },
+            client_secret,
             again: None,
             details: self.details(resource, details),
             in_force: false,

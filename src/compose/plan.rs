@@ -10,7 +10,7 @@ use crate::api::{
 };
 
 use super::{
-    Check, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
+    Check, ClientSecret, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     gate::judge_checks,
     hindrance::{SetElsewhere, judge_delivery},
@@ -119,6 +119,8 @@ pub struct Judgement {
     pub tried: Vec<CheckStatus>,
     /// Verified.
     pub verified: Verdict,
+    /// The client secret that it names.
+    pub client_secret: Option<ClientSecret>,
     /// When its checks are to be judged anew, though nothing else has changed.
     pub again: Option<Timestamp>,
     /// Its own part of status.
@@ -157,6 +159,8 @@ pub struct Asked {
     pub unresolved: Vec<Unresolved>,
     /// What can be tried out.
     pub checks: Vec<Check>,
+    /// The client secret that it names.
+    pub client_secret: Option<ClientSecret>,
     /// The kind's own part of status.
     pub details: Option<Status>,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::api::{
-    CREDENTIAL_TYPE, Code, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_INSTALLATION, LABEL_MANAGED_BY, Problem, Reason,
-    SecretKeyRef, Sensitive, rules,
+    ANNOTATION_EXPIRES, CREDENTIAL_TYPE, Code, FIELD_MANAGER, LABEL_CREDENTIAL, LABEL_INSTALLATION, LABEL_MANAGED_BY,
+    Problem, Reason, SecretKeyRef, Sensitive, rules,
 };
 
 use super::{Lookup, Snapshot, Value};
@@ -26,6 +26,8 @@ pub struct LiveSecret {
     pub immutable: bool,
     /// uid of the Deployment that owns it, when that is its only owner.
     pub owner: Option<String>,
+    /// When the credential in it ends, as its annotation says.
+    pub expires_at: Option<String>,
     /// Its data.
     pub data: BTreeMap<String, Sensitive>,
 }
@@ -46,6 +48,7 @@ pub fn live_secret(secret: Secret) -> LiveSecret {
         } else {
             None
         },
+        expires_at: secret.metadata.annotations.unwrap_or_default().remove(ANNOTATION_EXPIRES),
         data: data.into_iter().map(|(key, value)| (key, Sensitive::new(value.0))).collect(),
     }
 }

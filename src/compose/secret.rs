@@ -42,14 +42,20 @@ impl SecretPlan {
             opted_in: false,
             immutable: !self.stable,
             owner: self.owner.clone(),
+            expires_at: None,
             data: data.collect(),
         }
     }
 
     /// Whether a live Secret is just this one, but for its owner.
     pub fn is(&self, live: &LiveSecret) -> bool {
-        let but_for_whose =
-            |secret: &LiveSecret| LiveSecret { owner: None, opted_in: false, installation: None, ..secret.clone() };
+        let but_for_whose = |secret: &LiveSecret| LiveSecret {
+            owner: None,
+            opted_in: false,
+            installation: None,
+            expires_at: None,
+            ..secret.clone()
+        };
         but_for_whose(live) == but_for_whose(&self.live())
     }
 }

@@ -150,6 +150,14 @@ impl Teller<'_> {
         let mut problems = judgement.problems.clone();
         let mut details = judgement.details.clone();
         let is_rolled_out = delivered_verdict.is_true() && rolled_out.is_true();
+        if let Some(client_secret) = &judgement.client_secret {
+            let (warning, again) = client_secret.warning(now);
+            problems.extend(warning);
+            said.again = said.again.into_iter().chain(again).min();
+            if let Status::AzureSso(status) = &mut details {
+                status.client_secret_expires = client_secret.ends;
+            }
+        }
         let pending = self.statements(judgement, is_rolled_out, &mut details, &mut problems, said);
         let mut steps = vec![(ConditionType::Accepted, judgement.accepted.clone())];
         let kind = judgement.meta.kind;

@@ -90,8 +90,8 @@ struct Round {
 
 impl Checker {
     /// One that knows nothing yet; what comes in wakes the installations of `post`.
-    pub fn new(checking: Checking, clock: Clock, metrics: Metrics, post: Post) -> Self {
-        Self { checking: Arc::new(checking), clock, metrics, post, state: Arc::default() }
+    pub fn new(checking: Checking, metrics: Metrics, post: Post) -> Self {
+        Self { checking: Arc::new(checking), clock: post.clock, metrics, post, state: Arc::default() }
     }
 
     /// What is known of an installation's checks.

@@ -22,7 +22,7 @@ use super::{Claims, Clock};
 #[derive(Clone)]
 pub struct Post {
     api: TimbrApi,
-    clock: Clock,
+    pub(super) clock: Clock,
     metrics: Metrics,
     claims: Claims,
     triggers: mpsc::UnboundedSender<InstallationKey>,

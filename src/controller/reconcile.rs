@@ -10,6 +10,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    api::Meta,
     apply::Writer,
     compose::{DeploymentPlan, Hands, InstallationKey, Memory, Outcome, Plan, ResourceStatus, statuses},
     metrics::Metrics,
@@ -51,6 +52,14 @@ pub enum Next {
     Retry(Option<Duration>),
 }
 
+/// When the client secrets of a plan's resources end.
+fn ends(plan: &Plan) -> impl Iterator<Item = (Meta, i64)> {
+    plan.resources.iter().filter_map(|judgement| {
+        let ends = judgement.client_secret.as_ref()?.ends?;
+        Some((judgement.meta.clone(), ends.as_second()))
+    })
+}
+
 impl Reconciler {
     /// A reconciler.
     pub fn new(
@@ -60,9 +69,9 @@ impl Reconciler {
         metrics: Metrics,
         post: Post,
         checker: Option<Checker>,
-        clock: Clock,
         rollouts: Rollouts,
     ) -> Self {
+        let clock = post.clock;
         let cleaner = Cleaner::new(reader.clone(), writer.clone(), Arc::clone(&index), clock);
         let rollouts = Arc::new(Mutex::new(rollouts));
         let (hands, recorded) = (Arc::default(), Arc::default());
@@ -81,6 +90,7 @@ impl Reconciler {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).retain(stays);
         self.post.forget(namespace);
         self.checker.iter().for_each(|checker| checker.forget(namespace));
+        self.metrics.forget_ends(namespace);
     }
 
     /// Looks at one installation.
@@ -101,6 +111,7 @@ impl Reconciler {
         delivery.run().await;
         let Delivery { snapshot, plan, outcomes, mut next, .. } = delivery;
         self.follow_rollouts(key, &plan, memory);
+        self.metrics.secrets_end(key, ends(&plan));
         let said = statuses(&plan, &outcomes, memory, &self.post.mail(key), self.clock.now());
         let after = |then: Timestamp| Next::After(Reverse(self.clock.until(then)));
         next = due.into_iter().chain(said.again).map(after).fold(next, Next::max);

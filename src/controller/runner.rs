@@ -84,8 +84,8 @@ impl Runner {
                 running.shutdown().await;
                 (queue, failures, holds) = (Queue::new(timing), HashMap::new(), HashMap::new());
                 term = current.as_ref().map(|term| term.number);
+                reconciler.forget(None);
                 if term.is_some() {
-                    reconciler.forget(None);
                     let now = Instant::now();
                     reconciler.installations().into_iter().for_each(|key| queue.changed(key, now));
                 }

@@ -139,12 +139,13 @@ fn reason(path: &str, reason: Reason, message: &str) -> Problem {
 
 /// Whether a problem is not the schema's fault told again.
 fn is_news(ours: &Ours, problem: &Problem) -> bool {
-    const BEYOND_THE_SPEC: [Code; 6] = [
+    const BEYOND_THE_SPEC: [Code; 7] = [
         Code::DuplicateInInstallation,
         Code::Collision,
         Code::InstallationNotFound,
         Code::NotInInput,
         Code::SecretValueLooksLikeId,
+        Code::ExpiresAtInvalid,
         Code::PasswordLoginStillEnabled,
     ];
     !ours.is_refused() || BEYOND_THE_SPEC.iter().any(|code| code.as_str() == problem.code)

@@ -80,10 +80,8 @@ mod tests {
         let start = Instant::now();
         let mut turns = Turns::default();
         let asked = (0..40).chain(3000..3005).chain((3300..9000).step_by(30));
-        let taken: Vec<(Duration, Duration)> = asked
-            .map(|millis| Duration::from_millis(millis))
-            .map(|at| (at, turns.take(start + at).duration_since(start)))
-            .collect();
+        let taken: Vec<(Duration, Duration)> =
+            asked.map(Duration::from_millis).map(|at| (at, turns.take(start + at).duration_since(start))).collect();
         for window in taken.windows(PER_SECOND + 1) {
             let ((asked, turn), first) = (window[PER_SECOND], window[0].1);
             assert_eq!(turn, asked.max(first + SECOND));

@@ -116,6 +116,7 @@ pub fn secret(data: &[(&str, &str)]) -> LiveSecret {
         opted_in: false,
         immutable: false,
         owner: None,
+        expires_at: None,
         data: data.iter().map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value))).collect::<BTreeMap<_, _>>(),
     }
 }

@@ -15,6 +15,7 @@ mod correspondence;
 mod details;
 mod elsewhere;
 mod event;
+mod expiry;
 mod failures;
 mod fixed_point;
 mod fixtures;

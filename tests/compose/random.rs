@@ -355,6 +355,7 @@ fn secret() -> impl Strategy<Value = LiveSecret> {
             opted_in,
             immutable,
             owner: owned.then(|| "uid-of-the-deployment".to_owned()),
+            expires_at: None,
             data: keys.into_iter().map(|key| (key.to_owned(), value_of(key, guid))).collect(),
         },
     )

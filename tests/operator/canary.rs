@@ -10,11 +10,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, platform, secret},
     harness::{Lab, SOON, condition, get},
+    provider::Provider,
 };
 
 /// What no output may hold: with what JSON and URLs escape, and a core that survives any escaping.
 fn canaries() -> BTreeMap<&'static str, String> {
-    ["Delivered", "Rotated", "AsClientId", "PlainByHand", "Unpermitted", "NotAReference"]
+    ["Delivered", "Rotated", "Refused", "AsClientId", "PlainByHand", "Unpermitted", "NotAReference"]
         .into_iter()
         .map(|name| (name, format!("k4n4r1e{name}\"+&%<ß> \\end{name}k4n4r1e")))
         .collect()
@@ -107,6 +108,8 @@ async fn no_secret_in_any_output() {
     let lab = Lab::new("canary").await;
     let canaries = canaries();
     let canary = |name: &str| canaries[name].as_str();
+    let provider = Provider::new(canary("Delivered"));
+    provider.accepts(&[canary("Delivered"), canary("Rotated")]);
     for format in ["json", "text"] {
         lab.kubectl(&["delete", "azuresso,deployment,secret", "--all"]).await;
         lab.replace(&platform()).await;
@@ -122,6 +125,7 @@ async fn no_secret_in_any_output() {
                 &format!("--namespace={0}", lab.namespace),
             ])
             .args(flags)
+            .args(provider.flags())
             .arg(format!("--health-bind=127.0.0.1:{health}"))
             .arg(format!("--metrics-bind=127.0.0.1:{metrics}"))
             .env("KUBECONFIG", &lab.account.kubeconfig)
@@ -130,15 +134,17 @@ async fn no_secret_in_any_output() {
 
         // Delivered, rotated, refused, in conflict, deleted: each way a secret can go.
         lab.apply(&entra(canary("Delivered"))).await;
-        lab.apply(&azure_sso("sso")).await;
+        lab.apply(&provider.sso(json!({}))).await;
         lab.wait(SSO, "Ready").await;
         lab.apply(&entra(canary("Rotated"))).await;
         eventually("the rotation is delivered", SOON, async || {
             lab.get(SSO).await["status"]["delivered"][0]["generation"] == 3
         })
         .await;
+        lab.apply(&entra(canary("Refused"))).await;
+        lab.wait_condition(SSO, "Verified", "False", "CheckFailed").await;
         lab.apply(&secret("app", "id", canary("AsClientId"))).await;
-        let mut swapped = azure_sso_with("sso", json!({"clientIdRef": {"name": "app", "key": "id"}}));
+        let mut swapped = provider.sso(json!({"clientIdRef": {"name": "app", "key": "id"}}));
         swapped["spec"].as_object_mut().expect("spec").remove("clientId");
         lab.apply(&swapped).await;
         lab.wait_condition(SSO, "ReferencesResolved", "False", "SecretValueInvalid").await;
@@ -146,8 +152,9 @@ async fn no_secret_in_any_output() {
         unpermitted["type"] = json!("example.com/other");
         lab.replace(&unpermitted).await;
         lab.wait_condition(SSO, "ReferencesResolved", "False", "SecretNotPermitted").await;
-        lab.apply(&azure_sso("sso")).await;
-        lab.wait_condition(SSO, "Ready", "True", "DeliveredUnverified").await;
+        lab.apply(&entra(canary("Rotated"))).await;
+        lab.apply(&provider.sso(json!({}))).await;
+        lab.wait_condition(SSO, "Ready", "True", "Ready").await;
 
         for (what, url) in [
             ("metrics", format!("http://127.0.0.1:{metrics}/metrics")),
@@ -167,6 +174,7 @@ async fn no_secret_in_any_output() {
         let log = operator.stderr();
         assert!(log.contains("TRACE"), "the log is at trace");
         assert_clean(&format!("the {format} log"), log.as_bytes());
+        assert!(!log.contains("eyJ"), "the {format} log holds a token: {}", around(&log, "eyJ"));
     }
     let events = lab.kubectl(&["get", "events", "-o", "json"]).await;
     assert!(events.contains("SecretNotPermitted"));
