@@ -40,7 +40,8 @@ mutants: ## Breaks the engine in every way that cargo-mutants knows; its tests h
 
 .PHONY: demo
 demo: control-plane build ## Starts a cluster with the operator and single sign-on, to look at; Ctrl-C ends it
-	$(BIN)/demo
+	keycloak=$$(ls -d $(TIMBR_IDENTITY_CACHE)/tools/keycloak-* 2>/dev/null | tail -n 1); \
+	  if [[ -n $$keycloak ]] && java -version 2>/dev/null; then export KEYCLOAK_HOME=$$keycloak; fi; $(BIN)/demo
 
 .PHONY: demo-check
 demo-check: control-plane build ## Compares the demo with its transcript in README.md
@@ -116,6 +117,12 @@ bench-pace: control-plane ## Measures how fast a thousand installations are deli
 	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
 	$(CARGO) build --release --locked --package timbr-identity-testkit --bin pace
 	$(or $(CARGO_TARGET_DIR),target)/release/pace
+
+.PHONY: bench-checks
+bench-checks: control-plane ## Measures how a thousand resources are tried out at one provider, and fails above 10 requests a second or 70 MB
+	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
+	$(CARGO) build --locked --package timbr-identity-testkit --bin checks
+	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/checks
 
 .PHONY: bench-memory
 bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB (80 MB with everything)

@@ -71,7 +71,7 @@ reasons! {
     KeyNotUsable = Fail, "The issuer publishes no key that can be used with the algorithms.";
     ApiKeyRefused = Fail, "Timbr's REST API does not take the key.";
     CredentialRefused = Fail, "Entra refuses the credential for a reason that it tells itself.";
-    HostNotAllowed = Fail, "The URL leads where nothing is asked on a resource's account.";
+    HostNotAllowed = Unknown, "The URL leads where nothing is asked on a resource's account.";
     NotInInput = Unknown, "What it would take to try it is not in the input.";
     NoToken = Unknown, "Entra gives the application no token, and it takes one.";
     NotPermitted = Unknown, "The application may not read what would tell.";
@@ -83,6 +83,8 @@ reasons! {
     RateLimited = Unknown, "The service asks for fewer requests.";
     ServiceFailed = Unknown, "The service has a fault of its own.";
     Unreadable = Unknown, "The answer is none to what was asked.";
+    SignInMisdirected = Fail, "Timbr sends people to Entra for another application, or has them sent back to another address.";
+    SignInNotSeen = Unknown, "Timbr sends nobody to Entra from the page on which its sign-in begins.";
     InProgress = Unknown, "It is being tried for the first time.";
     Stale = Unknown, "It passed, and for two intervals nobody could be asked again.";
 }

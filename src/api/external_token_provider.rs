@@ -75,6 +75,21 @@ pub struct ExternalTokenProviderStatus {
     /// The pairs of issuer and audience that this provider holds: it keeps them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<TrustedPair>,
+    /// What the issuer published when it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
+}
+
+/// The keys of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Discovery {
+    /// Where they are.
+    pub jwks_uri: String,
+    /// Their ids, sorted; of those that have one.
+    pub key_ids: Vec<String>,
+    /// Of all of them: another value means that the issuer has changed its keys.
+    pub key_set_hash: String,
 }
 
 /// An issuer, in its normal form, and an audience.

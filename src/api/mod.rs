@@ -42,8 +42,8 @@ pub use databricks_passthrough::{
 };
 pub use duration::{DurationRule, MINUTES, SYNC_INTERVAL, seconds};
 pub use external_token_provider::{
-    ExternalTokenProvider, ExternalTokenProviderSpec, ExternalTokenProviderStatus, SignatureAlgorithm, TrustedPair,
-    normal_issuer,
+    Discovery, ExternalTokenProvider, ExternalTokenProviderSpec, ExternalTokenProviderStatus, SignatureAlgorithm,
+    TrustedPair, normal_issuer,
 };
 pub use inbound_access_policy::{
     Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus, InboundRule, Permissions,

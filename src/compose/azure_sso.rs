@@ -8,7 +8,8 @@ use crate::api::{
 };
 
 use super::{
-    Application, Audience, Case, ClientSecret, Demand, LiveValue, PlainValue, Probe, Registration, Value,
+    Application, Audience, Case, Check, ClientSecret, Demand, LiveValue, PlainValue, Probe, Registration, SignIn,
+    Value,
     plan::Asked,
     portal,
     references::{check_reference, resolve, resolve_client_id, warn_of_secret_id},
@@ -121,6 +122,20 @@ fn checks(spec: &AzureSsoSpec, application: Option<&Result<Application, String>>
         asked.check_as(application, name, Advisory, |it| Probe::Registration(it, aspect));
     }
     asked.check("PublicUrl", Advisory, Probe::Site(spec.public_url.clone()));
+}
+
+/// Whether people get from the running Timbr to Entra and back; of pods that have what is asked for.
+pub fn sign_in(spec: &AzureSsoSpec, checks: &[Check]) -> Option<Check> {
+    let application = checks.iter().find_map(|check| match &check.probe {
+        Probe::Token(application, Audience::Graph) => Some(application.clone()),
+        _ => None,
+    });
+    let probe = Probe::SignIn(SignIn {
+        url: spec.public_url.clone(),
+        application: application?,
+        redirect_uri: redirect_uri(spec),
+    });
+    Some(Check { name: "SignIn".to_owned(), level: Advisory, probe })
 }
 
 /// Behind an ingress that ends TLS, Timbr builds the redirect URI with this scheme, http unless told

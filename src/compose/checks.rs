@@ -65,10 +65,24 @@ pub enum Probe {
     },
     /// Whether somebody answers at an address, with a certificate that is trusted.
     Site(String),
+    /// Whether the running Timbr sends people to Entra as this says.
+    SignIn(SignIn),
     /// Whether a host is a Databricks workspace.
     Workspace(String),
     /// Whether Timbr's REST API takes the key.
     TimbrApi(SqlTarget),
+}
+
+/// How people are to come from Timbr to Entra and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Timbr's public address.
+    pub url: String,
+    /// The application that they sign in to. Its secret is sent to nobody: another one makes new pods, and it is looked at
+    /// anew.
+    pub application: Application,
+    /// Where Entra is to send them back to.
+    pub redirect_uri: String,
 }
 
 /// What is looked at in an application's registration.
@@ -167,6 +181,9 @@ impl Probe {
                 [vec![b"issuer".as_slice(), issuer.as_bytes(), jwks_url.as_bytes()], algorithms].concat()
             }
             Self::Site(url) => vec![b"site", url.as_bytes()],
+            Self::SignIn(SignIn { url, application, redirect_uri }) => {
+                with("sign in", application, &[url, redirect_uri])
+            }
             Self::Workspace(host) => vec![b"workspace", host.as_bytes()],
             Self::TimbrApi(SqlTarget { url, ontology, token }) => {
                 vec![b"timbr api", url.as_bytes(), ontology.as_bytes(), token.expose()]

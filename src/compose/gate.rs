@@ -8,12 +8,16 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    CheckLevel, CheckReason, CheckResult, CheckStatus, Code, Kind, Problem, Reason, RolloutPolicy, message,
+    CheckLevel, CheckReason, CheckResult, CheckStatus, Code, Component, Discovery, Kind, Problem, Reason,
+    RolloutPolicy, Status, message,
 };
 
 use super::{
-    Check, Demand, Probe, Registration, Snapshot, Trial, Trials, Verdict, azure_sso::locks_out, deployment::Claim,
-    plan::Judgement, site::Site,
+    Check, Demand, Probe, Registration, Snapshot, Trial, Trials, Verdict,
+    azure_sso::{locks_out, sign_in},
+    deployment::Claim,
+    plan::Judgement,
+    site::Site,
 };
 
 /// Credentials that Entra has just made are refused for a while: so long a Fail is a matter of waiting.
@@ -43,6 +47,7 @@ enum Standing {
 /// Judges the checks of every resource; what is new of one that is closed is not asked for.
 pub fn judge_checks(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [Judgement], claims: &mut [Claim]) {
     for (judgement, claim) in judgements.iter_mut().zip(claims) {
+        judgement.checks.extend(after_rollout(snapshot, sites, judgement, claim));
         let standing = match &snapshot.trials {
             Some(trials) if !judgement.suspended => verify(snapshot, trials, judgement),
             _ => None,
@@ -75,7 +80,7 @@ fn verify(snapshot: &Snapshot, trials: &Trials, judgement: &mut Judgement) -> Op
         return None;
     }
     let known = trials.of.get(&judgement.meta.uid);
-    let records = judgement.previous.as_deref().map(|status| status.common().checks.as_slice()).unwrap_or_default();
+    let records = records(judgement.previous.as_deref());
     let looks = judgement.checks.iter().map(|check| {
         let key = check.key(&snapshot.name_key);
         Look {
@@ -90,10 +95,49 @@ fn verify(snapshot: &Snapshot, trials: &Trials, judgement: &mut Judgement) -> Op
     if let (Some(client_secret), Some(look)) = (&mut judgement.client_secret, looks.iter().find(is_of_end)) {
         client_secret.hear(look.trial, look.record.and(judgement.previous.as_deref()));
     }
+    if let Status::ExternalTokenProvider(status) = &mut judgement.details {
+        status.discovery = looks.iter().find_map(|look| published(look, judgement.previous.as_deref()));
+    }
     let Verification { statuses, verdict, standing, again } =
         Verification::of(looks.into_iter(), trials, judgement.meta.kind);
     (judgement.tried, judgement.verified, judgement.again) = (statuses, verdict, again);
     Some(standing)
+}
+
+/// What can be tried once pods run with everything that the resource asks for. Once tried it stays, whatever others do
+/// to the pods.
+fn after_rollout(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &Judgement, claim: &Claim) -> Option<Check> {
+    let spec = judgement.sign_on.as_ref().filter(|_| snapshot.trials.is_some())?;
+    // What is withheld is no part of it.
+    let mut demands = claim.demands.iter().filter(|demand| !locks_out(demand)).peekable();
+    demands.peek()?;
+    if !demands.all(|demand| is_there(snapshot, sites, demand)) {
+        return None;
+    }
+    let check = sign_in(spec, &judgement.checks)?;
+    let key = check.key(&snapshot.name_key);
+    let was_tried =
+        records(judgement.previous.as_deref()).iter().any(|record| record.name == check.name && record.key == key);
+    let runs = |component: &Component| {
+        let site = sites.iter().find(|site| site.container(*component).is_some());
+        site.and_then(Site::live).is_some_and(|live| live.rollout.is_complete(live.generation))
+    };
+    (was_tried || claim.components.iter().all(runs)).then_some(check)
+}
+
+/// The keys that an issuer published when it was last looked at; until this process has done so, what status says.
+fn published(look: &Look<'_>, before: Option<&Status>) -> Option<Discovery> {
+    let passed = look.trial.and_then(|trial| trial.passed.as_ref());
+    match (passed, before, look.record) {
+        (Some((_, passed)), ..) => passed.keys.as_deref().cloned(),
+        (None, Some(Status::ExternalTokenProvider(before)), Some(_)) => before.discovery.clone(),
+        _ => None,
+    }
+}
+
+/// What status says of checks.
+fn records(previous: Option<&Status>) -> &[CheckStatus] {
+    previous.map(|status| status.common().checks.as_slice()).unwrap_or_default()
 }
 
 /// Takes off what would lock everybody out if single sign-on did not work, until it is proved; what is there

@@ -151,6 +151,10 @@ impl<'a> Judge<'a> {
                 Ok(Spec::RoleGroupSync(spec)) => Some(spec.clone()),
                 _ => None,
             },
+            sign_on: match &resource.spec {
+                Ok(Spec::AzureSso(spec)) => Some(spec.clone()),
+                _ => None,
+            },
             untrusted: matches!(&resource.spec, Ok(Spec::ExternalTokenProvider(spec)) if !spec.enabled),
             previous: resource.status.clone(),
             suspended,

@@ -60,7 +60,7 @@ mod trial;
 pub use attribution::Attribution;
 pub use azure_sso::is_administrator;
 pub use case::Case;
-pub use checks::{Application, Audience, Check, Probe, Registration, VaultUse};
+pub use checks::{Application, Audience, Check, Probe, Registration, SignIn, VaultUse};
 pub use cleanup::{AGAIN, Census, Charge, Circumstances, Clearance, OurSecret, Spare, User, Users};
 pub use databricks_passthrough::{DATABRICKS_SCOPE, is_looked_at_late};
 pub use demand::{Demand, EnvName, PlainValue, Value};

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 
 use crate::api::{
-    CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta, Problem, Reason,
-    Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
+    AzureSsoSpec, CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta,
+    Problem, Reason, Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
@@ -91,6 +91,8 @@ pub struct Judgement {
     pub meta: Meta,
     /// Of a RoleGroupSync: what it asks for, from which its statements are made.
     pub groups: Option<RoleGroupSyncSpec>,
+    /// Of an AzureSso: what it asks for.
+    pub sign_on: Option<AzureSsoSpec>,
     /// Of an ExternalTokenProvider: whether it says that it is not to be trusted.
     pub untrusted: bool,
     /// What was last said about it.

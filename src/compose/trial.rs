@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{CheckReason, CheckResult};
+use crate::api::{CheckReason, CheckResult, Discovery};
 
 /// What came of trying something out once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Tried {
     pub message: String,
     /// When what was checked ends, where that was told.
     pub expires: Option<Timestamp>,
+    /// The keys that were found.
+    pub keys: Option<Box<Discovery>>,
 }
 
 /// What this process knows of one check, since it first tried just that.

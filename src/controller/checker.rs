@@ -153,10 +153,10 @@ impl Checker {
         next
     }
 
-    /// Until when nothing is said of a resource, as its checks have just begun.
+    /// Until when nothing is said of a resource, as something of it has yet to be tried.
     pub fn silent_until(&self, key: &InstallationKey, uid: &str) -> Option<Timestamp> {
         let state = self.state();
-        let since = state.of.get(key)?.get(uid)?.first_since()?;
+        let since = state.of.get(key)?.get(uid)?.untried_since()?;
         let until = since.saturating_add(SILENT).unwrap_or(since);
         (self.clock.now() < until).then_some(until)
     }
@@ -170,9 +170,9 @@ impl Checker {
     }
 
     fn answered(&self, check: Check, key: String, outcome: Outcome) -> Answered {
-        let Outcome { reason, message, retry_after, expires } = outcome;
+        let Outcome { reason, message, retry_after, expires, keys } = outcome;
         let not_before = retry_after.and_then(|wait| self.clock.now().saturating_add(wait).ok());
-        let tried = Tried { reason, message, expires };
+        let tried = Tried { reason, message, expires, keys };
         Answered { name: check.name, key, level: check.level, tried, not_before }
     }
 

@@ -90,9 +90,9 @@ impl Rounds {
         self.running = Some(now);
     }
 
-    /// Since when something is being tried for the first time.
-    pub fn first_since(&self) -> Option<Timestamp> {
-        self.running.filter(|_| self.trials.values().any(|trial| trial.last.is_none()))
+    /// Since when there is something that has not been tried yet.
+    pub fn untried_since(&self) -> Option<Timestamp> {
+        self.trials.values().any(|trial| trial.last.is_none()).then_some(self.begun)
     }
 
     /// They were tried, from `begun` on; `jitter` is between 0 and 1. What is not tried any more by now is forgotten.
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn answered(level: CheckLevel, reason: CheckReason) -> Answered {
-        let tried = Tried { reason, message: String::new(), expires: None };
+        let tried = Tried { reason, message: String::new(), expires: None, keys: None };
         Answered { name: "a".to_owned(), key: "1".to_owned(), level, tried, not_before: None }
     }
 
@@ -240,17 +240,17 @@ mod tests {
         let mut rounds = Rounds::new(start());
         rounds.are(&[("a", "0"), ("b", "1")], start());
         rounds.begin(start());
-        assert_eq!(rounds.first_since(), Some(start()));
+        assert_eq!(rounds.untried_since(), Some(start()));
         let later = after(start(), SignedDuration::from_secs(1));
         rounds.are(&[("a", "1")], later);
-        assert!(rounds.is_due(later) && rounds.first_since().is_none());
+        assert!(rounds.is_due(later));
         rounds.begin(later);
         let old = Answered { key: "0".to_owned(), ..answered(CheckLevel::Required, CheckReason::Passed) };
         rounds.end(start(), vec![old], INTERVAL, later, 0.5);
         assert_eq!(rounds.trials["a"], Trial::begin("1".to_owned(), later));
-        assert_eq!((rounds.due(), rounds.first_since(), rounds.trials.len()), (None, Some(later), 1));
+        assert_eq!((rounds.due(), rounds.untried_since(), rounds.trials.len()), (None, Some(later), 1));
         rounds.end(later, vec![answered(CheckLevel::Required, CheckReason::Passed)], INTERVAL, later, 0.5);
         assert_eq!(rounds.trials["a"].passed.as_ref().unwrap().0, later);
-        assert_eq!(rounds.first_since(), None);
+        assert_eq!(rounds.untried_since(), None);
     }
 }

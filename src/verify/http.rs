@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Uri, header::RETRY_AFTER};
+use http::{
+    HeaderMap, Uri,
+    header::{LOCATION, RETRY_AFTER},
+};
 use hyper_util::client::proxy::matcher::Matcher;
 use jiff::Timestamp;
 use reqwest::{
@@ -61,6 +64,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Where it leads, if elsewhere.
+    pub to: Option<Url>,
     /// Its body, whole.
     pub body: Vec<u8>,
 }
@@ -152,15 +157,22 @@ impl Http {
     /// # Errors
     /// When there is none, or one that leads elsewhere.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
+        let answer = self.fetch(request).await?;
+        if answer.status.is_redirection() {
+            return Err(Trouble::Redirected(answer.to.and_then(|to| to.host_str().map(str::to_owned))));
+        }
+        Ok(answer)
+    }
+
+    /// The same, where the answer may be the way to somewhere else, which is not gone.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn fetch(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
         let (client, request) = request.build_split();
         let request = request.map_err(|error| self.trouble(&error))?;
         let _turn = self.pace.turn(request.url()).await;
         let response = client.execute(request).await.map_err(|error| self.trouble(&error))?;
-        if response.status().is_redirection() {
-            let location = response.headers().get("location").and_then(|to| to.to_str().ok());
-            let to = location.and_then(|to| response.url().join(to).ok());
-            return Err(Trouble::Redirected(to.and_then(|to| to.host_str().map(str::to_owned))));
-        }
         self.read(response).await
     }
 
@@ -182,6 +194,8 @@ impl Http {
 
     async fn read(&self, mut response: Response) -> Result<Answer, Trouble> {
         let (status, headers) = (response.status(), response.headers().clone());
+        let location = headers.get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = location.and_then(|to| response.url().join(to).ok());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.trouble(&error))? {
             if body.len() + chunk.len() > LONGEST {
@@ -189,7 +203,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, headers, to, body })
     }
 
     fn trouble(&self, error: &reqwest::Error) -> Trouble {
@@ -299,7 +313,7 @@ mod tests {
         let answer = |after: Option<&str>| {
             let mut headers = HeaderMap::new();
             after.map(|after| headers.insert(RETRY_AFTER, HeaderValue::from_str(after).unwrap()));
-            Answer { status: StatusCode::OK, headers, body: vec![] }.retry_after(now)
+            Answer { status: StatusCode::OK, headers, to: None, body: vec![] }.retry_after(now)
         };
         let rows = [
             (None, None),

@@ -3,14 +3,18 @@
 //! Sources: OpenID Connect Discovery 1.0, section 4; RFC 7517 (keys), RFC 7518 section 6 (their parameters), RFC 8037
 //! (EdDSA).
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::api::{CheckReason, foreign, normal_issuer};
+use crate::api::{CheckReason, Discovery, foreign, message, normal_issuer};
 
 use super::{Http, NamedBy, Outcome, Trouble};
+
+/// Ids of keys that are told; no issuer has as many.
+const MOST_IDS: usize = 32;
 
 /// Asks an issuer.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +26,7 @@ pub struct Issuer<'a> {
 }
 
 #[derive(Deserialize)]
-struct Discovery {
+struct Document {
     issuer: String,
     jwks_uri: String,
 }
@@ -82,14 +86,15 @@ impl Issuer<'_> {
                 ),
             ));
         }
-        Ok(Outcome::new(CheckReason::Passed, format!("{what} can be used")))
+        let keys = Some(Box::new(published(&keys_at, &set.keys)));
+        Ok(Outcome { keys, ..Outcome::new(CheckReason::Passed, format!("{what} can be used")) })
     }
 
     /// Where its keys are, from its discovery document, which must name the same issuer.
     async fn discovered(&self) -> Result<String, Outcome> {
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let what = format!("Issuer {}", self.issuer);
-        let found: Discovery = self.get(&what, &url).await?;
+        let found: Document = self.get(&what, &url).await?;
         if normal_issuer(&found.issuer) != normal_issuer(self.issuer) {
             return Err(Outcome::new(
                 CheckReason::WrongIssuer,
@@ -113,6 +118,20 @@ impl Issuer<'_> {
             status => Err(of_trouble(Trouble::Unreadable(status.as_u16()))),
         }
     }
+}
+
+/// What status tells of keys.
+fn published(jwks_uri: &str, keys: &[Value]) -> Discovery {
+    const LONGEST: usize = 64;
+    let ids = keys.iter().filter_map(|key| key["kid"].as_str());
+    let mut key_ids: Vec<String> = ids.map(|id| message(&id.chars().take(LONGEST).collect::<String>())).collect();
+    key_ids.sort();
+    key_ids.truncate(MOST_IDS);
+    let mut texts: Vec<String> = keys.iter().map(Value::to_string).collect();
+    texts.sort();
+    let hash = digest(&SHA256, texts.concat().as_bytes());
+    let key_set_hash = hash.as_ref().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    Discovery { jwks_uri: message(jwks_uri), key_ids, key_set_hash }
 }
 
 /// Whether a published key checks signatures by an algorithm.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
-use crate::api::{CheckReason, CheckResult};
+use crate::api::{CheckReason, CheckResult, Discovery};
 
 use super::{Answer, Trouble};
 
@@ -20,12 +20,14 @@ pub struct Outcome {
     pub retry_after: Option<Duration>,
     /// When what was checked ends, where that was told.
     pub expires: Option<Timestamp>,
+    /// The keys that were found.
+    pub keys: Option<Box<Discovery>>,
 }
 
 impl Outcome {
     /// An outcome.
     pub fn new(reason: CheckReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry_after: None, expires: None }
+        Self { reason, message: message.into(), retry_after: None, expires: None, keys: None }
     }
 
     /// Of what could not be asked: `what` is whom.

@@ -112,6 +112,10 @@ impl<'a> Session<'a> {
                 Ok(Issuer { http: self.http, issuer }.keys(jwks_url.as_deref(), algorithms).await)
             }
             Probe::Site(url) => Ok(Site { http: self.http, url }.answers().await),
+            Probe::SignIn(wanted) => {
+                let site = Site { http: self.http, url: &wanted.url };
+                Ok(site.signs_in(&self.services.authority, wanted).await)
+            }
             Probe::TimbrApi(target) => Ok(TimbrApi { http: self.http, target }.takes_key().await),
             Probe::Workspace(host) => {
                 let url = format!("https://{host}/");

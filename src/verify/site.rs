@@ -1,9 +1,13 @@
 //! Whether somebody answers at an address, and who.
 
+use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
-use crate::api::CheckReason;
+use crate::{
+    api::{CheckReason, foreign},
+    compose::SignIn,
+};
 
 use super::{Http, NamedBy, Outcome, Trouble};
 
@@ -53,6 +57,35 @@ impl Site<'_> {
         }
     }
 
+    /// Whether people are sent to Entra from the page on which signing in begins, for the right application and with the
+    /// right way back. That pods run says nothing of it: behind an ingress, Timbr has to be told that it is https.
+    /// Source of the page: Flask-AppBuilder, with which timbr-platform is made.
+    pub async fn signs_in(&self, authority: &Url, wanted: &SignIn) -> Outcome {
+        const PAGE: &str = "login/azure";
+        let what = format!("{}/{PAGE}", self.what());
+        let answer = match self.request(PAGE) {
+            Ok(request) => self.http.fetch(request).await,
+            Err(trouble) => Err(trouble),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(trouble) => return Outcome::of_trouble(&what, &trouble),
+        };
+        if let Some(busy) = Outcome::of_busy(&what, &answer, Timestamp::now()) {
+            return busy;
+        }
+        match answer.to.filter(|to| answer.status.is_redirection() && to.origin() == authority.origin()) {
+            Some(to) => judge_way(&what, &to, wanted),
+            None => Outcome::new(
+                CheckReason::SignInNotSeen,
+                format!(
+                    "{what} does not send people to Entra (it answers with status {}); open it in a browser, and look whether they can sign in",
+                    answer.status.as_u16()
+                ),
+            ),
+        }
+    }
+
     fn request(&self, path: &str) -> Result<RequestBuilder, Trouble> {
         let url = Url::parse(self.url).and_then(|url| url.join(path));
         let url = url.map_err(|_| Trouble::Unresolved(self.url.to_owned()))?;
@@ -61,5 +94,34 @@ impl Site<'_> {
 
     fn what(&self) -> String {
         self.url.trim_start_matches("https://").trim_end_matches('/').to_owned()
+    }
+}
+
+/// Whether the way to Entra is the right one.
+fn judge_way(what: &str, to: &Url, SignIn { application, redirect_uri, .. }: &SignIn) -> Outcome {
+    let parameter = |name: &str| to.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
+    let misdirected = |sentence: String| Outcome::new(CheckReason::SignInMisdirected, sentence);
+    let client_id = parameter("client_id").unwrap_or_default();
+    if !client_id.as_bytes().eq_ignore_ascii_case(application.client_id.expose()) {
+        return misdirected(format!(
+            "{what} sends people to Entra for another application than {}; check that it is the Timbr whose Deployment this resource is delivered to",
+            application.title()
+        ));
+    }
+    match parameter("redirect_uri") {
+        Some(uri) if uri == *redirect_uri => {
+            Outcome::new(CheckReason::Passed, format!("{what} sends people to Entra, and back to {redirect_uri}"))
+        }
+        uri => {
+            let uri = uri.unwrap_or_default();
+            let fix = match uri.strip_prefix("http://") == redirect_uri.strip_prefix("https://") {
+                true => "add to the env of timbr-platform: {name: OAUTH_DEFAULT_SCHEME, value: https}",
+                false => "check publicUrl, and that the ingress hands on the host that people ask for",
+            };
+            misdirected(format!(
+                "{what} has Entra send people back to {}, where {redirect_uri} was expected, and Entra refuses (AADSTS50011); {fix}",
+                foreign(&uri)
+            ))
+        }
     }
 }

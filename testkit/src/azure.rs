@@ -1,5 +1,5 @@
 //! A double of what the operator asks in Azure: Entra, Microsoft Graph, a Key Vault and a Databricks
-//! workspace, strict, with state, and misbehaving as told.
+//! workspace, strict, with state, and misbehaving as told. Beside them stands a timbr-platform that people sign in to.
 //!
 //! Each service has an address of its own, on 127.0.0.1 and over HTTPS, with a certificate of an
 //! authority made for this double ([`Azure::ca_pem`]). The formats are the documented ones and what the
@@ -15,6 +15,7 @@ mod graph;
 mod keys;
 mod objects;
 mod odata;
+mod platform;
 mod serve;
 mod token;
 mod vault;
@@ -34,6 +35,7 @@ use tokio_rustls::TlsAcceptor;
 pub use crate::fault::Fault;
 pub use directory::{App, Grant, Group, Secret, Tenant, guid};
 pub use objects::{GRAPH_PRINCIPAL, GRAPH_ROLES};
+pub use platform::Platform;
 pub use vault::{Denial, Operation, Vault, VaultSecret};
 
 use crate::certificates::{self, Authority};
@@ -60,11 +62,13 @@ pub enum Service {
     Vault,
     /// A Databricks workspace.
     Databricks,
+    /// timbr-platform.
+    Platform,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 4] = [Self::Entra, Self::Graph, Self::Vault, Self::Databricks];
+    pub const ALL: [Self; 5] = [Self::Entra, Self::Graph, Self::Vault, Self::Databricks, Self::Platform];
 }
 
 /// By its name in lower case.
@@ -77,7 +81,8 @@ impl FromStr for Service {
             "graph" => Ok(Self::Graph),
             "vault" => Ok(Self::Vault),
             "databricks" => Ok(Self::Databricks),
-            _ => Err(format!("{name:?} is no service; there are entra graph vault databricks")),
+            "platform" => Ok(Self::Platform),
+            _ => Err(format!("{name:?} is no service; there are entra graph vault databricks platform")),
         }
     }
 }
@@ -229,6 +234,11 @@ impl Azure {
     /// Changes the vault: its secrets, and who may do what.
     pub fn edit_vault(&self, edit: impl FnOnce(&mut Vault)) {
         edit(&mut self.world().vault);
+    }
+
+    /// Sets what the pods of timbr-platform run with; `None`: with nothing of single sign-on.
+    pub fn set_platform(&self, platform: Option<Platform>) {
+        self.world().platform = platform;
     }
 
     /// Sets the secret of a client of the Databricks workspace.

@@ -74,6 +74,8 @@ impl LargeCluster {
             .env("KUBECONFIG", &self.account.kubeconfig)
             .args(["operator", "--namespace", OPERATOR_NAMESPACE, "--log-format=json"])
             .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
+            // Who measures checks says how often.
+            .env("TIMBR_IDENTITY_CHECK_INTERVAL", "0s")
             .args(flags)
             .start()
             .expect("the operator can be started");
@@ -84,19 +86,20 @@ impl LargeCluster {
         (process, metrics)
     }
 
-    /// Waits until so many resources of a kind are delivered.
+    /// Waits until a condition is True of so many resources of a kind.
     ///
     /// # Panics
     /// At the deadline.
-    pub async fn all_delivered(&self, plural: &str, count: usize) {
+    pub async fn all_are(&self, condition: &str, plural: &str, count: usize) {
         let client = self.plane.admin();
-        eventually("everything is delivered", DEADLINE, async || {
+        eventually(&format!("everything is {condition}"), DEADLINE, async || {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let request = http::Request::get(format!("/apis/identity.timbr.ai/v1alpha1/{plural}")).body(Vec::new());
             let list: Value =
                 client.request(request.expect("a valid request")).await.map_err(|error| error.to_string())?;
-            let delivered = list["items"].as_array().into_iter().flatten().filter(|it| is_delivered(it)).count();
-            if delivered == count { Ok(()) } else { Err(format!("{delivered} of {plural} are delivered")) }
+            let items = list["items"].as_array().into_iter().flatten();
+            let there = items.filter(|resource| is(resource, condition)).count();
+            if there == count { Ok(()) } else { Err(format!("{there} of {plural} are {condition}")) }
         })
         .await;
     }
@@ -165,9 +168,9 @@ pub fn azure_sso(namespace: &str) -> Object {
     resource(namespace, "AzureSso", "azuressos", "sso", spec)
 }
 
-fn is_delivered(resource: &Value) -> bool {
+fn is(resource: &Value, type_: &str) -> bool {
     let mut conditions = resource["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|condition| condition["type"] == "Delivered" && condition["status"] == "True")
+    conditions.any(|condition| condition["type"] == type_ && condition["status"] == "True")
 }
 
 /// Waits until no look at an installation has ended for a while, and some have.

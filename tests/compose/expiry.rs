@@ -113,7 +113,7 @@ fn graph_is_believed_first() {
         for check in &plan.resources[0].tried {
             let trial = of.entry(check.name.clone()).or_insert_with(|| Trial::begin(check.key.clone(), at(0)));
             let expires = expires.filter(|_| check.name == "SecretExpiry");
-            trial.end(Tried { reason, message: String::new(), expires }, at(0));
+            trial.end(Tried { reason, message: String::new(), expires, keys: None }, at(0));
         }
         let said = said(&world.plan(&key(None)), at(0));
         said.statuses.iter().for_each(|change| world.note(change));

@@ -67,8 +67,19 @@ impl Lab {
         steps
     }
 
-    /// Tries every check, and looks.
+    /// Tries every check, and looks; also those that there are after that.
     fn tries(&mut self, answer: impl Fn(&str) -> CheckReason) -> Vec<&'static str> {
+        let steps = self.tries_once(&answer);
+        [steps, self.tries_once(&answer)].concat()
+    }
+
+    fn tries_once(&mut self, answer: impl Fn(&str) -> CheckReason) -> Vec<&'static str> {
+        self.answers(answer);
+        self.look()
+    }
+
+    /// Tries every check.
+    fn answers(&mut self, answer: impl Fn(&str) -> CheckReason) {
         let now = self.now();
         self.trials().now = now;
         let name = self.world.installations.first().map(|found| found.meta.name.clone());
@@ -82,10 +93,9 @@ impl Lab {
                     *trial = fresh();
                 }
                 let reason = answer(&check.name);
-                trial.end(Tried { reason, message: format!("words at {now}"), expires: None }, now);
+                trial.end(Tried { reason, message: format!("words at {now}"), expires: None, keys: None }, now);
             }
         }
-        self.look()
     }
 
     fn all(&mut self, reason: CheckReason) -> Vec<&'static str> {
@@ -166,7 +176,7 @@ fn nothing_is_delivered_before_it_was_tried_and_passed() {
     assert_eq!(told.count(), 7);
     assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
     assert_eq!(lab.told(), READY);
-    assert_eq!(lab.message("Verified"), "7 of 7 checks passed");
+    assert_eq!(lab.message("Verified"), "8 of 8 checks passed");
     assert_eq!(lab.message("Ready"), "delivered, rolled out and verified");
     let check = &lab.status().checks[1];
     assert_eq!((check.name.as_str(), check.since, check.key.len()), ("ClientCredentials", at(0), 20));
@@ -350,7 +360,7 @@ fn advisory_checks_gate_nothing() {
     lab.second = 200;
     assert_eq!(lab.tries(advisory(CheckReason::NotPermitted)), ["apply"]);
     assert_eq!(lab.told()[1..], READY[1..]);
-    assert_eq!(lab.message("Verified"), "6 of 7 checks passed; nobody knows of RedirectUri, see status.checks");
+    assert_eq!(lab.message("Verified"), "7 of 8 checks passed; nobody knows of RedirectUri, see status.checks");
 }
 
 /// Where nothing but advice can be had, and nobody may give it.
@@ -394,6 +404,38 @@ fn the_other_way_in_stays_open_until_all_is_proved() {
         lab.required(CheckReason::ClientSecretExpired);
         assert_eq!((lab.value(VARIABLE).as_deref(), warned(&lab)), (Some("false"), false), "{policy}");
     }
+}
+
+/// Whether people get from Timbr to Entra shows once pods run with what is asked for, and anew when others do.
+#[test]
+fn the_sign_in_page_is_looked_at_after_the_rollout() {
+    let names = |lab: &Lab| lab.status().checks.iter().map(|check| check.name.clone()).collect::<Vec<_>>();
+    let key_of = |lab: &Lab| lab.status().checks.last().map(|check| check.key.clone());
+    let mut lab = Lab::sso();
+    lab.look();
+    assert!(!names(&lab).contains(&"SignIn".to_owned()));
+    lab.tries_once(|_| CheckReason::Passed);
+    assert_eq!(names(&lab).last().map(String::as_str), Some("SignIn"));
+    assert_eq!(lab.message("Verified"), "7 of 8 checks passed; nobody knows of SignIn, see status.checks");
+    let first = key_of(&lab);
+    let misdirected = |name: &str| if name == "SignIn" { CheckReason::SignInMisdirected } else { CheckReason::Passed };
+    lab.tries(misdirected);
+    assert_eq!(lab.told(), ["False/CheckFailed", "True/Delivered", "False/CheckFailed", "True/Retrying"]);
+    // Whoever else replaces the pods: it stays as it was found.
+    let generation = lab.world.live(PLATFORM).generation;
+    lab.world.live_mut(PLATFORM).rollout = complete(generation - 1);
+    lab.world.look(at(0));
+    assert_eq!((names(&lab).last().map(String::as_str), key_of(&lab)), (Some("SignIn"), first.clone()));
+    // With new content it is looked at once the pods have that.
+    lab.rotate("another");
+    lab.answers(|_| CheckReason::Passed);
+    lab.world.look(at(0));
+    assert_eq!(lab.secret().as_deref(), Some("another"));
+    assert!(!names(&lab).contains(&"SignIn".to_owned()));
+    lab.all(CheckReason::Passed);
+    assert_eq!(names(&lab).last().map(String::as_str), Some("SignIn"));
+    assert_ne!(key_of(&lab), first);
+    assert_eq!(lab.told(), READY);
 }
 
 /// What does not stand is not tried.

@@ -246,7 +246,7 @@ fn who_contends_for_a_pair() {
     let status = |generation: i64, audience: &str| {
         let holds = vec![TrustedPair { issuer: ISSUER.to_owned(), audience: audience.to_owned() }];
         let common = CommonStatus { observed_generation: generation, ..CommonStatus::default() };
-        Some(Arc::new(Status::ExternalTokenProvider(ExternalTokenProviderStatus { common, holds })))
+        Some(Arc::new(Status::ExternalTokenProvider(ExternalTokenProviderStatus { common, holds, discovery: None })))
     };
     let at_home = provider(Some("a"));
     let generation = at_home.meta.generation;

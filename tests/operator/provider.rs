@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{
     Azure, Scratch,
-    azure::{App, Fault, GRAPH, Grant, Secret, Service},
+    azure::{App, Fault, GRAPH, Grant, Platform, Secret, Service},
 };
 use timbr_identity::compose::SIGN_ON;
 
@@ -28,6 +28,11 @@ impl Provider {
         let folder = Scratch::new("provider-").expect("a folder");
         std::fs::write(folder.path().join("ca.pem"), azure.ca_pem()).expect("a file");
         let provider = Self { azure, app, folder };
+        provider.azure.set_platform(Some(Platform {
+            tenant: provider.azure.tenant().to_owned(),
+            client_id: provider.app.client_id.clone(),
+            redirect_uri: format!("{}/oauth-authorized/azure", provider.public_url()),
+        }));
         provider.accepts(&[value]);
         provider
     }
@@ -67,9 +72,9 @@ impl Provider {
         }
     }
 
-    /// A public address that answers.
+    /// The public address of a timbr-platform, which people sign in to as it ought to be.
     pub fn public_url(&self) -> &str {
-        self.azure.url(Service::Databricks)
+        self.azure.url(Service::Platform)
     }
 
     /// An AzureSso of the application, with more in its spec.

@@ -46,7 +46,9 @@ async fn what_passes_is_delivered_and_ready() {
         (&token["level"], &token["result"], &token["reason"]),
         (&json!("Required"), &json!("Pass"), &json!("Passed"))
     );
-    // The permissions were not asked for, and that is told; it keeps nothing back.
+    // Once its pods ran, Timbr itself was looked at.
+    assert_eq!(check(&sso, "SignIn")["result"], "Pass");
+    assert_eq!(condition(&sso, "Verified")["message"], "8 of 8 checks passed");
     assert_eq!(provider.azure.violations(), [] as [&str; 0]);
     let writes = lab.writes().await;
     let tally = tally(&writes);

@@ -9,6 +9,7 @@ mod matrix;
 mod proxied;
 mod site;
 mod timbr_api;
+mod toxiproxy;
 mod trouble;
 mod vault;
 

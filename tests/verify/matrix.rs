@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use testkit::Azure;
-use testkit::azure::{App, Denial, Fault as Answers, Grant, Group as There, Service, guid};
+use testkit::azure::{App, Denial, Fault as Answers, Grant, Group as There, Platform, Service, guid};
 use timbr_identity::{
     api::{CheckReason, Group},
-    compose::{Application, Audience, GROUP_SYNC, Probe, Registration, SIGN_ON, VaultUse},
+    compose::{Application, Audience, GROUP_SYNC, Probe, Registration, SIGN_ON, SignIn as How, VaultUse},
     verify::{Guard, Http, Limits, Outcome, Services, Session},
 };
 
@@ -38,6 +38,7 @@ enum Check {
     DelegatedPermissions,
     SecretExpiry,
     PublicUrl,
+    SignIn,
     Workspace,
     Vault,
     List,
@@ -49,7 +50,7 @@ enum Check {
 use Check::*;
 
 impl Check {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Tenant,
         ClientCredentials,
         ApplicationPermissions,
@@ -59,6 +60,7 @@ impl Check {
         DelegatedPermissions,
         SecretExpiry,
         PublicUrl,
+        SignIn,
         Workspace,
         Vault,
         List,
@@ -79,6 +81,7 @@ impl Check {
             DelegatedPermissions => "Permissions (AzureSso, DatabricksPassthrough)",
             SecretExpiry => "SecretExpiry",
             PublicUrl => "PublicUrl",
+            SignIn => "SignIn",
             Workspace => "Workspace",
             Vault => "Vault",
             List => "List",
@@ -94,13 +97,14 @@ impl Check {
             Tenant | ClientCredentials | ApplicationPermissions | Issuer => Service::Entra,
             GroupOfRole | RedirectUri | AccountType | DelegatedPermissions | SecretExpiry => Service::Graph,
             PublicUrl | Workspace => Service::Databricks,
+            SignIn => Service::Platform,
             Vault | List | Get | SetAndDelete => Service::Vault,
         }
     }
 
     /// Whether it signs in with the application's secret.
     fn signs_in(self) -> bool {
-        !matches!(self, Tenant | PublicUrl | Workspace | Vault | Issuer)
+        !matches!(self, Tenant | PublicUrl | SignIn | Workspace | Vault | Issuer)
     }
 }
 
@@ -145,6 +149,9 @@ faults! {
     PermissionNotAsked = "The registration asks for no permissions",
     ConsentWithdrawn = "No administrator has consented",
     SecretNotListed = "The secret is not listed in the registration",
+    SchemeIsHttp = "Timbr has people sent back to http://…",
+    OtherTimbr = "Another Timbr answers at publicUrl",
+    NotOffered = "Timbr offers no single sign-on",
     VaultElsewhere = "The key vault belongs to another tenant",
     ;
     NoUsableKey = "No key that is published can be used",
@@ -198,6 +205,8 @@ fn expected(check: Check, fault: Fault) -> Result<&'static str, NotApplicable> {
             Tenant => Ok("TenantNotFound"),
             _ => signs_in("TenantNotFound"),
         },
+        // Timbr runs with another one.
+        UnknownApplication if check == SignIn => Ok("SignInMisdirected"),
         UnknownApplication => signs_in("ApplicationNotFound"),
         ApplicationDisabled => signs_in("ApplicationDisabled"),
         RolesNotGranted => match check {
@@ -214,6 +223,8 @@ fn expected(check: Check, fault: Fault) -> Result<&'static str, NotApplicable> {
         ConsentWithdrawn => only(&[DelegatedPermissions], "ConsentMissing"),
         // It signs in with another one of the application's then.
         SecretNotListed => only(&[SecretExpiry], "SecretNotListed"),
+        SchemeIsHttp | OtherTimbr => only(&[SignIn], "SignInMisdirected"),
+        NotOffered => only(&[SignIn], "SignInNotSeen"),
         VaultElsewhere => match check {
             Vault => Ok("VaultOfAnotherTenant"),
             _ => only(&[List, Get, SetAndDelete], "CredentialRefused"),
@@ -235,6 +246,7 @@ fn expected(check: Check, fault: Fault) -> Result<&'static str, NotApplicable> {
         TooMany | Failing | SentElsewhere | Html if check == PublicUrl => Err(AnyAnswerWillDo),
         TooMany => Ok("RateLimited"),
         Failing => Ok("ServiceFailed"),
+        SentElsewhere | Html if check == SignIn => Ok("SignInNotSeen"),
         SentElsewhere | Html => Ok("Unreadable"),
         FiftyMegabytes => Ok("Unreadable"),
     }
@@ -275,6 +287,11 @@ impl World {
             DelegatedPermissions => registration(Registration::Delegated(SIGN_ON)),
             SecretExpiry => registration(Registration::SecretExpiry),
             PublicUrl => Probe::Site(self.at[&Service::Databricks].clone()),
+            SignIn => Probe::SignIn(How {
+                url: self.at[&Service::Platform].clone(),
+                application,
+                redirect_uri: URI.to_owned(),
+            }),
             Workspace => Probe::Workspace(self.at[&Service::Databricks].trim_start_matches("https://").to_owned()),
             Vault => of_vault(VaultUse::Tenant),
             List => of_vault(VaultUse::List),
@@ -331,6 +348,12 @@ fn break_it(azure: &Azure, world: &World, check: Check, fault: Fault) -> World {
         PermissionNotAsked => edit(&|app| app.required_resource_access = json!([])),
         ConsentWithdrawn => edit(&|app| app.grants.clear()),
         SecretNotListed if concerns => answers(Answers::Refuse(200, json!({"passwordCredentials": []}).to_string())),
+        SchemeIsHttp => {
+            let redirect_uri = URI.replace("https://", "http://");
+            azure.set_platform(Some(Platform { redirect_uri, ..platform(azure, &world.application) }));
+        }
+        OtherTimbr => azure.set_platform(Some(Platform { client_id: guid(), ..platform(azure, &world.application) })),
+        NotOffered => azure.set_platform(None),
         VaultElsewhere => azure.edit_vault(|vault| vault.tenant = guid()),
         Denied(denial) => azure.edit_vault(|vault| vault.deny_all(denial)),
         NoUsableKey => azure.hide_keys(true),
@@ -361,11 +384,18 @@ fn group(azure: &Azure) -> There {
     There { id: "11111111-aaaa-4bbb-8ccc-222222222222".to_owned(), ..There::new(azure.tenant(), GROUP) }
 }
 
+/// Timbr as it has to run.
+fn platform(azure: &Azure, application: &Application) -> Platform {
+    let client_id = application.shown.clone().expect("an id");
+    Platform { tenant: azure.tenant().to_owned(), client_id, redirect_uri: URI.to_owned() }
+}
+
 /// Everything as it has to be.
 fn mend(azure: &Azure, app: &App) {
     azure.recover();
     azure.hide_keys(false);
     azure.set_app(app.clone());
+    azure.set_platform(Some(platform(azure, &super::application(app))));
     for known in azure.groups() {
         azure.remove_group(&known.id);
     }

@@ -11,7 +11,7 @@ use super::ask::{Answer, Ask};
 use super::directory::{Directory, Tenant};
 use super::keys::Keys;
 use super::vault::Vault;
-use super::{Fault, Received, Service, databricks, entra, graph, vault};
+use super::{Fault, Platform, Received, Service, databricks, entra, graph, platform, vault};
 use crate::fault::Faults;
 
 /// Headers whose values are nobody's to see.
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) vault: Vault,
     /// The secrets of the Databricks workspace's clients.
     pub(super) databricks: BTreeMap<String, String>,
+    /// What the pods of timbr-platform run with.
+    pub(super) platform: Option<Platform>,
     /// How Graph and the vault are named in scopes and audiences.
     pub(super) resources: BTreeMap<Service, String>,
     /// How long tokens are valid.
@@ -48,6 +50,7 @@ impl World {
             directory,
             vault,
             databricks: BTreeMap::new(),
+            platform: None,
             resources: BTreeMap::from([
                 resource(Service::Graph, "https://graph.microsoft.com"),
                 resource(Service::Vault, "https://vault.azure.net"),
@@ -111,7 +114,7 @@ impl World {
                 _ => REDACTED.to_owned(),
             },
             Service::Entra | Service::Databricks => redact(&text),
-            Service::Graph => text.into_owned(),
+            Service::Graph | Service::Platform => text.into_owned(),
         };
     }
 
@@ -126,6 +129,7 @@ impl World {
                 Service::Graph => graph::answer(self, &ask),
                 Service::Vault => vault::answer(self, &ask),
                 Service::Databricks => databricks::answer(self, &ask),
+                Service::Platform => platform::answer(self, &ask),
             },
             Err(violation) => {
                 let body = json!({"error": {"code": "BadRequest", "message": violation}});

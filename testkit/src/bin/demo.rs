@@ -1,14 +1,18 @@
 //! `make demo`: a cluster of its own with the operator in it, and single sign-on brought to a Timbr.
 //!
-//! Everything is real but the kubelets: pods run nothing. The operator has the rights of its own
-//! ServiceAccount and no others. With `DEMO_ONCE=1` the demo ends by itself, and fails when a condition
+//! Everything is real but the kubelets, so pods run nothing, and Entra, which is a double. The operator has the rights of
+//! its own ServiceAccount and no others. With `KEYCLOAK_HOME` a real Keycloak is an identity provider, too. With `DEMO_ONCE=1` the demo ends by itself, and fails when a condition
 //! does not come; otherwise it goes on until Ctrl-C. Both leave nothing behind.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use timbr_identity_testkit::{ControlPlane, Process, Signal, assets};
+use serde_json::json;
+use timbr_identity_testkit::{
+    Azure, ControlPlane, Keycloak, Process, Signal, assets,
+    azure::{App, GRAPH, Grant, Secret, Service, Tenant},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the demo's Timbr runs.
@@ -16,6 +20,17 @@ const NAMESPACE: &str = "timbr";
 /// Where the operator belongs: the namespace and the account of deploy/rbac.yaml.
 const OPERATOR_NAMESPACE: &str = "timbr-identity-system";
 const OPERATOR_ACCOUNT: &str = "timbr-identity-operator";
+/// The ids and the client secret of examples/single-sign-on.
+const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+const CLIENT_ID: &str = "66666666-7777-8888-9999-000000000000";
+const CLIENT_SECRET: &str = "replace-me-with-the-client-secret-value";
+/// What the example's application asks for: email, openid, profile and User.Read.
+const PERMISSIONS: [&str; 4] = [
+    "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0",
+    "37f7f235-527c-4136-accd-4a02d197296e",
+    "14dad69e-099b-42c9-810b-d002981feec1",
+    "e1fe6dd8-ba31-4d61-89e7-88639da4683d",
+];
 /// How long a condition may take to come, as kubectl takes it. It takes seconds on an idle machine.
 const TIMEOUT: &str = "--timeout=180s";
 
@@ -58,12 +73,29 @@ async fn demo(once: bool) -> Result<(), Failed> {
     stage.run("timbr-identity crds | kubectl apply -f -", &["apply", "-f", "-"], Some(&crds)).await?;
     stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", TIMEOUT]).await?;
     stage.kubectl(&["apply", "-f", "deploy/rbac.yaml"]).await?;
-    println!("$ timbr-identity operator &");
+    println!("# Entra is a double on this machine, which knows the example's application and its secret.");
+    let entra = entra();
+    let keycloak = match std::env::var_os("KEYCLOAK_HOME") {
+        Some(home) => Some(Keycloak::start(Path::new(&home)).await),
+        None => None,
+    };
+    let bundle = cluster.dir().join("ca.pem");
+    let authorities = entra.ca_pem().to_owned() + &keycloak.as_ref().map(Keycloak::ca_pem).unwrap_or_default();
+    std::fs::write(&bundle, authorities).expect("the bundle can be written");
+    let (authority, graph) = (entra.url(Service::Entra), entra.url(Service::Graph));
+    println!("$ timbr-identity operator --authority-url={authority} --graph-url={graph} --ca-bundle=ca.pem &");
+    let flags = [
+        format!("--authority-url={authority}"),
+        format!("--graph-url={graph}"),
+        format!("--ca-bundle={}", bundle.display()),
+        // Keycloak is on this machine, too.
+        "--allow-cidr=127.0.0.0/8".to_owned(),
+    ];
     let log = cluster.dir().join("operator.log");
-    let operator = operator(&cluster, &binary, &log).await;
+    let operator = operator(&cluster, &binary, &log, &flags).await;
 
     let told = tokio::select! {
-        told = tell(&stage) => told,
+        told = tell(&stage, keycloak.as_ref()) => told,
         status = ended(&operator) => {
             eprintln!("demo: the operator ended by itself: {status}");
             Err(Failed)
@@ -85,11 +117,28 @@ async fn demo(once: bool) -> Result<(), Failed> {
     told
 }
 
+/// Entra as the example needs it.
+fn entra() -> Azure {
+    let entra = Azure::start();
+    entra.set_resource(Service::Graph, entra.url(Service::Graph));
+    let none: [String; 0] = [];
+    entra.set_tenant(Tenant { id: TENANT.to_owned(), ..Tenant::new("Example", none) });
+    let mut app = App { client_id: CLIENT_ID.to_owned(), ..App::new(TENANT, "Timbr") };
+    app.secrets = vec![Secret::of(CLIENT_SECRET)];
+    app.grant(["Application.Read.All", "DelegatedPermissionGrant.Read.All"]);
+    app.redirect_uris = vec!["https://timbr.example.com/oauth-authorized/azure".to_owned()];
+    let access = PERMISSIONS.map(|id| json!({"id": id, "type": "Scope"}));
+    app.required_resource_access = json!([{"resourceAppId": GRAPH, "resourceAccess": access}]);
+    app.grants = vec![Grant::for_all("openid profile email User.Read")];
+    entra.set_app(app);
+    entra
+}
+
 /// What the demo is about: a resource is applied, and Timbr has single sign-on.
-async fn tell(stage: &Stage<'_>) -> Result<(), Failed> {
+async fn tell(stage: &Stage<'_>, keycloak: Option<&Keycloak>) -> Result<(), Failed> {
     stage.says("Single sign-on: one resource, and the Secret that it names.");
     stage.kubectl(&["apply", "-n", NAMESPACE, "-f", "examples/single-sign-on"]).await?;
-    for condition in ["Delivered", "RolledOut", "Ready"] {
+    for condition in ["Verified", "Delivered", "RolledOut", "Ready"] {
         let condition = format!("--for=condition={condition}");
         stage.kubectl(&["wait", "-n", NAMESPACE, &condition, "azuresso/sso", TIMEOUT]).await?;
     }
@@ -99,7 +148,43 @@ async fn tell(stage: &Stage<'_>) -> Result<(), Failed> {
     stage.kubectl(&["set", "env", "deployment/timbr-platform", "-n", NAMESPACE, "--list"]).await?;
     stage.kubectl(&["describe", "secret", "-n", NAMESPACE, "-l", "identity.timbr.ai/component=platform"]).await?;
     stage.kubectl(&["rollout", "status", "deployment/timbr-platform", "-n", NAMESPACE]).await?;
-    stage.kubectl(&["rollout", "history", "deployment/timbr-platform", "-n", NAMESPACE]).await
+    stage.kubectl(&["rollout", "history", "deployment/timbr-platform", "-n", NAMESPACE]).await?;
+
+    stage.says("A wrong rotation: Entra refuses it, so it reaches no pod, and the resource says what to do.");
+    let wrong = r#"{"stringData": {"client-secret": "a-value-that-is-none-of-its-secrets"}}"#;
+    let shown = format!("kubectl patch secret entra -n {NAMESPACE} -p '{wrong}'");
+    stage.run(&shown, &["patch", "secret", "entra", "-n", NAMESPACE, "-p", wrong], None).await?;
+    stage.kubectl(&["wait", "-n", NAMESPACE, "--for=condition=Verified=False", "azuresso/sso", TIMEOUT]).await?;
+    stage.kubectl(&["get", "azuresso", "-n", NAMESPACE]).await?;
+    let message = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
+    let shown = format!("kubectl get azuresso sso -n {NAMESPACE} -o '{message}'");
+    stage.run(&shown, &["get", "azuresso", "sso", "-n", NAMESPACE, "-o", message], None).await?;
+    stage.kubectl(&["rollout", "history", "deployment/timbr-platform", "-n", NAMESPACE]).await?;
+    match keycloak {
+        Some(keycloak) => trust(stage, keycloak).await,
+        None => Ok(()),
+    }
+}
+
+/// A real identity provider is looked at.
+async fn trust(stage: &Stage<'_>, keycloak: &Keycloak) -> Result<(), Failed> {
+    stage.says("An identity provider: a real Keycloak, whose keys are looked at.");
+    let provider = json!({
+        "apiVersion": "identity.timbr.ai/v1alpha1",
+        "kind": "ExternalTokenProvider",
+        "metadata": {"name": "keycloak"},
+        "spec": {
+            "displayName": "Keycloak",
+            "issuerUrl": format!("{}/realms/master", keycloak.url()),
+            "audiences": ["timbr"],
+            "userClaim": "preferred_username",
+        },
+    });
+    let apply = ["apply", "-n", NAMESPACE, "-f", "-"];
+    stage.run("kubectl apply -n timbr -f keycloak.yaml", &apply, Some(&provider.to_string())).await?;
+    let verified = ["wait", "-n", NAMESPACE, "--for=condition=Verified", "externaltokenprovider/keycloak", TIMEOUT];
+    stage.kubectl(&verified).await?;
+    stage.kubectl(&["get", "externaltokenprovider", "-n", NAMESPACE, "-o", "wide"]).await
 }
 
 /// The operator's binary: `$TIMBR_IDENTITY_BIN`, or the one that was built beside this one.
@@ -117,13 +202,14 @@ async fn crds(binary: &Path) -> String {
 }
 
 /// Starts the operator as a pod would run it, but for the network addresses.
-async fn operator(cluster: &ControlPlane, binary: &Path, log: &Path) -> Process {
+async fn operator(cluster: &ControlPlane, binary: &Path, log: &Path, flags: &[String]) -> Process {
     let account = cluster.service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
     Process::builder(binary, log)
         .env_clear()
         .env("KUBECONFIG", &account.kubeconfig)
         .args(["operator", "--namespace", OPERATOR_NAMESPACE])
         .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
+        .args(flags)
         .start()
         .expect("the operator can be started")
 }

@@ -57,7 +57,7 @@ async fn measure(cluster: &LargeCluster, run: &str, everything: bool) -> u64 {
     let begun = Instant::now();
     let (process, metrics) = cluster.operator(&run.len().to_string(), &[NO_LIMIT_OF_ROLLOUTS]).await;
     for (plural, each) in kinds(everything) {
-        cluster.all_delivered(plural, each * INSTALLATIONS).await;
+        cluster.all_are("Delivered", plural, each * INSTALLATIONS).await;
     }
     let took = begun.elapsed();
     until_idle(&metrics).await;

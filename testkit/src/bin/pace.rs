@@ -95,7 +95,7 @@ impl Cold {
         let (process, metrics) = cluster.operator(prefix, &[NO_LIMIT_OF_ROLLOUTS, &concurrency]).await;
         // By its own metrics: to ask the API server for a thousand objects again and again would slow it down.
         until_idle(&metrics).await;
-        cluster.all_delivered("azuressos", INSTALLATIONS).await;
+        cluster.all_are("Delivered", "azuressos", INSTALLATIONS).await;
         let most = memory(&process, "VmHWM");
         process.stop(Signal::TERM, Duration::from_secs(20)).await;
         let is_here = |write: &&Write| write.namespace.starts_with(&format!("{prefix}-"));
