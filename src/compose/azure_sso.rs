@@ -26,6 +26,11 @@ pub fn locks_out(demand: &Demand) -> bool {
     demand.name == PASSWORD_LOGIN && demand.value == Value::lower_bool(false)
 }
 
+/// Whether what is asked for is a way in for those whom single sign-on keeps out.
+pub fn lets_in(demand: &Demand) -> bool {
+    demand.name == PASSWORD_LOGIN && demand.value == Value::lower_bool(true)
+}
+
 /// Whether a role may do everything.
 pub fn is_administrator(role: &str) -> bool {
     role.eq_ignore_ascii_case("admin")

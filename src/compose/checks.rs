@@ -215,7 +215,11 @@ impl VaultUse {
 impl Asked {
     /// Something to try out.
     pub fn check(&mut self, name: impl Into<String>, level: CheckLevel, probe: Probe) {
-        self.checks.push(Check { name: name.into(), level, probe });
+        let name = name.into();
+        // One that is asked for twice is one: status lists them by name.
+        if self.checks.iter().all(|there| there.name != name) {
+            self.checks.push(Check { name, level, probe });
+        }
     }
 
     /// Something to try out in the name of an application; nothing where it is not known.

@@ -8,16 +8,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    CheckLevel, CheckReason, CheckResult, CheckStatus, Code, Component, Discovery, Kind, Problem, Reason,
-    RolloutPolicy, Status, message,
+    CheckLevel, CheckReason, CheckResult, CheckStatus, Code, Component, Delivery, Discovery, Kind, Meta, Problem,
+    Reason, RolloutPolicy, Status, message,
 };
 
 use super::{
-    Check, Demand, Probe, Registration, Snapshot, Trial, Trials, Verdict,
-    azure_sso::{locks_out, sign_in},
+    Application, Check, Demand, Probe, Registration, Snapshot, Trial, Trials, Verdict,
+    azure_sso::{lets_in, locks_out, sign_in},
     deployment::Claim,
     plan::Judgement,
     site::Site,
+    stable::{self, Reference},
 };
 
 /// Credentials that Entra has just made are refused for a while: so long a Fail is a matter of waiting.
@@ -46,11 +47,18 @@ enum Standing {
 
 /// Judges the checks of every resource; what is new of one that is closed is not asked for.
 pub fn judge_checks(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [Judgement], claims: &mut [Claim]) {
+    let refused: Vec<Refused> = match &snapshot.trials {
+        Some(trials) => judgements.iter().flat_map(|judgement| refused(snapshot, trials, judgement)).collect(),
+        None => vec![],
+    };
     for (judgement, claim) in judgements.iter_mut().zip(claims) {
         judgement.checks.extend(after_rollout(snapshot, sites, judgement, claim));
         let standing = match &snapshot.trials {
-            Some(trials) if !judgement.suspended => verify(snapshot, trials, judgement),
-            _ => None,
+            Some(trials) if is_judged(judgement) => Some(verify(snapshot, trials, &refused, judgement)),
+            _ => {
+                keep(judgement);
+                None
+            }
         };
         let is_proved = matches!(standing, Some(Standing::Proved));
         withhold(snapshot, sites, judgement, claim, is_proved);
@@ -65,7 +73,9 @@ pub fn judge_checks(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [J
             Some(Standing::Refused) if !always => Verdict::pending("not delivered while a Required check fails"),
             _ => continue,
         };
-        let is_new = |demand: &Demand| !is_there(snapshot, sites, demand);
+        judgement.is_open = false;
+        // Who cannot sign in otherwise is let in at once.
+        let is_new = |demand: &Demand| !lets_in(demand) && !is_there(snapshot, sites, demand);
         if claim.active && claim.demands.iter().any(is_new) {
             claim.active = false;
             claim.demands.clear();
@@ -74,34 +84,96 @@ pub fn judge_checks(snapshot: &Snapshot, sites: &[Site<'_>], judgements: &mut [J
     }
 }
 
-/// Judges the checks of a resource that is neither invalid nor waits.
-fn verify(snapshot: &Snapshot, trials: &Trials, judgement: &mut Judgement) -> Option<Standing> {
-    if !judgement.accepted.is_true() || !judgement.references.is_true() {
-        return None;
+/// Whether the checks of a resource are judged: it is valid, waits for nothing and is not suspended.
+fn is_judged(judgement: &Judgement) -> bool {
+    judgement.accepted.is_true() && judgement.references.is_true() && !judgement.suspended
+}
+
+/// Keeps what was found before, where nothing is judged now: a Fail counts again when it is.
+fn keep(judgement: &mut Judgement) {
+    let previous = judgement.previous.as_deref();
+    judgement.recorded = records(previous).to_vec();
+    if let Some(client_secret) = &mut judgement.client_secret {
+        client_secret.hear(None, previous);
     }
-    let known = trials.of.get(&judgement.meta.uid);
-    let records = records(judgement.previous.as_deref());
-    let looks = judgement.checks.iter().map(|check| {
+    match (&mut judgement.details, previous) {
+        (Status::AzureSso(now), Some(Status::AzureSso(before))) => {
+            now.client_secret_expires = before.client_secret_expires;
+        }
+        (Status::ExternalTokenProvider(now), Some(Status::ExternalTokenProvider(before))) => {
+            now.discovery.clone_from(&before.discovery);
+        }
+        _ => {}
+    }
+}
+
+/// An application whose credentials Entra refuses: whatever they are used for, and by whichever resource.
+struct Refused {
+    application: Application,
+    by: String,
+    finding: Finding,
+}
+
+/// The credentials of a resource that are known to be refused.
+fn refused(snapshot: &Snapshot, trials: &Trials, judgement: &Judgement) -> Vec<Refused> {
+    const REASONS: [CheckReason; 5] = [
+        CheckReason::TenantNotFound,
+        CheckReason::ApplicationNotFound,
+        CheckReason::ApplicationDisabled,
+        CheckReason::ClientSecretInvalid,
+        CheckReason::ClientSecretExpired,
+    ];
+    if !is_judged(judgement) {
+        return vec![];
+    }
+    let looks = looks(snapshot, trials, &[], &judgement.meta, &judgement.checks, judgement.previous.as_deref());
+    let refused = looks.into_iter().filter_map(|look| {
+        let Probe::Token(application, _) = &look.check.probe else { return None };
+        let finding = look.finding(trials);
+        let is_of_them = REASONS.iter().any(|reason| finding.reason == reason.as_str());
+        is_of_them.then(|| Refused { application: application.clone(), by: judgement.meta.holder(), finding })
+    });
+    refused.collect()
+}
+
+fn looks<'a>(
+    snapshot: &Snapshot,
+    trials: &'a Trials,
+    refused: &'a [Refused],
+    meta: &Meta,
+    checks: &'a [Check],
+    previous: Option<&'a Status>,
+) -> Vec<Look<'a>> {
+    let known = trials.of.get(&meta.uid);
+    let looks = checks.iter().map(|check| {
         let key = check.key(&snapshot.name_key);
+        let is_of = |refused: &&Refused| matches!(&check.probe, Probe::Token(by, _) if *by == refused.application);
         Look {
             check,
             trial: known.and_then(|known| known.get(&check.name)).filter(|trial| trial.key == key),
-            record: records.iter().find(|record| record.name == check.name && record.key == key),
+            record: records(previous).iter().find(|record| record.name == check.name && record.key == key),
+            refused: refused.iter().find(is_of),
             key,
         }
     });
-    let looks: Vec<Look<'_>> = looks.collect();
+    looks.collect()
+}
+
+/// Judges the checks of a resource.
+fn verify(snapshot: &Snapshot, trials: &Trials, refused: &[Refused], judgement: &mut Judgement) -> Standing {
+    let previous = judgement.previous.as_deref();
+    let looks = looks(snapshot, trials, refused, &judgement.meta, &judgement.checks, previous);
     let is_of_end = |look: &&Look<'_>| matches!(look.check.probe, Probe::Registration(_, Registration::SecretExpiry));
     if let (Some(client_secret), Some(look)) = (&mut judgement.client_secret, looks.iter().find(is_of_end)) {
-        client_secret.hear(look.trial, look.record.and(judgement.previous.as_deref()));
+        client_secret.hear(look.trial, look.record.and(previous));
     }
     if let Status::ExternalTokenProvider(status) = &mut judgement.details {
-        status.discovery = looks.iter().find_map(|look| published(look, judgement.previous.as_deref()));
+        status.discovery = looks.iter().find_map(|look| published(look, previous));
     }
     let Verification { statuses, verdict, standing, again } =
         Verification::of(looks.into_iter(), trials, judgement.meta.kind);
     (judgement.tried, judgement.verified, judgement.again) = (statuses, verdict, again);
-    Some(standing)
+    standing
 }
 
 /// What can be tried once pods run with everything that the resource asks for. Once tried it stays, whatever others do
@@ -111,7 +183,7 @@ fn after_rollout(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &Judgement,
     // What is withheld is no part of it.
     let mut demands = claim.demands.iter().filter(|demand| !locks_out(demand)).peekable();
     demands.peek()?;
-    if !demands.all(|demand| is_there(snapshot, sites, demand)) {
+    if !demands.all(|demand| is_in_force(snapshot, sites, demand)) {
         return None;
     }
     let check = sign_in(spec, &judgement.checks)?;
@@ -154,17 +226,36 @@ fn withhold(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &mut Judgement, 
     }
 }
 
-/// Whether the pods get just this already: to ask for it brings nothing new.
+/// Whether just this is delivered already, to the pods or into the Secret that charts name: to ask for it brings
+/// nothing new.
 fn is_there(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
     let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
     // On a Deployment that is nobody's to write nothing is delivered.
     let Some((site, container)) = place else { return true };
     let Ok(container) = container else { return false };
-    match site.variables().get(container, &demand.name) {
-        [] => site.shelved((container, &demand.name)).is_some_and(|value| demand.value.is(value)),
-        [value] => snapshot.is_value(value, &demand.value),
+    let variable: &str = &demand.name;
+    let is_shelved = || site.shelved((container, variable)).is_some_and(|value| demand.value.is(value));
+    let stable = || Some((site.stable(container)?.0.stable_secret(), variable));
+    match site.variables().get(container, variable) {
+        [] => is_shelved(),
+        [value] => snapshot.is_value(value, &demand.value) || (value.secret() == stable() && is_shelved()),
         _ => false,
     }
+}
+
+/// The same, where a pod that is started now gets it.
+fn is_in_force(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
+    let is_taken = sites.iter().any(|site| {
+        let Some(Ok(container)) = site.container(demand.component) else { return false };
+        let place = (container, demand.name.as_ref());
+        match (snapshot.delivery(), site.stable(container)) {
+            (Some(Delivery::Reference), Some((component, _))) => {
+                stable::reference(site, place, component.stable_secret()) == Reference::Taken
+            }
+            _ => !site.variables().get(container, &demand.name).is_empty(),
+        }
+    });
+    is_taken && is_there(snapshot, sites, demand)
 }
 
 /// A check, and what is known of it.
@@ -175,6 +266,8 @@ struct Look<'a> {
     trial: Option<&'a Trial>,
     /// What status says of just this.
     record: Option<&'a CheckStatus>,
+    /// Whether the credentials are known to be refused otherwise.
+    refused: Option<&'a Refused>,
 }
 
 /// What counts for a check.
@@ -195,8 +288,21 @@ impl Finding {
 }
 
 impl Look<'_> {
-    /// What counts: the last answer, unless it is none. Then a Fail goes on, and a Pass for two intervals.
+    /// What counts: what is known of it, else what is known of the same credentials by another resource.
     fn finding(&self, trials: &Trials) -> Finding {
+        let own = self.own(trials);
+        match self.refused.filter(|_| own.result == CheckResult::Unknown) {
+            Some(Refused { by, finding, .. }) => Finding {
+                reason: finding.reason.clone(),
+                result: finding.result,
+                message: format!("as {by} has found: {}", finding.message),
+            },
+            None => own,
+        }
+    }
+
+    /// What is known of it: the last answer, unless it is none. Then a Fail goes on, and a Pass for two intervals.
+    fn own(&self, trials: &Trials) -> Finding {
         let last = self.trial.and_then(|trial| trial.last.as_ref());
         let Some(last) = last else {
             let first = || Finding::new(CheckReason::InProgress, "it is being tried for the first time");
@@ -237,7 +343,7 @@ impl Look<'_> {
             name: self.check.name.clone(),
             level: self.check.level,
             result,
-            message: match same.filter(|record| record.reason == reason) {
+            message: match same.filter(|record| record.reason == reason && is_said(&record.message, &text)) {
                 Some(record) => record.message.clone(),
                 None => message(&text),
             },
@@ -247,16 +353,28 @@ impl Look<'_> {
         }
     }
 
-    /// Until when nobody's knowing keeps new content back; `None` as long as there is no first answer.
+    /// Until when nobody's knowing keeps new content back. For a first answer there is more patience: many may wait
+    /// for their turn. `None` as long as it is not even its turn.
     fn patient_until(&self, trials: &Trials) -> Option<Timestamp> {
-        let trial = self.trial.filter(|trial| trial.last.is_some())?;
-        Some(trial.begun.saturating_add(trials.unknown_grace).unwrap_or(Timestamp::MAX))
+        let trial = self.trial?;
+        let more = if trial.last.is_some() { SignedDuration::ZERO } else { FRESH };
+        let patience = trials.unknown_grace.saturating_add(more);
+        Some(trial.begun.saturating_add(patience).unwrap_or(Timestamp::MAX))
     }
 
     /// Whether this process has seen it pass: what is written in status opens nothing.
     fn is_proved(&self) -> bool {
         self.trial.is_some_and(|trial| trial.passed.is_some() && trial.failed.is_none())
     }
+}
+
+/// Whether a text says what another one does, but for ids and times: words with a digit in them.
+fn is_said(before: &str, now: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+        words.map(str::to_owned).collect()
+    };
+    words(before) == words(&message(now))
 }
 
 impl Verification {

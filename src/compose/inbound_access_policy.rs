@@ -44,7 +44,9 @@ pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
     let application = sign_on.and_then(|lead| credentials::application(lead.spec?, case));
     for group in &spec.claims.groups {
         let by_id = Group { name: None, id: Some(group.id.clone()), email: None };
-        asked.check_as(application.as_ref(), format!("Group {}", group.id), Advisory, |it| Probe::Group(it, by_id));
+        asked.check_as(application.as_ref(), format!("Group {}", group.id.to_ascii_lowercase()), Advisory, |it| {
+            Probe::Group(it, by_id)
+        });
     }
     asked
 }

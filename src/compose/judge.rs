@@ -170,6 +170,8 @@ impl<'a> Judge<'a> {
             set_elsewhere: vec![],
             checks: if active { checks } else { vec![] },
             tried: vec![],
+            recorded: vec![],
+            is_open: true,
             verified: match blocked {
                 true => Verdict::pending("not judged while the conditions above are not met"),
                 false => not_checked(meta.kind),

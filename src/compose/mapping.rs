@@ -142,6 +142,8 @@ pub(super) struct Look<'a> {
     pub sql: &'a Sql,
     /// Whether pods run with the variables that synchronisation needs.
     pub rolled_out: bool,
+    /// Whether its checks let what is new of it through.
+    pub is_open: bool,
     pub mail: &'a Mail,
     /// The annotation by which a person asks for a synchronisation.
     pub requested: Option<&'a str>,
@@ -341,6 +343,9 @@ impl Record<'_> {
             _ if !self.look.rolled_out => {
                 Some("not sent yet: it waits until pods of timbr-server run with the variables".to_owned())
             }
+            _ if !self.look.is_open => {
+                Some("not sent yet: it waits until the Required checks pass, see status.checks".to_owned())
+            }
             _ => Some("not sent yet".to_owned()),
         }
     }
@@ -475,7 +480,7 @@ impl Progress {
         now: Timestamp,
     ) {
         let SqlAccess::Open(target) = &look.sql.access else { return };
-        if !look.rolled_out || look.mail.on_its_way.is_some() {
+        if !look.rolled_out || !look.is_open || look.mail.on_its_way.is_some() {
             return;
         }
         queue.sort_by_key(|(_, candidate)| *candidate);

@@ -119,6 +119,10 @@ pub struct Judgement {
     pub checks: Vec<Check>,
     /// What came of each of them; of none where nothing is tried out.
     pub tried: Vec<CheckStatus>,
+    /// What was found of them before, where nothing is judged now.
+    pub recorded: Vec<CheckStatus>,
+    /// Whether what is new of it may be delivered, as far as checks say.
+    pub is_open: bool,
     /// Verified.
     pub verified: Verdict,
     /// The client secret that it names.

@@ -180,7 +180,7 @@ impl Teller<'_> {
             conditions: conditions(verdicts, before, judgement.meta.generation, now),
             warnings: warnings(&problems),
             problems: problems.iter().map(printable).collect(),
-            checks: judgement.tried.clone(),
+            checks: [&judgement.tried[..], &judgement.recorded].concat(),
             delivered,
         };
         *details.common_mut() = common;
@@ -217,6 +217,7 @@ impl Teller<'_> {
             holder: &judgement.meta.holder(),
             sql: &self.plan.sql,
             rolled_out,
+            is_open: judgement.is_open,
             mail: self.mail,
             requested: judgement.meta.sync_requested_at.as_deref(),
             now: self.now,

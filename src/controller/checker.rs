@@ -5,7 +5,7 @@
 //! looked at again, and read again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,6 +28,8 @@ use super::{
 const AT_ONCE: usize = 5;
 /// Installations for which something is tried at once: each has values of Secrets at hand.
 const MOST_TASKS: usize = 16;
+/// Who was woken and is not looked at by then has lost its turn.
+const LATE: Duration = Duration::from_secs(30);
 /// From one round to the next in a namespace.
 const APART: Duration = Duration::from_secs(1);
 /// So long nothing is said of what is being tried for the first time: mostly it is known by then.
@@ -61,8 +63,10 @@ struct State {
     /// What is known of the checks of each resource, by its uid.
     of: HashMap<InstallationKey, HashMap<String, Rounds>>,
     tasks: usize,
-    /// Who waits for a task to end.
-    waiting: BTreeSet<InstallationKey>,
+    /// Who waits for a task to end, in the order in which they came.
+    waiting: VecDeque<InstallationKey>,
+    /// Who was woken for a task that has ended, and has not been looked at yet.
+    called: HashMap<InstallationKey, Instant>,
     /// When the last round in each namespace began.
     last: HashMap<String, Instant>,
 }
@@ -72,12 +76,21 @@ struct Seat(Checker);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let next = {
-            let mut state = self.0.state();
-            state.tasks -= 1;
-            state.waiting.pop_first()
-        };
-        next.into_iter().for_each(|key| self.0.post.wake(key));
+        let mut state = self.0.state();
+        state.tasks -= 1;
+        state.call(&self.0.post);
+    }
+}
+
+impl State {
+    /// Wakes as many of those who wait as there are places for tasks.
+    fn call(&mut self, post: &Post) {
+        self.called.retain(|_, since| since.elapsed() < LATE);
+        let free = MOST_TASKS.saturating_sub(self.tasks + self.called.len());
+        for key in self.waiting.drain(..free.min(self.waiting.len())) {
+            self.called.insert(key.clone(), Instant::now());
+            post.wake(key);
+        }
     }
 }
 
@@ -111,10 +124,19 @@ impl Checker {
     pub fn look(&self, key: &InstallationKey, plan: &Plan) -> Option<Timestamp> {
         let now = self.clock.now();
         let mut state = self.state();
-        let State { of, tasks, waiting, last } = &mut *state;
+        state.called.remove(key);
+        let next = self.begin(&mut state, key, plan, now);
+        // Whoever needs no place leaves it to the next.
+        state.call(&self.post);
+        next
+    }
+
+    fn begin(&self, state: &mut State, key: &InstallationKey, plan: &Plan, now: Timestamp) -> Option<Timestamp> {
+        let State { of, tasks, waiting, called, last } = state;
         let with_checks = || plan.resources.iter().filter(|judgement| !judgement.tried.is_empty());
         if with_checks().next().is_none() {
             of.remove(key);
+            waiting.retain(|other| other != key);
             return None;
         }
         let of = of.entry(key.clone()).or_default();
@@ -131,6 +153,7 @@ impl Checker {
         }
         let next = of.values().filter(|rounds| !rounds.is_due(now)).filter_map(Rounds::due).min();
         if due.is_empty() {
+            waiting.retain(|other| other != key);
             return next;
         }
         last.retain(|_, begun| begun.elapsed() < APART);
@@ -139,10 +162,13 @@ impl Checker {
             let then = now.saturating_add(rest).unwrap_or(now);
             return Some(next.map_or(then, |next| next.min(then)));
         }
-        if *tasks >= MOST_TASKS {
-            waiting.insert(key.clone());
+        if *tasks + called.len() >= MOST_TASKS {
+            if !waiting.contains(key) {
+                waiting.push_back(key.clone());
+            }
             return next;
         }
+        waiting.retain(|other| other != key);
         *tasks += 1;
         last.insert(key.namespace.clone(), Instant::now());
         let rounds = due.into_iter().map(|judgement| {
@@ -167,6 +193,7 @@ impl Checker {
         let stays = |key: &InstallationKey| namespace.is_some_and(|only| only != key.namespace);
         state.of.retain(|key, _| stays(key));
         state.waiting.retain(stays);
+        state.called.retain(|key, _| stays(key));
     }
 
     fn answered(&self, check: Check, key: String, outcome: Outcome) -> Answered {

@@ -111,7 +111,12 @@ impl Rounds {
         let not_before = answered.iter().filter_map(|it| it.not_before).max();
         for Answered { name, key, tried, .. } in answered {
             if let Some(trial) = self.trials.get_mut(&name).filter(|trial| trial.key == key) {
+                let passed = trial.passed.is_some() && trial.failed.is_none();
                 trial.end(tried, now);
+                if passed && trial.failed.is_some() {
+                    // It is looked at as closely as what is new: a refusal may be a passing one.
+                    (self.begun, self.count) = (now, 0);
+                }
             }
         }
         // Else another round is on its way, of what has come since.
@@ -232,6 +237,24 @@ mod tests {
             rounds.due().unwrap().duration_since(start()).as_secs()
         };
         assert_eq!([due(0.0), due(0.5), due(1.0)], [540, 600, 660]);
+    }
+
+    /// What has passed for long and fails is looked at as closely as what is new.
+    #[test]
+    fn a_fail_after_a_pass_is_tried_soon_again() {
+        let mut rounds = Rounds::new(start());
+        let mut at = |seconds: i64, reason: CheckReason| {
+            let now = after(start(), SignedDuration::from_secs(seconds));
+            rounds.are(&[("a", "1")], now);
+            rounds.begin(now);
+            rounds.end(now, vec![answered(CheckLevel::Required, reason)], INTERVAL, now, 0.5);
+            rounds.due().unwrap().duration_since(start()).as_secs()
+        };
+        assert_eq!(at(0, CheckReason::Passed), 600);
+        assert_eq!(at(600, CheckReason::ClientSecretInvalid), 602);
+        assert_eq!(at(602, CheckReason::ClientSecretInvalid), 605);
+        assert_eq!(at(605, CheckReason::ClientSecretInvalid), 613);
+        assert_eq!(at(613, CheckReason::Passed), 1213);
     }
 
     /// What comes of an old secret says nothing of the new one.

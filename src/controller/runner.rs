@@ -105,6 +105,10 @@ impl Runner {
                     }
                     Permit::Refused(until) => {
                         queue.done(&key);
+                        if holds.remove(&key.namespace).is_some() {
+                            // Another has it now, and says what there is to say.
+                            reconciler.forget(Some(&key.namespace));
+                        }
                         if let Some(until) = until {
                             queue.retry(key, until.saturating_duration_since(now), now);
                         }

@@ -36,6 +36,14 @@ const SSO: [(&str, &str); 7] = [
     ("PublicUrl", "Advisory"),
 ];
 
+/// Status lists them by name.
+#[test]
+fn what_is_listed_twice_is_tried_once() {
+    let policy = json!({"target": "Api", "claims": {"groups": [{"id": CLIENT_ID}, {"id": CLIENT_ID.to_uppercase()}]}});
+    let world = world(vec![sign_on("a"), resource(Kind::InboundAccessPolicy, "policy", 5, policy)]);
+    assert_eq!(names(&world, "policy"), [(format!("Group {CLIENT_ID}"), "Advisory")]);
+}
+
 #[test]
 fn each_kind_has_its_checks() {
     let jwt = |spec: Json| resource(Kind::JwtAuthentication, "jwt", 5, spec);

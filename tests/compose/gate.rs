@@ -7,12 +7,12 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 use timbr_identity::{
     api::{AzureSsoSpec, CheckReason, CheckResult, CommonStatus, Kind, PasswordLogin, Spec, UserIdentity},
-    compose::{Lookup, Trial, Trials, Tried},
+    compose::{LiveEnv, LiveValue, Lookup, Mail, Memory, Outcome, Trial, Trials, Tried, statuses},
 };
 
 use crate::{
     fixtures::{PLATFORM, at, complete, condition, key, secret, verdict},
-    kinds::{groups, installation, names_on_server, resource, sign_on, vault, world},
+    kinds::{groups, installation, names_on_server, resource, sign_on, value_on_server, vault, world},
     world::World,
 };
 
@@ -443,12 +443,16 @@ fn the_sign_in_page_is_looked_at_after_the_rollout() {
 fn what_is_not_valid_or_is_suspended_is_not_tried() {
     let mut lab = Lab::sso();
     lab.all(CheckReason::Passed);
+    let checks = lab.status().checks.clone();
     lab.spec(|spec| spec.suspend = true);
     lab.look();
-    assert_eq!((verdict(lab.status(), "Verified").as_str(), lab.status().checks.len()), ("Unknown/NotChecked", 0));
+    // What was found before stays to be read.
+    assert_eq!((verdict(lab.status(), "Verified").as_str(), &lab.status().checks), ("Unknown/NotChecked", &checks));
     lab.spec(|spec| (spec.suspend, spec.public_url) = (false, "http://timbr".to_owned()));
     lab.look();
-    assert_eq!((verdict(lab.status(), "Verified").as_str(), lab.status().checks.len()), ("Unknown/Pending", 0));
+    assert_eq!((verdict(lab.status(), "Verified").as_str(), &lab.status().checks), ("Unknown/Pending", &checks));
+    let plan = lab.world.plan(&key(None));
+    assert!(plan.resources.iter().all(|judgement| judgement.tried.is_empty() && judgement.checks.is_empty()));
     lab.spec(|spec| spec.public_url = "https://timbr.example.com".to_owned());
     lab.all(CheckReason::Passed);
     assert_eq!(lab.told(), READY);
@@ -480,6 +484,170 @@ fn one_that_is_closed_stands_in_no_others_way() {
     assert_eq!(verdict(lab.world.status("vault"), "Ready"), "True/Ready");
     assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
     assert_eq!(verdict(lab.world.status("groups"), "Ready").split('/').next(), Some("True"));
+}
+
+/// Entra's No to a secret is one for everybody who uses it.
+#[test]
+fn what_one_resource_knows_of_a_secret_counts_for_all() {
+    let mapping = json!([{"role": "editor", "group": {"name": "Editors"}}]);
+    let mut lab = Lab::new(world(vec![groups(1, "a", mapping), vault(2, "a", "Retain")]));
+    lab.all(CheckReason::Passed);
+    assert_eq!(value_on_server(&lab.world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
+    lab.rotate("wrong");
+    // The one asks for a token for Graph, and the other, for key vaults, gets no answer.
+    let plan = lab.world.plan(&key(None));
+    let now = lab.now();
+    for judgement in &plan.resources {
+        let of = lab.trials().of.entry(judgement.meta.uid.clone()).or_default();
+        for check in &judgement.tried {
+            let reason = match (judgement.meta.name.as_str(), check.name.as_str()) {
+                ("groups", "ClientCredentials") => CheckReason::ClientSecretInvalid,
+                ("groups", _) => CheckReason::NoToken,
+                _ => CheckReason::Unreachable,
+            };
+            let mut trial = Trial::begin(check.key.clone(), now);
+            trial.end(Tried { reason, message: "no".to_owned(), expires: None, keys: None }, now);
+            of.insert(check.name.clone(), trial);
+        }
+    }
+    lab.second = 4000;
+    assert_eq!(lab.look(), [] as [&str; 0]);
+    assert_eq!(value_on_server(&lab.world, "AZURE_CLIENT_SECRET").as_deref(), Some("secret-of-a"));
+    let status = lab.world.status("vault");
+    let message = &condition(status, "Verified").expect("the condition").message;
+    assert_eq!(verdict(status, "Verified"), "False/CheckFailed");
+    assert_eq!(message, "ClientCredentials: as RoleGroupSync/groups has found: no");
+    assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
+}
+
+/// A mapping is new content, though no variable tells it.
+#[test]
+fn no_statement_is_sent_for_what_a_check_refuses() {
+    let with_sql = installation("main", json!({"sql": {"tokenSecretRef": {"name": "timbr", "key": "key"}}}));
+    let mappings = |group: &str| json!([{"role": "editor", "group": {"name": group}}]);
+    let mut lab = Lab::new(World { installations: vec![with_sql], ..world(vec![groups(1, "a", mappings("Editors"))]) });
+    lab.world.secrets.insert("timbr".to_owned(), Lookup::Found(secret(&[("key", "tk_1")])));
+    lab.all(CheckReason::Passed);
+    let sends = |lab: &Lab| {
+        let plan = lab.world.plan(&key(Some("main")));
+        let outcomes = plan.deployments.iter().map(|it| {
+            let outcome = Outcome::Done { generation: it.generation, changed: false, rollout: it.rollout.clone() };
+            (it.name.clone(), outcome)
+        });
+        let said = statuses(&plan, &outcomes.collect(), Memory::Whole, &Mail::default(), lab.now());
+        said.send.map(|statement| statement.text)
+    };
+    // Of what was sent there is no record: here nobody sends it.
+    lab.world.resources[0].status = None;
+    assert_eq!(sends(&lab).as_deref(), Some("ALTER ROLE `editor` SYNC name = 'Editors'"));
+    lab.world.resources = vec![groups(1, "a", mappings("Typo"))];
+    let missing = |name: &str| match name {
+        "Group of role editor" => CheckReason::GroupNotFound,
+        _ => CheckReason::Passed,
+    };
+    assert_eq!(sends(&lab), None);
+    lab.tries(missing);
+    assert_eq!(sends(&lab), None);
+    lab.answers(|_| CheckReason::Passed);
+    assert_eq!(sends(&lab).as_deref(), Some("ALTER ROLE `editor` SYNC name = 'Typo'"));
+}
+
+/// Whom single sign-on keeps out for a bad secret gets in by password, once that is asked for.
+#[test]
+fn password_login_is_turned_on_whatever_checks_say() {
+    const VARIABLE: &str = "AUTH_WITH_USERPASS";
+    let mut lab = Lab::sso();
+    lab.spec(|spec| spec.password_login = Some(PasswordLogin::Disabled));
+    lab.all(CheckReason::Passed);
+    assert_eq!(lab.value(VARIABLE).as_deref(), Some("false"));
+    lab.second = 5000;
+    lab.required(CheckReason::ClientSecretExpired);
+    lab.spec(|spec| spec.password_login = Some(PasswordLogin::Enabled));
+    assert_eq!(lab.look(), ["apply"]);
+    assert_eq!(lab.value(VARIABLE).as_deref(), Some("true"));
+    assert_eq!(lab.told()[..2], ["False/CheckFailed", "True/Delivered"]);
+}
+
+/// What a chart takes from the Secret that it names is there, however it says so.
+#[test]
+fn what_a_chart_takes_by_name_is_there() {
+    for optional in [false, true] {
+        let mut lab = Lab::new(World {
+            installations: vec![installation("main", json!({"delivery": "Reference"}))],
+            ..world(vec![sign_on("a")])
+        });
+        lab.spec(|spec| spec.password_login = Some(PasswordLogin::Disabled));
+        lab.all(CheckReason::Passed);
+        let names: Vec<String> = match lab.world.secrets.get("timbr-platform-identity") {
+            Some(Lookup::Found(secret)) => secret.data.keys().cloned().collect(),
+            other => panic!("{other:?}"),
+        };
+        let of = |name: &str| match optional {
+            false => LiveValue::SecretKey { name: "timbr-platform-identity".to_owned(), key: name.to_owned() },
+            true => LiveValue::Other(
+                json!({"secretKeyRef": {"name": "timbr-platform-identity", "key": name, "optional": true}}),
+            ),
+        };
+        let live = lab.world.live_mut(PLATFORM);
+        live.containers[0].env.extend(names.iter().map(|name| LiveEnv { name: name.clone(), value: of(name) }));
+        lab.all(CheckReason::Passed);
+        assert_eq!(lab.told(), READY);
+        assert_eq!(lab.value("AUTH_WITH_USERPASS").as_deref(), (!optional).then_some("false"));
+        let before = (lab.status().clone(), lab.world.secrets.clone());
+        // Another process, and nobody answers it: nothing is new, and nothing goes.
+        lab.restart();
+        lab.look();
+        assert_eq!((lab.status(), &lab.world.secrets), (&before.0, &before.1));
+        lab.second += 5000;
+        lab.all(CheckReason::Unreachable);
+        lab.second += 5000;
+        lab.look();
+        assert_eq!(lab.world.secrets, before.1);
+        assert_eq!(lab.told()[..2], ["Unknown/Stale", "True/Delivered"]);
+    }
+}
+
+/// Where so many wait that there is not even a first answer, patience ends too.
+#[test]
+fn patience_ends_without_an_answer() {
+    let mut lab = Lab::sso();
+    lab.look();
+    let plan = lab.world.plan(&key(None));
+    let judgement = &plan.resources[0];
+    let begun = judgement.tried.iter().map(|check| (check.name.clone(), Trial::begin(check.key.clone(), at(0))));
+    let begun = begun.collect();
+    lab.trials().of.insert(judgement.meta.uid.clone(), begun);
+    lab.second = 149;
+    assert_eq!(lab.look(), [] as [&str; 0]);
+    assert_eq!(lab.world.plan(&key(None)).resources[0].again, Some(at(150)));
+    lab.second = 150;
+    assert_eq!(lab.look(), ["apply"]);
+    assert_eq!(lab.told()[..3], ["Unknown/InProgress", "True/Delivered", "True/DeliveredUnverified"]);
+}
+
+/// Other words are told, other ids and times are none.
+#[test]
+fn what_is_told_is_what_was_found_last() {
+    let mut lab = Lab::sso();
+    let mut finds = |second: i64, message: &str| {
+        lab.second = second;
+        lab.answers(|_| CheckReason::Passed);
+        let now = lab.now();
+        let of = lab.trials().of.values_mut().next().expect("the resource");
+        let trial = of.get_mut("RedirectUri").expect("the check");
+        let reason = CheckReason::RedirectUriMissing;
+        trial.end(Tried { reason, message: message.to_owned(), expires: None, keys: None }, now);
+        lab.look();
+        let check = lab.status().checks.iter().find(|check| check.name == "RedirectUri").expect("the check").clone();
+        (check.message, check.since)
+    };
+    let first = ("A and B, Trace ID: 0f1e2d3c at 10:00:01Z".to_owned(), at(0));
+    assert_eq!(finds(0, &first.0), first);
+    assert_eq!(finds(10, "A and B, Trace ID: 99992d3c at 11:30:01Z"), first);
+    assert_eq!(
+        finds(20, "A, Trace ID: 99992d3c at 11:30:01Z"),
+        ("A, Trace ID: 99992d3c at 11:30:01Z".to_owned(), at(0))
+    );
 }
 
 /// Whatever differs in what is tried, values included, is something else; nothing else is.
@@ -536,6 +704,12 @@ enum Act {
     Wait(i64),
     /// Something else about the resource changes.
     Edit,
+    /// It is suspended, or not any more.
+    Suspend,
+    /// It becomes invalid, and valid again.
+    Spoil,
+    /// The Secret goes, and comes back as it was.
+    Lose,
 }
 
 proptest! {
@@ -543,11 +717,11 @@ proptest! {
     #[test]
     fn what_is_known_to_be_wrong_is_never_delivered(acts in vec(select(vec![
         Act::Rotate(0), Act::Rotate(1), Act::Rotate(2), Act::Rotate(3), Act::Try(true), Act::Try(true), Act::Try(false),
-        Act::Restart, Act::Wait(5), Act::Wait(40), Act::Wait(3000), Act::Edit,
+        Act::Restart, Act::Wait(5), Act::Wait(40), Act::Wait(3000), Act::Edit, Act::Suspend, Act::Spoil, Act::Lose,
     ]), 1..40)) {
         let mut lab = Lab::sso();
         lab.rotate("0");
-        let (mut value, mut known_wrong) = (0, false);
+        let (mut value, mut known_wrong, mut suspended) = (0, false, false);
         for act in &acts {
             let before = lab.secret();
             match act {
@@ -557,9 +731,28 @@ proptest! {
                     lab.look();
                 }
                 Act::Rotate(_) => {}
+                Act::Suspend => {
+                    suspended = !suspended;
+                    lab.spec(|spec| spec.suspend = suspended);
+                    lab.look();
+                }
+                Act::Spoil => {
+                    lab.spec(|spec| spec.public_url = "http://timbr".to_owned());
+                    lab.look();
+                    lab.spec(|spec| spec.public_url = "https://timbr.example.com".to_owned());
+                    lab.look();
+                }
+                Act::Lose => {
+                    lab.world.secrets.remove("a");
+                    lab.look();
+                    lab.rotate(&value.to_string());
+                    lab.look();
+                }
                 Act::Try(true) => {
-                    known_wrong = value % 2 == 1;
-                    lab.required(if known_wrong { CheckReason::ClientSecretInvalid } else { CheckReason::Passed });
+                    // Of what is suspended nothing is found out.
+                    known_wrong = if suspended { known_wrong } else { value % 2 == 1 };
+                    let is_wrong = value % 2 == 1;
+                    lab.required(if is_wrong { CheckReason::ClientSecretInvalid } else { CheckReason::Passed });
                 }
                 Act::Try(false) => drop(lab.all(CheckReason::Unreachable)),
                 Act::Restart => {
@@ -582,6 +775,7 @@ proptest! {
             // What is there may be wrong by now, or have been delivered while nobody could tell.
             prop_assert!(now == before || !known_wrong, "{act:?} of {acts:?} delivered {now:?}");
         }
+        lab.spec(|spec| spec.suspend = false);
         lab.rotate("4");
         lab.all(CheckReason::Passed);
         prop_assert_eq!(lab.secret(), Some("4".to_owned()));
