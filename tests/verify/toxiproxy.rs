@@ -94,7 +94,7 @@ async fn toxiproxy_makes_nothing_a_no() {
         ("cut at once", toxic("reset_peer", json!({"timeout": 0})), Some("")),
         ("never an answer", toxic("timeout", json!({"timeout": 0})), Some("")),
         ("half a handshake", toxic("limit_data", json!({"bytes": 300})), Some("")),
-        ("half an answer", toxic("limit_data", json!({"bytes": 2600})), Some("")),
+        ("half an answer", toxic("limit_data", json!({"bytes": 1900})), Some("")),
         ("a thin line", toxic("bandwidth", json!({"rate": 1})), Some("")),
     ];
     for (title, toxic, said) in rows {
