@@ -4,18 +4,18 @@ use std::{collections::BTreeMap, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{TimbrApi, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
-    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, entra, platform, secret},
+    fixtures::{PLATFORM, SSO, azure_sso, azure_sso_with, deployment, entra, installation, platform, secret},
     harness::{Lab, SOON, condition, get},
     provider::Provider,
 };
 
 /// What no output may hold: with what JSON and URLs escape, and a core that survives any escaping.
 fn canaries() -> BTreeMap<&'static str, String> {
-    ["Delivered", "Rotated", "Refused", "AsClientId", "PlainByHand", "Unpermitted", "NotAReference"]
+    ["Delivered", "Rotated", "Refused", "JwtKey", "AsClientId", "PlainByHand", "Unpermitted", "NotAReference"]
         .into_iter()
         .map(|name| (name, format!("k4n4r1e{name}\"+&%<ß> \\end{name}k4n4r1e")))
         .collect()
@@ -110,8 +110,10 @@ async fn no_secret_in_any_output() {
     let canary = |name: &str| canaries[name].as_str();
     let provider = Provider::new(canary("Delivered"));
     provider.accepts(&[canary("Delivered"), canary("Rotated")]);
+    let timbr = TimbrApi::start();
     for format in ["json", "text"] {
-        lab.kubectl(&["delete", "azuresso,deployment,secret", "--all"]).await;
+        let all = "azuresso,rolegroupsync,jwtauthentication,timbrinstallation,deployment,secret";
+        lab.kubectl(&["delete", all, "--all"]).await;
         lab.replace(&platform()).await;
         let flags = [format!("--log-format={format}"), "--log-level=trace".to_owned()];
         let log = lab.plane.dir().join(format!("canary-{format}.log"));
@@ -126,6 +128,7 @@ async fn no_secret_in_any_output() {
             ])
             .args(flags)
             .args(provider.flags())
+            .arg("--allowed-sql-hosts=127.0.0.1")
             .arg(format!("--health-bind=127.0.0.1:{health}"))
             .arg(format!("--metrics-bind=127.0.0.1:{metrics}"))
             .env("KUBECONFIG", &lab.account.kubeconfig)
@@ -155,6 +158,26 @@ async fn no_secret_in_any_output() {
         lab.apply(&entra(canary("Rotated"))).await;
         lab.apply(&provider.sso(json!({}))).await;
         lab.wait_condition(SSO, "Ready", "True", "Ready").await;
+
+        // A key that Timbr refuses, and one of tokens.
+        let of = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "identity.timbr.ai/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        let sql = json!({"url": timbr.url(), "tokenSecretRef": {"name": "timbr-api-key", "key": "key"}});
+        let mapping = json!({"role": "editor", "group": {"name": "Editors"}});
+        let jwt = json!({"type": "Custom", "algorithms": ["HS256"], "keyRef": {"name": "jwt", "key": "key"}});
+        lab.apply_all(&[
+            deployment("timbr-server", &["timbr"]),
+            deployment("timbr-api", &["timbr-api"]),
+            secret("timbr-api-key", "key", "tk_k4n4r1eApiKeyk4n4r1e"),
+            secret("jwt", "key", canary("JwtKey")),
+            installation("main", json!({"sql": sql})),
+            of("RoleGroupSync", "groups", json!({"credentialsFrom": {"azureSso": "sso"}, "mappings": [mapping]})),
+            of("JwtAuthentication", "jwt", jwt),
+        ])
+        .await;
+        lab.wait_condition("jwtauthentication/jwt", "Delivered", "True", "Delivered").await;
+        lab.wait_condition("rolegroupsync/groups", "Verified", "False", "CheckFailed").await;
+        let groups = lab.get("rolegroupsync/groups").await["status"]["checks"].to_string();
+        assert!(groups.contains("ApiKeyRefused"), "{groups}");
 
         for (what, url) in [
             ("metrics", format!("http://127.0.0.1:{metrics}/metrics")),
