@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use timbr_identity::{
-    api::{CheckReason, Kind, Status},
+    api::{CheckReason, Kind, Spec, Status},
     compose::{Lookup, Memory, Plan, Said, Trial, Trials, Tried, statuses},
 };
 
@@ -125,6 +125,15 @@ fn graph_is_believed_first() {
     // Another process believes what is written until it has asked; of another secret it knows nothing.
     world.trials = Some(none.clone());
     assert_eq!(told(&world, 0).0, Some(at(ENDS)));
+    // It stays told while the resource is not even judged.
+    let spoil = |world: &mut World, url: &str| {
+        if let Ok(Spec::AzureSso(spec)) = &mut world.resources[0].spec {
+            spec.public_url = url.to_owned();
+        }
+    };
+    spoil(&mut world, "http://timbr");
+    assert_eq!(told(&world, 0).0, Some(at(ENDS)));
+    spoil(&mut world, "https://timbr.example.com");
     tries(&mut world, CheckReason::NotPermitted, None);
     assert_eq!(told(&world, 0).0, Some(at(5)));
     tries(&mut world, CheckReason::ClientSecretExpired, Some(at(-5)));

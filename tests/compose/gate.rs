@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 use timbr_identity::{
-    api::{AzureSsoSpec, CheckReason, CheckResult, CommonStatus, Kind, PasswordLogin, Spec, UserIdentity},
-    compose::{LiveEnv, LiveValue, Lookup, Mail, Memory, Outcome, Trial, Trials, Tried, statuses},
+    api::{
+        AzureSsoSpec, CheckReason, CheckResult, CommonStatus, Discovery, Kind, PasswordLogin, Spec, Status,
+        UserIdentity,
+    },
+    compose::{LiveEnv, LiveEnvFrom, LiveValue, Lookup, Mail, Memory, Outcome, Trial, Trials, Tried, statuses},
 };
 
 use crate::{
@@ -193,6 +196,9 @@ fn what_a_check_refuses_is_not_delivered_and_what_was_stays() {
     assert_eq!(lab.secret(), None);
     assert_eq!(lab.told(), ["False/CheckFailed", "Unknown/Pending", "False/CheckFailed", "True/Retrying"]);
     assert_eq!(lab.message("Ready"), format!("ClientCredentials: words at {}", at(0)));
+    // It is judged anew when waiting is over.
+    let again = |lab: &Lab| lab.world.plan(&key(None)).resources[0].again;
+    assert_eq!(again(&lab), Some(at(120)));
     assert_eq!(lab.message("Delivered"), "not delivered while a Required check fails");
     // Nobody has mended it for two minutes: a person must.
     lab.second = 119;
@@ -201,10 +207,12 @@ fn what_a_check_refuses_is_not_delivered_and_what_was_stays() {
     lab.second = 120;
     lab.look();
     assert_eq!(lab.told(), ["False/CheckFailed", "Unknown/Pending", "False/CheckFailed", "Stalled CheckFailed"]);
+    assert_eq!(again(&lab), None);
     lab.rotate("right");
     assert_eq!(lab.look(), [] as [&str; 0]);
     assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
     assert_eq!((lab.secret().as_deref(), lab.told().each_ref().map(String::as_str)), (Some("right"), READY));
+    assert_eq!(again(&lab), None);
     // A wrong rotation replaces nothing.
     lab.second = 300;
     lab.rotate("wrong");
@@ -226,6 +234,14 @@ fn a_fail_counts_until_it_passes() {
     lab.rotate("wrong");
     lab.required(CheckReason::ClientSecretInvalid);
     let words = lab.message("Verified").to_owned();
+    // Nor is one forgotten that status has not told yet.
+    lab.rotate("also wrong");
+    lab.answers(|_| CheckReason::ClientSecretInvalid);
+    lab.answers(|_| CheckReason::Unreachable);
+    lab.look();
+    assert_eq!(lab.told()[0], "False/CheckFailed");
+    lab.rotate("wrong");
+    lab.required(CheckReason::ClientSecretInvalid);
     for nobody in [CheckReason::Unreachable, CheckReason::RateLimited, CheckReason::ServiceFailed] {
         for restarts in [false, true] {
             if restarts {
@@ -322,6 +338,14 @@ fn a_pass_in_status_delivers_nothing() {
     assert_eq!(lab.value("OAUTH_AZURE_WITH_UPN_FIRST").as_deref(), Some("False"));
     assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
     assert_eq!(lab.value("OAUTH_AZURE_WITH_UPN_FIRST").as_deref(), Some("True"));
+    // Not even where nobody can be asked: it takes the grace.
+    lab.restart();
+    lab.spec(|spec| spec.user_identity = UserIdentity::Email);
+    assert_eq!(lab.all(CheckReason::Unreachable), [] as [&str; 0]);
+    assert_eq!(lab.told()[..2], ["True/Verified", "False/BlockedByVerification"]);
+    assert_eq!(lab.all(CheckReason::Passed), ["apply"]);
+    lab.spec(|spec| spec.user_identity = UserIdentity::UserPrincipalName);
+    lab.look();
     // Of this process it opens at once.
     lab.spec(|spec| spec.user_identity = UserIdentity::Email);
     assert_eq!(lab.look(), ["apply"]);
@@ -604,7 +628,77 @@ fn what_a_chart_takes_by_name_is_there() {
         lab.look();
         assert_eq!(lab.world.secrets, before.1);
         assert_eq!(lab.told()[..2], ["Unknown/Stale", "True/Delivered"]);
+        // Another value under the same name is new.
+        lab.restart();
+        lab.rotate("another");
+        lab.all(CheckReason::Unreachable);
+        assert_eq!(lab.world.secrets["timbr-platform-identity"], before.1["timbr-platform-identity"]);
+        assert_eq!(lab.told()[1], "False/BlockedByVerification");
     }
+}
+
+/// While the chart does not name the Secret, pods have nothing of what is in it.
+#[test]
+fn the_sign_in_page_is_not_looked_at_before_the_chart_takes_the_variables() {
+    let mut lab = Lab::new(World {
+        installations: vec![installation("main", json!({"delivery": "Reference"}))],
+        ..world(vec![sign_on("a")])
+    });
+    let has_sign_in = |lab: &Lab| lab.status().checks.iter().any(|check| check.name == "SignIn");
+    lab.all(CheckReason::Passed);
+    assert_eq!((lab.told()[1].as_str(), has_sign_in(&lab)), ("Unknown/Pending", false));
+    let from = LiveEnvFrom { secret: "timbr-platform-identity".to_owned(), prefixed: false };
+    lab.world.live_mut(PLATFORM).containers[0].env_from.push(from);
+    lab.all(CheckReason::Passed);
+    assert_eq!((lab.told()[1].as_str(), has_sign_in(&lab)), ("True/Delivered", true));
+    // Another process, which nobody answers: what is in the Secret is nothing new.
+    lab.restart();
+    assert_eq!(lab.all(CheckReason::Unreachable), [] as [&str; 0]);
+    assert_eq!((lab.told()[1].as_str(), has_sign_in(&lab)), ("True/Delivered", true));
+}
+
+/// What an issuer publishes is told, and stays told while it cannot be asked.
+#[test]
+fn the_keys_of_an_issuer_are_told() {
+    let spec = json!({"displayName": "x", "audiences": ["a"], "userClaim": "email", "issuerUrl": "https://i.example"});
+    let mut lab = Lab::new(world(vec![resource(Kind::ExternalTokenProvider, "issuer", 0, spec)]));
+    let told = |lab: &Lab| match lab.world.resources[0].status.as_deref() {
+        Some(Status::ExternalTokenProvider(status)) => status.discovery.as_ref().map(|keys| keys.key_ids.clone()),
+        other => panic!("{other:?}"),
+    };
+    let finds = |lab: &mut Lab, reason: CheckReason, id: &str| {
+        lab.answers(|_| CheckReason::Unreachable);
+        let keys = Discovery {
+            jwks_uri: "https://i.example/keys".to_owned(),
+            key_ids: vec![id.to_owned()],
+            key_set_hash: "h".to_owned(),
+        };
+        let keys = (reason == CheckReason::Passed).then(|| Box::new(keys));
+        let now = lab.now();
+        let of = lab.trials().of.values_mut().next().expect("the resource");
+        let trial = of.get_mut("Issuer").expect("the check");
+        trial.end(Tried { reason, message: String::new(), expires: None, keys }, now);
+        lab.look();
+    };
+    lab.look();
+    assert_eq!(told(&lab), None);
+    for (reason, id, expected) in [
+        (CheckReason::Passed, "one", "one"),
+        (CheckReason::Unreachable, "", "one"),
+        (CheckReason::Passed, "two", "two"),
+        (CheckReason::KeyNotUsable, "", "two"),
+    ] {
+        finds(&mut lab, reason, id);
+        assert_eq!(told(&lab), Some(vec![expected.to_owned()]), "{reason}");
+    }
+    lab.restart();
+    lab.look();
+    assert_eq!(told(&lab), Some(vec!["two".to_owned()]));
+    if let Ok(Spec::ExternalTokenProvider(spec)) = &mut lab.world.resources[0].spec {
+        spec.suspend = true;
+    }
+    lab.look();
+    assert_eq!(told(&lab), Some(vec!["two".to_owned()]));
 }
 
 /// Where so many wait that there is not even a first answer, patience ends too.
