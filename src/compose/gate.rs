@@ -17,7 +17,7 @@ use super::{
     azure_sso::{lets_in, locks_out, sign_in},
     deployment::Claim,
     plan::Judgement,
-    site::Site,
+    site::{Site, place_of},
     stable::{self, Reference},
 };
 
@@ -126,7 +126,8 @@ fn refused(snapshot: &Snapshot, trials: &Trials, judgement: &Judgement) -> Vec<R
     if !is_judged(judgement) {
         return vec![];
     }
-    let looks = looks(snapshot, trials, &[], &judgement.meta, &judgement.checks, judgement.previous.as_deref());
+    let tokens = judgement.checks.iter().filter(|check| matches!(check.probe, Probe::Token(..)));
+    let looks = looks(snapshot, trials, &[], &judgement.meta, tokens, judgement.previous.as_deref());
     let refused = looks.into_iter().filter_map(|look| {
         let Probe::Token(application, _) = &look.check.probe else { return None };
         let finding = look.finding(trials);
@@ -141,11 +142,11 @@ fn looks<'a>(
     trials: &'a Trials,
     refused: &'a [Refused],
     meta: &Meta,
-    checks: &'a [Check],
+    checks: impl IntoIterator<Item = &'a Check>,
     previous: Option<&'a Status>,
 ) -> Vec<Look<'a>> {
     let known = trials.of.get(&meta.uid);
-    let looks = checks.iter().map(|check| {
+    let looks = checks.into_iter().map(|check| {
         let key = check.key(&snapshot.name_key);
         let is_of = |refused: &&Refused| matches!(&check.probe, Probe::Token(by, _) if *by == refused.application);
         Look {
@@ -191,8 +192,8 @@ fn after_rollout(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &Judgement,
     let was_tried =
         records(judgement.previous.as_deref()).iter().any(|record| record.name == check.name && record.key == key);
     let runs = |component: &Component| {
-        let site = sites.iter().find(|site| site.container(*component).is_some());
-        site.and_then(Site::live).is_some_and(|live| live.rollout.is_complete(live.generation))
+        let live = place_of(sites, *component).and_then(|(site, _)| site.live());
+        live.is_some_and(|live| live.rollout.is_complete(live.generation))
     };
     (was_tried || claim.components.iter().all(runs)).then_some(check)
 }
@@ -229,7 +230,7 @@ fn withhold(snapshot: &Snapshot, sites: &[Site<'_>], judgement: &mut Judgement, 
 /// Whether just this is delivered already, to the pods or into the Secret that charts name: to ask for it brings
 /// nothing new.
 fn is_there(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
-    let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
+    let place = place_of(sites, demand.component);
     // On a Deployment that is nobody's to write nothing is delivered.
     let Some((site, container)) = place else { return true };
     let Ok(container) = container else { return false };
@@ -245,16 +246,14 @@ fn is_there(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
 
 /// The same, where a pod that is started now gets it.
 fn is_in_force(snapshot: &Snapshot, sites: &[Site<'_>], demand: &Demand) -> bool {
-    let is_taken = sites.iter().any(|site| {
-        let Some(Ok(container)) = site.container(demand.component) else { return false };
-        let place = (container, demand.name.as_ref());
-        match (snapshot.delivery(), site.stable(container)) {
-            (Some(Delivery::Reference), Some((component, _))) => {
-                stable::reference(site, place, component.stable_secret()) == Reference::Taken
-            }
-            _ => !site.variables().get(container, &demand.name).is_empty(),
+    let Some((site, Ok(container))) = place_of(sites, demand.component) else { return false };
+    let place = (container, demand.name.as_ref());
+    let is_taken = match (snapshot.delivery(), site.stable(container)) {
+        (Some(Delivery::Reference), Some((component, _))) => {
+            stable::reference(site, place, component.stable_secret()) == Reference::Taken
         }
-    });
+        _ => !site.variables().get(container, &demand.name).is_empty(),
+    };
     is_taken && is_there(snapshot, sites, demand)
 }
 

@@ -17,7 +17,7 @@ use super::{
     hands::{Demander, Grip, Touched, asserts},
     ownership::{Place, by_ref},
     plan::Judgement,
-    site::Site,
+    site::{Site, place_of},
     stable::{self, Reference, Stable},
 };
 
@@ -160,8 +160,7 @@ fn judge_claim(snapshot: &Snapshot, sites: &[Site<'_>], claims: &[Claim], claim:
     let mut refusals: BTreeMap<&str, Option<Verdict>> = BTreeMap::new();
     let mut found = Found::default();
     for demand in claim.demands.iter().filter(|_| claim.active) {
-        let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?)));
-        let Some((site, container)) = place else { continue };
+        let Some((site, container)) = place_of(sites, demand.component) else { continue };
         let refusal = refusals.entry(site.name).or_default();
         let verdict = match (site.absence(&snapshot.key.namespace), container, site.live()) {
             (Some(absence), ..) => Some(absence),
@@ -374,8 +373,7 @@ impl Look<'_, '_> {
 fn adopted(sites: &[Site<'_>], claim: &Claim) -> String {
     let mut from: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for demand in &claim.demands {
-        let place = sites.iter().find_map(|site| Some((site, site.container(demand.component)?.ok()?)));
-        let Some((site, container)) = place else { continue };
+        let Some((site, Ok(container))) = place_of(sites, demand.component) else { continue };
         let variable: &str = &demand.name;
         let of_claim = claim.seizures.iter().find(|seizure| {
             seizure.deployment == site.name && seizure.place.0 == container && seizure.place.1 == variable

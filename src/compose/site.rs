@@ -38,6 +38,14 @@ pub struct Site<'a> {
     records_displaced: bool,
 }
 
+/// Where a component runs, and in which container; `None` where nobody knows.
+pub fn place_of<'s, 'a>(
+    sites: &'s [Site<'a>],
+    component: Component,
+) -> Option<(&'s Site<'a>, Result<&'s str, &'s str>)> {
+    sites.iter().find_map(|site| Some((site, site.container(component)?)))
+}
+
 impl<'a> Site<'a> {
     /// The Deployment called `name`, in which `targets` run.
     pub fn new(snapshot: &'a Snapshot, name: &'a str, targets: &[Target]) -> Self {
