@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{
     Azure, Scratch,
-    azure::{App, Fault, GRAPH, Grant, Platform, Secret, Service},
+    azure::{App, Fault, Grant, Platform, Secret, Service},
 };
 use timbr_identity::compose::SIGN_ON;
 
@@ -48,8 +48,7 @@ impl Provider {
         self.azure.edit_app(&self.app.client_id, |app| {
             app.grant(["Application.Read.All", "DelegatedPermissionGrant.Read.All"]);
             app.redirect_uris = vec![uri];
-            let access: Vec<_> = SIGN_ON.iter().map(|it| json!({"id": it.id, "type": "Scope"})).collect();
-            app.required_resource_access = json!([{"resourceAppId": GRAPH, "resourceAccess": access}]);
+            app.ask(SIGN_ON.iter().map(|it| it.id));
             app.grants = vec![Grant::for_all("openid profile email User.Read")];
         });
     }

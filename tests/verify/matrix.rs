@@ -412,8 +412,7 @@ fn right(azure: &Azure) -> App {
     let mut app = azure.register("Timbr");
     app.grant(ROLES);
     app.redirect_uris = vec![URI.to_owned()];
-    let access: Vec<_> = SIGN_ON.iter().map(|it| json!({"id": it.id, "type": "Scope"})).collect();
-    app.required_resource_access = json!([{"resourceAppId": testkit::azure::GRAPH, "resourceAccess": access}]);
+    app.ask(SIGN_ON.iter().map(|it| it.id));
     app.grants = vec![Grant::for_all("openid profile email User.Read")];
     app
 }

@@ -88,6 +88,13 @@ impl App {
         self.roles.entry(GRAPH.to_owned()).or_default().extend(roles.into_iter().map(Into::into));
     }
 
+    /// Asks for delegated permissions of Graph, by their ids, and for no others; whether they are consented to is
+    /// another thing.
+    pub fn ask<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) {
+        let access: Vec<_> = ids.into_iter().map(|id| json!({"id": id, "type": "Scope"})).collect();
+        self.required_resource_access = json!([{"resourceAppId": GRAPH, "resourceAccess": access}]);
+    }
+
     /// Takes an application permission of Graph away, from further tokens.
     pub fn revoke(&mut self, role: &str) {
         self.roles.entry(GRAPH.to_owned()).or_default().remove(role);

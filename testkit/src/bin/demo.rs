@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 use timbr_identity_testkit::{
     Azure, ControlPlane, Keycloak, Process, Signal, assets,
-    azure::{App, GRAPH, Grant, Secret, Service, Tenant},
+    azure::{App, Grant, Secret, Service, Tenant},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -127,8 +127,7 @@ fn entra() -> Azure {
     app.secrets = vec![Secret::of(CLIENT_SECRET)];
     app.grant(["Application.Read.All", "DelegatedPermissionGrant.Read.All"]);
     app.redirect_uris = vec!["https://timbr.example.com/oauth-authorized/azure".to_owned()];
-    let access = PERMISSIONS.map(|id| json!({"id": id, "type": "Scope"}));
-    app.required_resource_access = json!([{"resourceAppId": GRAPH, "resourceAccess": access}]);
+    app.ask(PERMISSIONS);
     app.grants = vec![Grant::for_all("openid profile email User.Read")];
     entra.set_app(app);
     entra
