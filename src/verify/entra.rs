@@ -45,6 +45,8 @@ struct Granted {
 /// Entra's own words for why not. Source: the first link above, "Error response".
 #[derive(Deserialize)]
 struct Refusal {
+    /// Required by RFC 6749, section 5.2: what has none does not come from a token endpoint.
+    error: String,
     #[serde(default)]
     error_description: String,
     #[serde(default)]
@@ -183,19 +185,30 @@ fn refused(what: &str, tenant: &str, asked: Option<(&Application, &str)>, answer
         ),
         _ => (
             CheckReason::CredentialRefused,
-            format!("refuses {client} of tenant {tenant}: {}", foreign(&told(&refusal, asked))),
+            format!(
+                "refuses {client} of tenant {tenant}: {}; check tenantId, clientId and the value in the Secret",
+                foreign(&told(&refusal, asked))
+            ),
         ),
     };
-    Outcome::new(reason, format!("{what} {sentence} (AADSTS{code})"))
+    let code = if code == 0 { String::new() } else { format!(" (AADSTS{code})") };
+    Outcome::new(reason, format!("{what} {sentence}{code}"))
 }
 
 /// Entra's words, without a client id that is not to be shown.
 fn told(refusal: &Refusal, asked: Option<(&Application, &str)>) -> String {
     let hidden = asked.filter(|(application, _)| application.shown.is_none());
     let id = hidden.map(|(application, _)| String::from_utf8_lossy(application.client_id.expose()));
+    let Refusal { error, error_description: description, error_codes } = refusal;
+    // Another provider in Entra's place has no codes, and perhaps no more than OAuth's word.
+    let told = match (error_codes.is_empty(), description.is_empty()) {
+        (_, true) => error.clone(),
+        (true, false) => format!("{error}: {description}"),
+        (false, false) => description.clone(),
+    };
     match id {
-        Some(id) if !id.is_empty() => refusal.error_description.replace(&*id, "<client id>"),
-        _ => refusal.error_description.clone(),
+        Some(id) if !id.is_empty() => told.replace(&*id, "<client id>"),
+        _ => told,
     }
 }
 

@@ -58,7 +58,7 @@ impl Outcome {
             }
             _ => return None,
         };
-        let message = format!("{what} {cause}; the operator asks again by itself");
+        let message = format!("{what} {cause}; nothing to do but to ask again later");
         Some(Self { retry_after: answer.retry_after(now), ..Self::new(reason, message) })
     }
 

@@ -3,6 +3,8 @@
 //! It is fetched by `hack/referees/run-keycloak`, as it needs Java and is large; what needs it is not part of the
 //! everyday tests.
 
+mod as_entra;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::ports::free_port;
 use crate::supervisor::{Process, Scratch};
 use crate::users::write;
 
+pub use as_entra::AsEntra;
+
 /// How long it may take to start: the first time it builds itself anew.
 const START: Duration = Duration::from_secs(300);
 
@@ -18,6 +22,7 @@ const START: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Keycloak {
     url: String,
+    plain: u16,
     authority: Authority,
     process: Process,
     _scratch: Scratch,
@@ -51,7 +56,7 @@ impl Keycloak {
             .start()
             .expect("Keycloak can be started");
         process.wait_for_line(|line| line.contains("Listening on:"), START).await;
-        Self { url: format!("https://127.0.0.1:{port}"), authority, process, _scratch: scratch }
+        Self { url: format!("https://127.0.0.1:{port}"), plain, authority, process, _scratch: scratch }
     }
 
     /// Its address.
@@ -62,6 +67,11 @@ impl Keycloak {
     /// The certificate of the authority to trust, PEM.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()
+    }
+
+    /// A door to it that has Entra's path of tokens. A tenant is the realm of that name.
+    pub fn as_entra(&self) -> AsEntra {
+        AsEntra::start(&self.authority.server(), self.plain)
     }
 
     /// The end of what it has logged.

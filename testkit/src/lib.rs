@@ -31,7 +31,7 @@ pub mod wait;
 pub use audit::{AuditLog, Writes};
 pub use azure::Azure;
 pub use control_plane::{ControlPlane, Options, Output};
-pub use keycloak::Keycloak;
+pub use keycloak::{AsEntra, Keycloak};
 pub use proxy::{Action, Call, Hook, Proxy};
 pub use replica::Replica;
 pub use supervisor::{Process, Scratch, Signal};

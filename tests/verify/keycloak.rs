@@ -1,4 +1,4 @@
-//! The checks of issuers against a real Keycloak, which `hack/referees/run-keycloak` fetches.
+//! The checks of issuers and of applications against a real Keycloak, which `hack/referees/run-keycloak` fetches.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use testkit::{Azure, Keycloak};
+use testkit::{Azure, Keycloak, azure::guid};
 use timbr_identity::{
     api::CheckResult,
-    compose::Probe,
-    verify::{Guard, Http, Limits, NamedBy, Outcome, Session},
+    compose::{Application, Audience, Probe},
+    verify::{Guard, Http, Limits, NamedBy, Outcome, Services, Session},
 };
 
 use super::services;
@@ -86,9 +86,81 @@ fn http(ca: &str) -> Http {
 
 #[tokio::test]
 #[ignore = "needs Keycloak: hack/referees/run-keycloak"]
-async fn keycloak_is_an_issuer_whose_keys_are_looked_at() {
+async fn keycloak_is_tried() {
     let lab = Lab::start().await;
     lab.admin(Method::POST, "admin/realms", Some(json!({"realm": REALM, "enabled": true}))).await;
+    applications_are_tried(&lab).await;
+    keys_are_looked_at(&lab).await;
+}
+
+/// The credential of an application, good and bad, and a new one in its place.
+async fn applications_are_tried(lab: &Lab) {
+    let clients = format!("admin/realms/{REALM}/clients");
+    let client_id = guid();
+    let client = json!({"clientId": client_id, "secret": "the~first~secret", "serviceAccountsEnabled": true});
+    lab.admin(Method::POST, &clients, Some(client)).await;
+    let mut client = lab.admin(Method::GET, &format!("{clients}?clientId={client_id}"), None).await[0].take();
+    let path = format!("{clients}/{}", client["id"].as_str().expect("an id"));
+
+    let entra = lab.keycloak.as_entra();
+    let authority = entra.url().parse().expect("a URL");
+    let services = Services { authority, ..services(&lab.azure) };
+    let tried = async |tenant: &str, client_id: &str, secret: &str| {
+        let application = Application {
+            tenant: tenant.to_owned(),
+            client_id: client_id.into(),
+            shown: Some(client_id.to_owned()),
+            secret: secret.into(),
+        };
+        let probe = Probe::Token(application, Audience::Graph);
+        let outcome = Session::new(&lab.http, &services, Timestamp::now()).run(&probe).await;
+        assert!(!outcome.message.contains(secret), "{}", outcome.message);
+        outcome
+    };
+    let is_good = |outcome: &Outcome| {
+        let sentence = format!("Entra gives application {client_id} tokens for Microsoft Graph");
+        super::is(outcome, "Passed", &sentence);
+    };
+    let is_refused = |outcome: &Outcome, client_id: &str, told: &str, word: &str| {
+        let sentence = format!(
+            "Entra (127.0.0.1) refuses application {client_id} of tenant {REALM}: \"{word}: {told}\"; check tenantId, clientId and the value in the Secret"
+        );
+        super::is(outcome, "CredentialRefused", &sentence);
+        assert_eq!(outcome.finding(), CheckResult::Fail);
+    };
+    let wrong = "Invalid client or Invalid client credentials";
+    let secret = "the~first~secret";
+    is_good(&tried(REALM, &client_id, secret).await);
+    is_refused(&tried(REALM, &client_id, "another~secret").await, &client_id, wrong, "unauthorized_client");
+    let nobody = guid();
+    is_refused(&tried(REALM, &nobody, secret).await, &nobody, wrong, "invalid_client");
+    let nowhere = format!(
+        "Entra (127.0.0.1) refuses application {client_id} of tenant nowhere: \"Realm does not exist\"; check tenantId, clientId and the value in the Secret"
+    );
+    super::is(&tried("nowhere", &client_id, secret).await, "CredentialRefused", &nowhere);
+
+    // Rotated: the old one is refused from that moment, the new one is taken.
+    let rotated = lab.admin(Method::POST, &format!("{path}/client-secret"), Some(json!({}))).await;
+    let new = rotated["value"].as_str().expect("a secret");
+    assert_ne!(new, secret);
+    is_refused(&tried(REALM, &client_id, secret).await, &client_id, wrong, "unauthorized_client");
+    is_good(&tried(REALM, &client_id, new).await);
+
+    for (enabled, repaired) in [(false, false), (true, true)] {
+        client["enabled"] = json!(enabled);
+        client["secret"] = json!(new);
+        lab.admin(Method::PUT, &path, Some(client.clone())).await;
+        let outcome = tried(REALM, &client_id, new).await;
+        if repaired {
+            is_good(&outcome);
+        } else {
+            is_refused(&outcome, &client_id, wrong, "invalid_client");
+        }
+    }
+    println!("Keycloak: tokens given, and refused for a wrong, an old and no client's secret; rotated; disabled");
+}
+
+async fn keys_are_looked_at(lab: &Lab) {
     let issuer = lab.issuer();
     let certs = format!("{issuer}/protocol/openid-connect/certs");
     let usable = format!("The keys of {issuer} (\"{certs}\") can be used");

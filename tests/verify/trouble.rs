@@ -29,17 +29,22 @@ async fn every_fault_and_its_repair_shows_at_once() {
         (
             Fault::Later(429, 7, "{}".to_owned()),
             "RateLimited",
-            " asks for fewer requests; the operator asks again by itself".to_owned(),
+            " asks for fewer requests; nothing to do but to ask again later".to_owned(),
             Some(7),
         ),
-        (refuse(429), "RateLimited", " asks for fewer requests; the operator asks again by itself".to_owned(), None),
+        (refuse(429), "RateLimited", " asks for fewer requests; nothing to do but to ask again later".to_owned(), None),
         (
             Fault::Later(503, 120, "{}".to_owned()),
             "ServiceFailed",
-            " answers with status 503; the operator asks again by itself".to_owned(),
+            " answers with status 503; nothing to do but to ask again later".to_owned(),
             Some(120),
         ),
-        (refuse(500), "ServiceFailed", " answers with status 500; the operator asks again by itself".to_owned(), None),
+        (
+            refuse(500),
+            "ServiceFailed",
+            " answers with status 500; nothing to do but to ask again later".to_owned(),
+            None,
+        ),
         (
             Fault::Html,
             "Unreadable",
