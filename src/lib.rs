@@ -1,7 +1,8 @@
 //! Timbr's identity integrations, declared: one engine behind the operator and the offline commands.
 //!
 //! Rooms, each of which may use only those above it: [`api`] (types, rules, problems, conditions),
-//! [`compose`] (pure: a snapshot of an installation in, a plan out); with the feature `offline`
+//! [`policy`] (pure: who may use a component of Timbr), [`compose`] (pure: a snapshot of an installation in, a plan
+//! out); with the feature `offline`
 //! YAML, schemas and the commands that need no cluster; with `operator` the rooms that talk to one.
 
 pub mod api;
@@ -20,6 +21,7 @@ mod metrics;
 pub mod offline;
 #[cfg(feature = "operator")]
 mod operator;
+pub mod policy;
 #[cfg(feature = "operator")]
 pub mod rights;
 #[cfg(feature = "operator")]

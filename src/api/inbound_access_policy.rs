@@ -24,6 +24,9 @@ use super::{CommonStatus, InstallationRef, rules, status};
 pub struct InboundAccessPolicySpec {
     /// The component that is guarded.
     pub target: PolicyTarget,
+    /// What becomes of those that are not on the list. Of several policies of a component, the strictest counts.
+    #[serde(default)]
+    pub enforcement: Enforcement,
     /// Which applications may come in.
     #[serde(default)]
     pub inbound: Inbound,
@@ -60,6 +63,30 @@ pub enum PolicyTarget {
     Platform,
     /// timbr-server, the engine.
     Server,
+}
+
+impl PolicyTarget {
+    /// Every component.
+    pub const ALL: [Self; 3] = [Self::Api, Self::Platform, Self::Server];
+
+    /// The word in the spec.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "Api",
+            Self::Platform => "Platform",
+            Self::Server => "Server",
+        }
+    }
+}
+
+/// What becomes of those that are not on the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Enforcement {
+    /// They are refused.
+    #[default]
+    Enforce,
+    /// They come in, and it is said that they would be refused.
+    Audit,
 }
 
 /// Which applications may come in.

@@ -46,8 +46,8 @@ pub use external_token_provider::{
     TrustedPair, normal_issuer,
 };
 pub use inbound_access_policy::{
-    Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus, InboundRule, Permissions,
-    PolicyClaims, PolicyGroup, PolicyTarget,
+    Enforcement, Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus, InboundRule,
+    Permissions, PolicyClaims, PolicyGroup, PolicyTarget,
 };
 pub use jwt_authentication::{
     ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, JwtAlgorithm, JwtAuthentication, JwtAuthenticationSpec,

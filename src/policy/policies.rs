@@ -1,0 +1,101 @@
+//! The policies of a component.
+
+use crate::api::{Enforcement, InboundAccessPolicySpec, InboundRule, PolicyTarget};
+
+use super::MatchedRule;
+
+/// A policy, as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// Its namespace, which is Timbr's.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The component that it guards. `None`: nobody can read which, so it may be any.
+    pub target: Option<PolicyTarget>,
+    /// What counts of it.
+    pub state: State<'a>,
+}
+
+/// What counts of a policy.
+#[derive(Clone, Copy, Debug)]
+pub enum State<'a> {
+    /// What it says.
+    Accepted(&'a InboundAccessPolicySpec),
+    /// That it is there: something is wrong with it, and it admits nobody.
+    Invalid,
+    /// That it was there, and was enforced: what is removed opens nothing.
+    Removed,
+}
+
+impl<'a> Policy<'a> {
+    /// What it says, if it is to be heard.
+    fn heard(&self) -> Option<&'a InboundAccessPolicySpec> {
+        match self.state {
+            State::Accepted(spec) => Some(spec),
+            State::Invalid | State::Removed => None,
+        }
+    }
+
+    /// A part of it.
+    pub(super) fn part(&self, path: impl Into<String>) -> MatchedRule {
+        MatchedRule { policy: self.name.to_owned(), path: path.into() }
+    }
+}
+
+/// The policies of one component, whoever is asking.
+#[derive(Debug)]
+pub(super) struct Policies<'a> {
+    by_name: Vec<&'a Policy<'a>>,
+}
+
+impl<'a> Policies<'a> {
+    /// Those of a component.
+    pub(super) fn of(target: PolicyTarget, all: &'a [Policy<'a>]) -> Self {
+        let is_of = |policy: &&Policy<'_>| policy.target.is_none_or(|its| its == target);
+        let mut by_name: Vec<_> = all.iter().filter(is_of).collect();
+        by_name.sort_by_key(|policy| (policy.namespace, policy.name));
+        Self { by_name }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Whether all of them were removed.
+    pub(super) fn are_removed(&self) -> bool {
+        self.by_name.iter().all(|policy| matches!(policy.state, State::Removed))
+    }
+
+    /// Those that are to be heard, and what they say.
+    pub(super) fn heard(&self) -> impl Iterator<Item = (&'a Policy<'a>, &'a InboundAccessPolicySpec)> {
+        self.by_name.iter().filter_map(|policy| Some((*policy, policy.heard()?)))
+    }
+
+    /// Whether they only watch: the strictest counts, and what cannot be heard is strict.
+    pub(super) fn only_watch(&self) -> bool {
+        let watches = |policy: &&Policy<'_>| policy.heard().is_some_and(|spec| spec.enforcement == Enforcement::Audit);
+        !self.is_empty() && self.by_name.iter().all(watches)
+    }
+
+    /// The rules that are to be heard, each with where it stands.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (MatchedRule, &'a Policy<'a>, &'a InboundRule)> {
+        self.heard().flat_map(|(policy, spec)| {
+            let rules = spec.inbound.rules.iter().enumerate();
+            rules.map(move |(i, rule)| (policy.part(format!("spec.inbound.rules[{i}]")), policy, rule))
+        })
+    }
+
+    /// Their namespace; empty when there is none.
+    pub(super) fn namespace(&self) -> &'a str {
+        self.by_name.first().map_or("", |policy| policy.namespace)
+    }
+
+    /// Their names, in a sentence.
+    pub(super) fn titles(&self) -> String {
+        let names: Vec<_> = self.by_name.iter().map(|policy| policy.name).collect();
+        let kind = if names.len() == 1 { "InboundAccessPolicy" } else { "InboundAccessPolicies" };
+        format!("{kind} {}", names.join(", "))
+    }
+}

@@ -1,0 +1,12 @@
+//! Who may use a component: a table that people can read, an oracle, and laws.
+
+mod cases;
+mod evaluator;
+#[path = "../golden/mod.rs"]
+mod golden;
+mod laws;
+mod matrix;
+mod messages;
+mod oracle;
+mod question;
+mod world;
