@@ -140,6 +140,8 @@ closed_list! {
         KeyVaultTurnedOn,
         /// Variables of a deleted KeyVaultBinding stay.
         KeyVaultRetained,
+        /// A rule names a cluster, and nobody has told what this one is called.
+        ClusterNameUnknown,
         /// No algorithm that Timbr knows.
         AlgorithmInvalid,
         /// The algorithm needs a key, and type Azure has none.

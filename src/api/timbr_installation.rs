@@ -43,6 +43,10 @@ pub struct TimbrInstallationSpec {
     /// delivered. Always: at once, also what a check refuses; Verified says so.
     #[serde(default)]
     pub rollout: RolloutPolicy,
+    /// What holds for a component that no InboundAccessPolicy speaks of. Optional (the default): everybody may use it.
+    /// Required: nobody may.
+    #[serde(default)]
+    pub access_policy: AccessPolicy,
     /// Lets the operator run statements through Timbr's REST API. Absent: they are shown in the status
     /// of the RoleGroupSync, for a person to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,16 @@ pub enum RolloutPolicy {
     WhenVerified,
     /// At once.
     Always,
+}
+
+/// What holds for a component that no InboundAccessPolicy speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AccessPolicy {
+    /// Everybody may use it.
+    #[default]
+    Optional,
+    /// Nobody may.
+    Required,
 }
 
 /// How statements are run.

@@ -14,6 +14,9 @@ pub struct SettingsArgs {
     /// Host that issues tokens, instead of the cloud's own.
     #[arg(long, env = "TIMBR_IDENTITY_AUTHORITY_URL", value_name = "URL")]
     authority_url: Option<String>,
+    /// What this cluster is called in the rules of access policies. Without it, rules that name a cluster match nobody.
+    #[arg(long, env = "TIMBR_IDENTITY_CLUSTER_NAME", value_name = "NAME")]
+    cluster_name: Option<String>,
     /// How the hosts of key vaults end, instead of the cloud's own, such as .vault.azure.net.
     #[arg(long, env = "TIMBR_IDENTITY_VAULT_SUFFIX", value_name = "SUFFIX")]
     vault_suffix: Option<String>,
@@ -86,8 +89,11 @@ impl SettingsArgs {
         }
         let hosts = self.allowed_sql_hosts.iter().filter(|host| !host.is_empty());
         Ok(Settings {
+            // A custom cloud's tokens are its own authority's, whatever their version.
+            sts_url: of_cloud.map_or_else(|| authority_url.clone(), |cloud| cloud.sts().to_owned()),
             authority_url,
             vault_suffix,
+            cluster_name: self.cluster_name.clone().filter(|name| !name.is_empty()),
             allowed_sql_hosts: hosts.map(|host| host.to_ascii_lowercase()).collect(),
             require_secret_opt_in: self.require_secret_opt_in,
         })

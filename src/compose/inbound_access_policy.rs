@@ -40,6 +40,16 @@ pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
         "this version of the operator checks and keeps the policy, but nothing enforces it yet: everybody still comes in",
     );
     let mut asked = Asked { problems: vec![problem], ..Asked::default() };
+    let elsewhere = spec.inbound.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.cluster.as_ref()?)));
+    asked.problems.extend(elsewhere.filter(|_| case.snapshot.settings.cluster_name.is_none()).map(|(i, cluster)| {
+        Problem::warning(
+            format!("spec.inbound.rules[{i}].cluster"),
+            Code::ClusterNameUnknown,
+            format!(
+                "names cluster {cluster}, and nobody can tell whether that is this one: the rule matches nobody; start the operator with --cluster-name"
+            ),
+        )
+    }));
     let sign_on = case.sign_ons.iter().find(|lead| lead.ready);
     let application = sign_on.and_then(|lead| credentials::application(lead.spec?, case));
     for group in &spec.claims.groups {

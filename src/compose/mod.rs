@@ -7,6 +7,7 @@
 //! How a run goes: [`needs`] says what to read, [`compose`] judges every resource and plans every
 //! Deployment, the caller writes, and [`statuses`] says what came of it.
 
+mod access;
 mod attribution;
 mod azure_sso;
 mod case;
@@ -57,6 +58,7 @@ mod step;
 mod summary;
 mod trial;
 
+pub use access::Access;
 pub use attribution::Attribution;
 pub use azure_sso::is_administrator;
 pub use case::Case;

@@ -68,6 +68,16 @@ impl Cloud {
         }
     }
 
+    /// Who issues the tokens of version 1 of this cloud's directories.
+    /// Source: Microsoft, "National clouds" and "Access tokens in the Microsoft identity platform", issuers; the US
+    /// Government's directories have the public cloud's.
+    pub const fn sts(self) -> &'static str {
+        match self {
+            Cloud::Public | Cloud::UsGov => "https://sts.windows.net",
+            Cloud::China => "https://sts.chinacloudapi.cn",
+        }
+    }
+
     /// What Azure's command line calls this cloud. Source: Microsoft, "Manage clouds with the Azure CLI".
     pub const fn az_name(self) -> &'static str {
         match self {
@@ -94,8 +104,12 @@ pub struct Settings {
     /// The host that issues tokens, without a trailing slash. It receives credentials, so it never
     /// comes from a resource.
     pub authority_url: String,
+    /// Who issues directories' tokens of version 1, without a trailing slash.
+    pub sts_url: String,
     /// How the hosts of key vaults end, with the dot. They receive credentials too.
     pub vault_suffix: String,
+    /// What this cluster is called, in access policies.
+    pub cluster_name: Option<String>,
     /// Hosts outside the namespace that may receive Timbr's API key.
     pub allowed_sql_hosts: BTreeSet<String>,
     /// Only Secrets with the label `identity.timbr.ai/credential: "true"` may be referenced.
@@ -106,7 +120,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             authority_url: Cloud::Public.authority().to_owned(),
+            sts_url: Cloud::Public.sts().to_owned(),
             vault_suffix: Cloud::Public.vault_suffix().to_owned(),
+            cluster_name: None,
             allowed_sql_hosts: BTreeSet::new(),
             require_secret_opt_in: false,
         }
@@ -217,6 +233,8 @@ mod tests {
         for (cloud, name, authority, graph, vaults) in rows {
             let hosts = [authority, graph].map(|host| format!("https://{host}"));
             assert_eq!([cloud.authority(), cloud.graph()], hosts.each_ref().map(String::as_str), "{name}");
+            let sts = if cloud == Cloud::China { "https://sts.chinacloudapi.cn" } else { "https://sts.windows.net" };
+            assert_eq!(cloud.sts(), sts, "{name}");
             assert_eq!((cloud.az_name(), cloud.vault_suffix()), (name, vaults));
         }
     }

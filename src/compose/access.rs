@@ -1,0 +1,82 @@
+//! What of a namespace decides who may use its Timbr.
+//!
+//! A consumer names the namespace of the Timbr that it uses, and nothing more. So several installations of one namespace
+//! are guarded together: by the policies of all of them.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    api::{AccessPolicy, InboundAccessPolicySpec, Resource, Severity, Spec, TimbrInstallationSpec},
+    policy::{Directory, Policy, State, Trust, Unlisted},
+};
+
+use super::{Settings, is_guid, kinds};
+
+/// What of a namespace decides who may use its Timbr.
+#[derive(Clone, Debug)]
+pub struct Access<'a> {
+    /// Whom it trusts.
+    pub trust: Trust,
+    /// Its policies, of all components.
+    pub policies: Vec<Policy<'a>>,
+}
+
+impl<'a> Access<'a> {
+    /// Of the installations and the resources of one namespace.
+    pub fn new(
+        settings: &Settings,
+        installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>> + Clone,
+        resources: impl Iterator<Item = &'a Resource<Spec>> + Clone,
+    ) -> Self {
+        let names: BTreeSet<&str> = installations.clone().map(|found| found.meta.name.as_str()).collect();
+        // What cannot be read may say Required.
+        let is_closed = |found: &Resource<TimbrInstallationSpec>| {
+            found.spec.as_ref().map_or(true, |spec| spec.access_policy == AccessPolicy::Required)
+        };
+        let trust = Trust {
+            cluster: settings.cluster_name.clone(),
+            directory: directory(resources.clone(), &names),
+            entra: Directory { v1: settings.sts_url.clone(), v2: settings.authority_url.clone() },
+            unlisted: if installations.clone().any(is_closed) { Unlisted::Closed } else { Unlisted::Open },
+            ..Trust::default()
+        };
+        Self { trust, policies: resources.filter_map(|resource| policy(resource, &names)).collect() }
+    }
+}
+
+/// A resource as a policy, if it is one.
+fn policy<'a>(resource: &'a Resource<Spec>, installations: &BTreeSet<&str>) -> Option<Policy<'a>> {
+    let (target, state) = match &resource.spec {
+        Ok(Spec::InboundAccessPolicy(spec)) => (Some(spec.target), state(resource, spec, installations)),
+        Err(_) if resource.meta.kind == crate::api::Kind::InboundAccessPolicy => (None, State::Invalid),
+        _ => return None,
+    };
+    Some(Policy { namespace: &resource.meta.namespace, name: &resource.meta.name, target, state })
+}
+
+fn state<'a>(
+    resource: &Resource<Spec>,
+    spec: &'a InboundAccessPolicySpec,
+    installations: &BTreeSet<&str>,
+) -> State<'a> {
+    if is_valid(resource, installations) { State::Accepted(spec) } else { State::Invalid }
+}
+
+/// Whether nothing is wrong with a resource by itself, and it belongs to an installation.
+fn is_valid(resource: &Resource<Spec>, installations: &BTreeSet<&str>) -> bool {
+    let is_sound = |spec| kinds::problems(spec).iter().all(|problem| problem.severity == Severity::Warning);
+    resource.spec.as_ref().is_ok_and(is_sound) && resource.key(installations).is_ok()
+}
+
+/// The directory that people sign in to: of the oldest AzureSso that is valid, if it names it by its id.
+fn directory<'a>(
+    resources: impl Iterator<Item = &'a Resource<Spec>>,
+    installations: &BTreeSet<&str>,
+) -> Option<String> {
+    let sign_on = resources.filter_map(|resource| match &resource.spec {
+        Ok(Spec::AzureSso(spec)) if is_valid(resource, installations) => Some((&resource.meta, &spec.tenant_id)),
+        _ => None,
+    });
+    let (_, tenant) = sign_on.min_by(|(a, _), (b, _)| a.age_order(b))?;
+    is_guid(tenant.as_bytes()).then(|| tenant.clone())
+}
