@@ -90,15 +90,19 @@ crds-check: build ## Checks that crds/ is what the binary prints
 RBAC := $(CARGO) run --quiet --locked $(PACKAGE) --example rbac --
 
 .PHONY: rbac
-rbac: ## Writes the manifests of the operator's rights to deploy/
+rbac: ## Writes the manifests of the operator's rights and its webhook to deploy/
 	$(RBAC) >deploy/rbac.yaml
 	$(RBAC) timbr >deploy/namespaced/rbac.yaml
+	$(RBAC) webhook >deploy/webhook.yaml
+	$(RBAC) webhook timbr >deploy/namespaced/webhook.yaml
 
 .PHONY: rbac-check
 rbac-check: ## Checks that deploy/ has the rights of src/rights.rs
 	@diff -u deploy/rbac.yaml <($(RBAC)) || { echo "deploy/rbac.yaml is out of date: run make rbac" >&2; exit 1; }
 	@diff -u deploy/namespaced/rbac.yaml <($(RBAC) timbr) || { echo "deploy/namespaced/rbac.yaml is out of date: run make rbac" >&2; exit 1; }
-	@echo "the manifests of the rights are up to date"
+	@diff -u deploy/webhook.yaml <($(RBAC) webhook) || { echo "deploy/webhook.yaml is out of date: run make rbac" >&2; exit 1; }
+	@diff -u deploy/namespaced/webhook.yaml <($(RBAC) webhook timbr) || { echo "deploy/namespaced/webhook.yaml is out of date: run make rbac" >&2; exit 1; }
+	@echo "the manifests of the rights and the webhook are up to date"
 
 .PHONY: examples-check
 examples-check: build ## Checks that the examples are valid

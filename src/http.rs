@@ -81,7 +81,20 @@ async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     }
 }
 
-/// Serves `router` until `stop`; logs the address, which port 0 leaves to the system.
+/// Listens, and logs where: port 0 leaves that to the system.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn listen(name: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = bind(address).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {address} for {name}: {error}; choose another with --{name}-bind")
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(server = name, %address, "listening");
+    Ok(listener)
+}
+
+/// Serves `router` until `stop`.
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -91,11 +104,7 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let listener = bind(address).await.map_err(|error| {
-        anyhow::anyhow!("cannot listen on {address} for {name}: {error}; choose another with --{name}-bind")
-    })?;
-    let address = listener.local_addr()?;
-    tracing::info!(server = name, %address, "listening");
+    let listener = listen(name, address).await?;
     Ok(tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {

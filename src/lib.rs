@@ -5,6 +5,8 @@
 //! out); with the feature `offline`
 //! YAML, schemas and the commands that need no cluster; with `operator` the rooms that talk to one.
 
+#[cfg(feature = "operator")]
+pub mod admission;
 pub mod api;
 #[cfg(feature = "operator")]
 mod apply;

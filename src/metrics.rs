@@ -41,6 +41,12 @@ struct CheckLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabel {
+    webhook: &'static str,
+    result: &'static str,
+}
+
 /// The one label set with names of objects: an alert has to say whose secret ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct ResourceLabel {
@@ -59,6 +65,7 @@ pub struct Metrics {
     statuses: Family<StatusLabel, Counter>,
     statements: Family<ResultLabel, Counter>,
     checks: Family<CheckLabel, Counter>,
+    reviews: Family<ReviewLabel, Counter>,
     secret_ends: Family<ResourceLabel, Gauge>,
     /// The resources of each installation that are in it.
     with_end: Arc<Mutex<HashMap<InstallationKey, BTreeSet<ResourceLabel>>>>,
@@ -78,6 +85,7 @@ impl Default for Metrics {
             statuses: Family::default(),
             statements: Family::default(),
             checks: Family::default(),
+            reviews: Family::default(),
             secret_ends: Family::default(),
             with_end: Arc::default(),
             waiting: Gauge::default(),
@@ -94,6 +102,7 @@ impl Default for Metrics {
         registry.register("status_changes", "Statuses written, by the reason of Ready", metrics.statuses.clone());
         registry.register("sql_statements", "Statements sent to Timbr", metrics.statements.clone());
         registry.register("checks", "Checks, by what they found", metrics.checks.clone());
+        registry.register("admission_reviews", "Answers of the webhook", metrics.reviews.clone());
         let help = "When the client secret that a resource names ends, as far as that is known";
         registry.register("client_secret_expiry_timestamp_seconds", help, metrics.secret_ends.clone());
         registry.register("queue_waiting", "Installations waiting to be looked at", metrics.waiting.clone());
@@ -112,6 +121,11 @@ impl Metrics {
         let result = if failed { "retry" } else { "ok" };
         self.reconciles.get_or_create(&ResultLabel { result }).inc();
         self.duration.observe(duration.as_secs_f64());
+    }
+
+    /// The webhook has answered.
+    pub fn admitted(&self, webhook: &'static str, result: &'static str) {
+        self.reviews.get_or_create(&ReviewLabel { webhook, result }).inc();
     }
 
     /// A write was sent.

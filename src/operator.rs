@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::{self, Desk, Keeper, Maker, Shown},
     apply::{Leadership, LeaseStore, TimbrApi, Writer, name_key},
     compose::{NameKey, Settings},
     controller::{
@@ -51,6 +52,21 @@ pub struct Options {
     pub health: SocketAddr,
     /// Address of `/metrics`.
     pub metrics: SocketAddr,
+    /// How the webhook is to run; `None`: there is none.
+    pub webhook: Option<Webhook>,
+}
+
+/// How the webhook is to run.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Its address.
+    pub bind: SocketAddr,
+    /// The ValidatingWebhookConfiguration by which it is called.
+    pub configuration: String,
+    /// Who makes its certificates.
+    pub maker: Maker,
+    /// How long it goes on answering when the operator ends: until nobody is sent to it any more.
+    pub linger: Duration,
 }
 
 /// The file in which a pod finds its namespace.
@@ -67,7 +83,7 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     config.default_retry = false;
     let namespace =
         options.namespace.clone().or_else(pod_namespace).unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
+    let client = Client::try_from(config.clone()).context("the cluster's configuration cannot be used")?;
 
     let metrics = Metrics::default();
     let heartbeat = Heartbeat::default();
@@ -82,10 +98,21 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     } else {
         Claims::made(leadership.clone(), metrics.clone())
     };
-    let checks = checks(&sync, &key_state, &leadership, &claims, &stop);
+    let shown = options.webhook.is_some().then(Shown::default);
+    let checks = checks(&sync, &key_state, &leadership, &claims, shown.as_ref(), &stop);
     let mut servers =
         vec![http::serve("health", options.health, http::health(heartbeat.clone(), checks), stop.clone()).await?];
     servers.push(http::serve("metrics", options.metrics, http::metrics(metrics.clone()), stop.clone()).await?);
+    let answering = match (&options.webhook, &shown) {
+        (Some(webhook), Some(shown)) => {
+            let listener = http::listen("webhook", webhook.bind).await?;
+            let (known, synced, settings, counts) =
+                (Arc::clone(&index), Arc::clone(&sync), options.settings.clone(), metrics.clone());
+            let desk = |client| Desk { index: known, sync: synced, settings, client, metrics: counts };
+            Some(admission::start(listener, config, desk, shown.clone(), webhook.linger, stop.clone())?)
+        }
+        _ => None,
+    };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace, scopes = ?options.scopes, "starting");
 
     let Some(name_key) = wait_for_name_key(&client, &namespace, &key_state, &stop).await else { return Ok(()) };
@@ -110,6 +137,19 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let resign = CancellationToken::new();
     let mut campaign = tokio::spawn(campaign.run(resign.clone()));
     let writer = Writer::new(client.clone(), metrics.clone(), instance, leadership.clone());
+    let mut keepers = JoinSet::new();
+    if let (Some(webhook), Some(shown)) = (options.webhook, shown) {
+        let keeper = Keeper {
+            namespace: namespace.clone(),
+            configuration: webhook.configuration,
+            maker: webhook.maker,
+            shown,
+            client: client.clone(),
+            writer: writer.clone(),
+            leadership: leadership.clone(),
+        };
+        keepers.spawn(keeper.run());
+    }
     let claiming = Claiming {
         identity: namespace,
         timing: claim_timing,
@@ -138,10 +178,13 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
         _ = watches.join_next() => Err(anyhow::anyhow!("a watch has ended; restart the operator")),
         // Nobody would know any more whose its namespace is.
         Some(_) = claimants.join_next() => Err(anyhow::anyhow!("a claim is not looked after any more; restart the operator")),
+        // The webhook's certificate would end.
+        Some(_) = keepers.join_next() => Err(anyhow::anyhow!("the webhook's certificate is not looked after any more; restart the operator")),
         // It would never write again.
         _ = &mut campaign => anyhow::bail!("the lease is not looked after any more; restart the operator"),
     };
     drop(watches);
+    drop(keepers);
     // Not before the last write was answered or abandoned: the next leader begins at once.
     resign.cancel();
     let _ = campaign.await;
@@ -149,6 +192,9 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     for server in servers {
         // Keep-alive connections may outlive the wish to stop.
         let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    }
+    if let Some(answering) = answering {
+        answering.ended().await;
     }
     tracing::info!("stopped");
     Ok(())
@@ -169,16 +215,21 @@ fn checks(
     key_state: &KeyState,
     leadership: &Leadership,
     claims: &Claims,
+    shown: Option<&Shown>,
     stop: &CancellationToken,
 ) -> Checks {
-    let (sync, key_state, leadership, claims, stop) =
-        (Arc::clone(sync), Arc::clone(key_state), leadership.clone(), claims.clone(), stop.clone());
+    let (sync, key_state, leadership, claims, shown, stop) =
+        (Arc::clone(sync), Arc::clone(key_state), leadership.clone(), claims.clone(), shown.cloned(), stop.clone());
     Arc::new(move || {
         let states = sync.states().into_iter();
         let mut checks: std::collections::BTreeMap<_, _> =
             states.map(|(name, state)| (format!("watch {name}"), Check::Needed(state))).collect();
         let key = key_state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         checks.insert("name key".to_owned(), Check::Needed(key));
+        if let Some(shown) = &shown {
+            let certificate = shown.is_there().then_some(()).ok_or_else(|| "no certificate yet".to_owned());
+            checks.insert("webhook".to_owned(), Check::Needed(certificate));
+        }
         let stopping = stop.is_cancelled().then(|| "stopping".to_owned());
         checks.insert("running".to_owned(), Check::Needed(stopping.map_or(Ok(()), Err)));
         checks.insert("leadership".to_owned(), Check::Told(leadership.told()));

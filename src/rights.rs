@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET};
+use crate::{
+    admission::NAME as WEBHOOK,
+    api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET, WEBHOOK_SECRET},
+};
 
 /// Which namespaces an operator is installed for.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +23,14 @@ pub enum Install<'a> {
 }
 
 /// Where a right holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Every namespace that is watched.
     Watched,
     /// The operator's own namespace.
     Own,
+    /// The cluster itself.
+    Cluster,
 }
 
 /// A row of the table.
@@ -99,8 +104,21 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
         ),
         watched("", &["pods"], &["list"], "Which Secrets a Pod still needs, the same."),
         watched("events.k8s.io", &["events"], &["create"], "What happened, for people."),
-        own("", "secrets", &[], &["create"], "Makes the key of Secret names. Create cannot be limited to a name."),
+        watched(
+            "authorization.k8s.io",
+            &["localsubjectaccessreviews"],
+            &["create"],
+            "The webhook: whether whoever writes a resource may read the Secrets that it names.",
+        ),
+        own(
+            "",
+            "secrets",
+            &[],
+            &["create"],
+            "Makes the key of Secret names, and the webhook's certificate. Create cannot be limited to a name.",
+        ),
         own("", "secrets", &[NAME_KEY_SECRET], &["get"], "Reads the key of Secret names."),
+        own("", "secrets", &[WEBHOOK_SECRET], &["get", "update"], "Reads and renews the webhook's certificate."),
         own(
             "coordination.k8s.io",
             "leases",
@@ -109,6 +127,14 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
             "Makes the Lease by which replicas agree on who writes.",
         ),
         own("coordination.k8s.io", "leases", &[LEASE], &["get", "update"], "Reads and renews that Lease."),
+        rule(
+            Place::Cluster,
+            "admissionregistration.k8s.io",
+            &["validatingwebhookconfigurations"],
+            &[WEBHOOK],
+            &["get", "patch"],
+            "Has the webhook's certificate trusted: writes caBundle, and nothing else.",
+        ),
     ];
     const LEASES: &str = "coordination.k8s.io";
     let claim = |names, verbs, why| rule(Place::Watched, LEASES, &["leases"], names, verbs, why);
@@ -136,10 +162,12 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
 
 /// Name of the ServiceAccount, and of its roles and their bindings.
 const NAME: &str = "timbr-identity-operator";
-/// The operator's own namespace.
-const OWN: &str = "timbr-identity-system";
+/// The operator's own namespace in the manifests.
+pub const OWN: &str = "timbr-identity-system";
 /// Name of the Role in a namespace that is watched: the operator may be installed in one of them.
 const WATCHED: &str = "timbr-identity-operator-watched";
+/// Name of the ClusterRole of an operator that looks after some namespaces only.
+const WEBHOOK_ROLE: &str = "timbr-identity-operator-webhook";
 /// How long the lines of a comment are.
 const WIDTH: usize = 100;
 
@@ -151,10 +179,13 @@ pub fn manifest(install: Install<'_>) -> String {
     match install {
         Install::ClusterWide => {
             documents.insert(0, namespace());
-            documents.push(role("ClusterRole", NAME, None, &of(Place::Watched)));
+            let rules: Vec<_> = of(Place::Watched).into_iter().chain(of(Place::Cluster)).collect();
+            documents.push(role("ClusterRole", NAME, None, &rules));
             documents.push(binding("ClusterRole", NAME, None));
         }
         Install::Namespaced(namespaces) => {
+            documents.push(role("ClusterRole", WEBHOOK_ROLE, None, &of(Place::Cluster)));
+            documents.push(binding("ClusterRole", WEBHOOK_ROLE, None));
             for watched in namespaces {
                 documents.push(role("Role", WATCHED, Some(watched), &of(Place::Watched)));
                 documents.push(binding("Role", WATCHED, Some(watched)));
@@ -172,7 +203,7 @@ fn heading(install: Install<'_>) -> String {
             "Made by `make rbac` from src/rights.rs.\n\nWhat the operator may do, for a cluster-wide install. Apply it together with timbr-identity-operator.yaml: kubectl apply -f deploy/\n\nTo keep the operator to some namespaces, apply namespaced/rbac.yaml instead of this file.".to_owned()
         }
         Install::Namespaced(namespaces) => format!(
-            "Made by `make rbac` from src/rights.rs.\n\nWhat the operator may do when it looks after some namespaces only, here {}: Roles, and nothing that is the cluster's. Apply it instead of ../rbac.yaml, and start the operator with --watch-namespaces={}.\n\nFor another namespace write its name in the Role and RoleBinding of this one; for several, give each a Role and a RoleBinding. The namespace {OWN} has to be there.",
+            "Made by `make rbac` from src/rights.rs.\n\nWhat the operator may do when it looks after some namespaces only, here {}: Roles, and of what is the cluster's the configuration of its webhook alone. Apply it instead of ../rbac.yaml, and start the operator with --watch-namespaces={}.\n\nFor another namespace write its name in the Role and RoleBinding of this one; for several, give each a Role and a RoleBinding. The namespace {OWN} has to be there.",
             namespaces.join(" and "),
             namespaces.join(","),
         ),
@@ -268,14 +299,21 @@ mod tests {
     fn the_manifests_say_what_the_table_says() {
         for install in [Install::ClusterWide, Install::Namespaced(&["a", "b"])] {
             let documents = documents(install);
-            let rights = |place| {
-                let of_place = rules(install).into_iter().filter(|rule: &Rule| rule.place == place);
-                json!(of_place.map(|rule| rule.policy()).collect::<Vec<_>>())
+            let rights = |places: &[Place]| {
+                let all = places
+                    .iter()
+                    .flat_map(|place| rules(install).into_iter().filter(move |rule: &Rule| rule.place == *place));
+                json!(all.map(|rule| rule.policy()).collect::<Vec<_>>())
             };
             let roles = documents.iter().filter(|it| it["kind"] == "ClusterRole" || it["kind"] == "Role");
             for role in roles {
-                let place = if role["metadata"]["namespace"] == OWN { Place::Own } else { Place::Watched };
-                assert_eq!(role["rules"], rights(place));
+                let places: &[Place] = match (role["metadata"]["namespace"].as_str(), install) {
+                    (Some(OWN), _) => &[Place::Own],
+                    (Some(_), _) => &[Place::Watched],
+                    (None, Install::ClusterWide) => &[Place::Watched, Place::Cluster],
+                    (None, Install::Namespaced(_)) => &[Place::Cluster],
+                };
+                assert_eq!(role["rules"], rights(places));
             }
             let bindings = documents.iter().filter(|it| !it["roleRef"].is_null());
             for binding in bindings {
@@ -287,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_install_for_some_namespaces_has_nothing_that_is_the_clusters() {
+    fn an_install_for_some_namespaces_has_of_what_is_the_clusters_its_webhook_alone() {
         assert_eq!(
             places(&documents(Install::ClusterWide)),
             [
@@ -303,6 +341,8 @@ mod tests {
             places(&documents(Install::Namespaced(&["a", "b"]))),
             [
                 "ServiceAccount in timbr-identity-system",
+                "ClusterRole",
+                "ClusterRoleBinding",
                 "Role in a",
                 "RoleBinding in a",
                 "Role in b",
@@ -323,7 +363,7 @@ mod tests {
                     rule.resources.iter().flat_map(|it| rule.verbs.iter().map(move |verb| (it, verb)))
                 {
                     assert!(!resource.contains('*') && *verb != "*" && !rule.group.contains('*'));
-                    let right = (rule.place == Place::Own, rule.group, resource.clone(), *verb);
+                    let right = (format!("{:?}", rule.place), rule.names, rule.group, resource.clone(), *verb);
                     assert!(seen.insert(right), "{verb} {resource}");
                 }
             }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use timbr_identity::{
+    admission,
     api::{Code, GROUP, Kind, Reason, crds, final_schema},
     rights::{Install, Place, Rule, manifest, rules},
     yaml,
@@ -79,11 +80,22 @@ fn the_manifests_of_the_rights_in_the_repository_are_those_of_the_code() {
     }
 }
 
+#[test]
+fn the_configurations_of_the_webhook_in_the_repository_are_those_of_the_code() {
+    for (file, watched) in [("deploy/webhook.yaml", &[][..]), ("deploy/namespaced/webhook.yaml", &["timbr"])] {
+        assert!(read(file) == admission::manifest(watched), "{file} is out of date: run make rbac");
+    }
+    let operator = yaml::read(&read("deploy/timbr-identity-operator.yaml")).expect("YAML");
+    let service = operator.iter().find(|document| document.value["kind"] == "Service").expect("a Service");
+    assert_eq!(service.value["metadata"]["name"], admission::SERVICE);
+}
+
 /// A right as the documentation has it; `only`: the one manifest that grants it.
 fn row(rule: &Rule, only: Option<&str>) -> String {
     let place = match rule.place {
         Place::Watched => "watched namespaces",
         Place::Own => "own namespace",
+        Place::Cluster => "the cluster",
     };
     let place = only.map_or(place.to_owned(), |file| format!("{place}, only in `{file}`"));
     let what = match (rule.group, rule.resources.as_slice()) {

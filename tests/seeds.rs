@@ -113,9 +113,9 @@ fn values_are_spelled_as_documented() {
 #[test]
 fn examples_are_valid_and_warn_of_what_is_expected() {
     let expected: [(&str, &[&str]); 11] = [
-        ("access-policy", &["PolicyNotEnforced"]),
+        ("access-policy", &["ClusterNameUnknown"]),
         ("databricks", &[]),
-        ("everything", &["KeyVaultTurnedOn", "PolicyNotEnforced", "SingleIssuer"]),
+        ("everything", &["ClusterNameUnknown", "KeyVaultTurnedOn", "SingleIssuer"]),
         ("external-provider", &[]),
         ("group-sync", &[]),
         ("installation", &[]),

@@ -55,7 +55,7 @@ pub struct InboundAccessPolicyStatus {
 }
 
 /// A component of Timbr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum PolicyTarget {
     /// timbr-api, the REST API.
     Api,

@@ -69,6 +69,7 @@ pub use rule::{FieldRule, rules};
 pub use sensitive::Sensitive;
 pub use status::{CommonStatus, Delivered};
 pub use timbr_installation::{
-    AccessPolicy, COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components, Delivery, OnConflict,
-    Resources, RolloutPolicy, Sql, TimbrInstallation, TimbrInstallationSpec, TimbrInstallationStatus,
+    AccessPolicy, COMPONENT_DUPLICATE, Component, ComponentState, ComponentStatus, ComponentTarget, Components,
+    Delivery, OnConflict, Resources, RolloutPolicy, Sql, TimbrInstallation, TimbrInstallationSpec,
+    TimbrInstallationStatus,
 };

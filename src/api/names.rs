@@ -42,6 +42,12 @@ pub const ANNOTATION_EXPIRES: &str = "identity.timbr.ai/expires-at";
 /// Annotation on a RoleGroupSync: any new value makes Timbr synchronise its roles now.
 pub const ANNOTATION_SYNC: &str = "identity.timbr.ai/sync-requested-at";
 
+/// Prefix of the labels on a pod by which a workload says that it uses a component of Timbr: `api`, `platform` or
+/// `server` follows, and the value is Timbr's namespace; empty: the pod's own.
+pub const CONSUMES: &str = "consumes.identity.timbr.ai/";
+/// Secret in the operator's namespace that holds the certificate of its webhook.
+pub const WEBHOOK_SECRET: &str = "timbr-identity-webhook";
+
 /// Secret in the operator's namespace that holds the key of Secret names.
 pub const NAME_KEY_SECRET: &str = "timbr-identity-name-key";
 /// Key within [`NAME_KEY_SECRET`].

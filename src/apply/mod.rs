@@ -13,6 +13,7 @@ mod name_key;
 mod secret;
 mod status;
 mod timbr;
+mod webhook;
 
 use std::time::Duration;
 

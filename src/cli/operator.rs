@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
+    admission::{Life, Maker, NAME},
     compose::Cloud,
     controller::{Checking, LeaseTiming, Timing},
-    operator::{Options, operate},
+    operator::{Options, Webhook, operate},
     world::Scope,
 };
 
@@ -74,6 +75,22 @@ pub struct Args {
     /// Address of /metrics.
     #[arg(long, env = "TIMBR_IDENTITY_METRICS_BIND", default_value = "[::]:8080")]
     metrics_bind: SocketAddr,
+    /// Address of the webhook, which speaks HTTPS; off: there is no webhook.
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_BIND", default_value = "[::]:9443", value_parser = address_or_off, value_name = "ADDRESS")]
+    webhook_bind: Bind,
+    /// The ValidatingWebhookConfiguration by which the webhook is called: the operator has its certificate trusted there.
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_CONFIGURATION", default_value = NAME, value_name = "NAME")]
+    webhook_configuration: String,
+    /// How long the webhook goes on answering when the operator is told to stop: until it is sent nobody any more.
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_LINGER", default_value = "5s", value_parser = duration)]
+    webhook_linger: Duration,
+    /// Who makes the webhook's certificate, in the Secret timbr-identity-webhook: the operator, which renews it and has it
+    /// trusted; or another, such as cert-manager, which then sets caBundle too.
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_CERTIFICATES", default_value = "operator")]
+    webhook_certificates: CertificatesArg,
+    /// For tests: how long a certificate of the webhook is good for; the rest of its life follows from it.
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_CERTIFICATE_LIFE", value_parser = duration, hide = true)]
+    webhook_certificate_life: Option<Duration>,
     /// For tests: waits of minutes, and time limits for Timbr's REST API, are this many times as short.
     #[arg(long, env = "TIMBR_IDENTITY_CLOCK_RATE", default_value = "1", hide = true)]
     clock_rate: f64,
@@ -87,6 +104,12 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum CertificatesArg {
+    Operator,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormat {
     Text,
     Json,
@@ -97,6 +120,20 @@ fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| format!("`{text}` is no duration; write 90s, 1m30s or 500ms"))?;
     Duration::try_from(span).map_err(|_| format!("`{text}` is negative; write 90s, 1m30s or 500ms"))
+}
+
+/// Where to listen, if anywhere.
+#[derive(Clone, Copy, Debug)]
+struct Bind(Option<SocketAddr>);
+
+/// An address, or `off`.
+fn address_or_off(text: &str) -> Result<Bind, String> {
+    if text == "off" {
+        return Ok(Bind(None));
+    }
+    let address =
+        text.parse().map_err(|_| format!("`{text}` is no address; write [::]:9443, 127.0.0.1:9443 or off"))?;
+    Ok(Bind(Some(address)))
 }
 
 impl Args {
@@ -158,7 +195,8 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
     if scopes.is_empty() {
         scopes.insert(Scope::All);
     }
-    let settings = args.settings.settings()?;
+    let mut settings = args.settings.settings()?;
+    settings.webhook = args.webhook_bind.0.is_some();
     let checking = match args.check_interval {
         Duration::ZERO => None,
         interval => {
@@ -168,6 +206,13 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
             Some(Checking { http, services, interval: interval?, unknown_grace: unknown_grace? })
         }
     };
+    let maker = match (args.webhook_certificates, args.webhook_certificate_life) {
+        (CertificatesArg::Other, _) => Maker::Other,
+        (CertificatesArg::Operator, None) => Maker::Operator(Life::default()),
+        (CertificatesArg::Operator, Some(life)) => Maker::Operator(Life::of_leaf(life.try_into()?)),
+    };
+    let (configuration, linger) = (args.webhook_configuration, args.webhook_linger);
+    let webhook = args.webhook_bind.0.map(|bind| Webhook { bind, configuration, maker, linger });
     let options = Options {
         scopes,
         namespace: args.namespace,
@@ -181,6 +226,7 @@ async fn operate_until_signal(args: Args, lease: LeaseTiming) -> anyhow::Result<
         clock_rate: if args.clock_rate.is_normal() { args.clock_rate.abs() } else { 1.0 },
         health: args.health_bind,
         metrics: args.metrics_bind,
+        webhook,
     };
     operate(options, stop).await
 }

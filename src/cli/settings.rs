@@ -93,6 +93,8 @@ impl SettingsArgs {
             sts_url: of_cloud.map_or_else(|| authority_url.clone(), |cloud| cloud.sts().to_owned()),
             authority_url,
             vault_suffix,
+            // Files are judged as where everything is in place.
+            webhook: true,
             cluster_name: self.cluster_name.clone().filter(|name| !name.is_empty()),
             allowed_sql_hosts: hosts.map(|host| host.to_ascii_lowercase()).collect(),
             require_secret_opt_in: self.require_secret_opt_in,

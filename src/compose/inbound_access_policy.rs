@@ -34,12 +34,14 @@ pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
 
 /// What an accepted spec says.
 pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
-    let problem = Problem::warning(
-        "spec",
-        Code::PolicyNotEnforced,
-        "this version of the operator checks and keeps the policy, but nothing enforces it yet: everybody still comes in",
-    );
-    let mut asked = Asked { problems: vec![problem], ..Asked::default() };
+    let mut asked = Asked::default();
+    if !case.snapshot.settings.webhook {
+        asked.problems.push(Problem::warning(
+            "spec",
+            Code::PolicyNotEnforced,
+            "this operator runs without its webhook (--webhook-bind=off), so nothing keeps anybody from deploying what uses Timbr",
+        ));
+    }
     let elsewhere = spec.inbound.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.cluster.as_ref()?)));
     asked.problems.extend(elsewhere.filter(|_| case.snapshot.settings.cluster_name.is_none()).map(|(i, cluster)| {
         Problem::warning(

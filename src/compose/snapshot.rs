@@ -110,6 +110,8 @@ pub struct Settings {
     pub vault_suffix: String,
     /// What this cluster is called, in access policies.
     pub cluster_name: Option<String>,
+    /// Whether there is a webhook, which keeps out whom access policies do not admit.
+    pub webhook: bool,
     /// Hosts outside the namespace that may receive Timbr's API key.
     pub allowed_sql_hosts: BTreeSet<String>,
     /// Only Secrets with the label `identity.timbr.ai/credential: "true"` may be referenced.
@@ -123,6 +125,7 @@ impl Default for Settings {
             sts_url: Cloud::Public.sts().to_owned(),
             vault_suffix: Cloud::Public.vault_suffix().to_owned(),
             cluster_name: None,
+            webhook: true,
             allowed_sql_hosts: BTreeSet::new(),
             require_secret_opt_in: false,
         }

@@ -400,6 +400,7 @@ mod tests {
                     },
                     "delivery": "Patch",
                     "onConflict": "Report",
+                    "accessPolicy": "Optional",
                     "rollout": "WhenVerified",
                     "suspend": false,
                 },

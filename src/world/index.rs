@@ -102,6 +102,16 @@ impl Index {
         }
     }
 
+    /// The TimbrInstallations of a namespace.
+    pub fn installations(&self, namespace: &str) -> impl Iterator<Item = &Resource<TimbrInstallationSpec>> + Clone {
+        self.namespaces.get(namespace).into_iter().flat_map(Namespace::installations)
+    }
+
+    /// The other resources of a namespace.
+    pub fn resources(&self, namespace: &str) -> impl Iterator<Item = &Resource<Spec>> + Clone {
+        self.namespaces.get(namespace).into_iter().flat_map(Namespace::resources)
+    }
+
     /// What providers in other namespaces want of what a namespace's want.
     fn foreign(&self, namespace: &str, here: &Namespace) -> Vec<Foreign> {
         let pairs: BTreeSet<TrustedPair> = here.providers().flat_map(wanted).collect();

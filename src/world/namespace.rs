@@ -84,12 +84,12 @@ impl Namespace {
     }
 
     /// Its TimbrInstallations.
-    pub fn installations(&self) -> impl Iterator<Item = &Resource<TimbrInstallationSpec>> {
+    pub fn installations(&self) -> impl Iterator<Item = &Resource<TimbrInstallationSpec>> + Clone {
         self.installations.values().map(|kept| &kept.resource)
     }
 
     /// Its other resources.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource<Spec>> {
+    pub fn resources(&self) -> impl Iterator<Item = &Resource<Spec>> + Clone {
         self.resources.values().map(|kept| &kept.resource)
     }
 

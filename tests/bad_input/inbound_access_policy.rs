@@ -24,6 +24,8 @@ pub fn rows() -> Vec<Row> {
     let mut rows = Vec::from(required("spec.target"));
     rows.push(set("not in the list", "spec.target", json!("api"), "FieldNotSupported"));
     rows.push(set("expanded", "spec.target", json!(EXPANDED), "FieldNotSupported"));
+    rows.push(set("not in the list", "spec.enforcement", json!("enforce"), "FieldNotSupported"));
+    rows.push(set("expanded", "spec.enforcement", json!(EXPANDED), "FieldNotSupported"));
     rows.push(set("string for a mapping", "spec.inbound", json!("orders"), "FieldType"));
     rows.push(set("string for a list", "spec.inbound.rules", json!("orders"), "FieldType"));
     let many: Vec<Value> = (0..257).map(|i| json!({"application": format!("a{i}")})).collect();

@@ -348,7 +348,9 @@ fn timbr_installation_cases(cases: &mut Vec<Case>) {
     }
     case("twice", sql("allowedRoles", json!(["a", "a"])), "spec.sql.allowedRoles[1]", "FieldDuplicate");
     case("no token", json!({"sql": {}}), "spec.sql.tokenSecretRef", "FieldRequired");
-    for (field, other) in [("onConflict", "adopt"), ("delivery", "reference"), ("rollout", "always")] {
+    for (field, other) in
+        [("accessPolicy", "required"), ("onConflict", "adopt"), ("delivery", "reference"), ("rollout", "always")]
+    {
         let path = format!("spec.{field}");
         case(&format!("not in the list: {path}"), json!({field: other}), &path, "FieldNotSupported");
         case(&format!("expanded: {path}"), json!({field: EXPANDED}), &path, "FieldNotSupported");

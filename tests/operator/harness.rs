@@ -9,7 +9,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Process, ServiceAccount, Signal, Writes as _, audit::Write};
-use timbr_identity::rights::{self, Install, Place, Rule};
+use timbr_identity::{
+    admission::configuration,
+    rights::{self, Install, Place, Rule},
+};
 use tokio::sync::OnceCell;
 
 use crate::fixtures::{azure_sso, entra, platform};
@@ -37,6 +40,8 @@ pub struct Operator {
     pub process: Process,
     pub health: String,
     pub metrics: String,
+    /// Where its webhook answers, if it has one.
+    pub webhook: Option<String>,
 }
 
 impl Lab {
@@ -59,7 +64,8 @@ impl Lab {
         let account = plane.service_account(&namespace, "operator").await;
         let lab = Self::of(plane, namespace.clone(), account, vec![namespace]);
         let roles = [Place::Watched, Place::Own].map(|place| roles(&lab.account, &lab.namespace, place));
-        lab.apply_all(roles.as_flattened()).await;
+        let of_webhook = cluster_role(&lab.namespace, &lab.webhook_policies(), &lab.account);
+        lab.apply_all(&[roles.as_flattened(), &of_webhook].concat()).await;
         lab
     }
 
@@ -79,6 +85,13 @@ impl Lab {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": roles});
         plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
         Self::of(plane, namespace, account, vec![])
+    }
+
+    /// What the operator may do to the configuration of its webhook, which is called as the namespace is: those of
+    /// other tests are none of its business.
+    pub fn webhook_policies(&self) -> Vec<PolicyRule> {
+        let policies = policies(Install::Namespaced(&[]), Place::Cluster).into_iter();
+        policies.map(|rule| PolicyRule { resource_names: Some(vec![self.namespace.clone()]), ..rule }).collect()
     }
 
     /// Gives an account the rights in the operator's own namespace, which is the lab's.
@@ -226,13 +239,52 @@ impl Lab {
         operator
     }
 
+    /// Starts the operator with a webhook, without waiting until it is ready.
+    pub async fn launch_with_webhook(&self, kubeconfig: PathBuf, flags: &[&str]) -> Operator {
+        let flags: Vec<&str> = ["--webhook-bind=127.0.0.1:0"].into_iter().chain(flags.iter().copied()).collect();
+        self.launch(kubeconfig, &flags).await
+    }
+
+    /// Tells the API server to ask an operator's webhook about these namespaces.
+    pub async fn configure_webhook(&self, operator: &Operator, watched: &[&str], policy: &str) {
+        let url = operator.webhook.as_deref().expect("the operator has a webhook");
+        self.configure_webhook_at(url, watched, policy).await;
+    }
+
+    /// The same of a webhook at an address, such as that of a proxy before several.
+    pub async fn configure_webhook_at(&self, url: &str, watched: &[&str], policy: &str) {
+        let configuration = configuration(&self.namespace, &self.namespace, watched);
+        let mut configuration = serde_json::to_value(configuration).expect("JSON");
+        for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
+            let path = webhook["clientConfig"]["service"]["path"].as_str().expect("a path").to_owned();
+            // Pods have no network here: the API server calls the process.
+            webhook["clientConfig"] = json!({"url": format!("{url}{path}")});
+            webhook["failurePolicy"] = json!(policy);
+        }
+        configuration["apiVersion"] = json!("admissionregistration.k8s.io/v1");
+        configuration["kind"] = json!("ValidatingWebhookConfiguration");
+        self.plane.kubectl(&["apply", "--server-side", "-f", "-"], Some(&configuration.to_string())).await.ok();
+    }
+
+    /// Waits until the API server is told to trust the webhook.
+    pub async fn wait_trusted(&self) {
+        testkit::eventually("the webhook is trusted", SOON, async || {
+            let path = "jsonpath={.webhooks[*].clientConfig.caBundle}";
+            let args = ["get", "validatingwebhookconfiguration", self.namespace.as_str(), "-o", path];
+            let bundles = self.plane.kubectl(&args, None).await.ok();
+            if bundles.split_whitespace().count() == 2 { Ok(()) } else { Err(bundles) }
+        })
+        .await;
+    }
+
     /// Starts the operator without waiting until it is ready.
     pub async fn launch(&self, kubeconfig: PathBuf, flags: &[&str]) -> Operator {
         let log = self.plane.dir().join(format!("operator-{}-{:08x}.log", self.namespace, rand()));
         let mut args = vec!["operator", "--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0", "--log-format=json"];
         let watched = format!("--watch-namespaces={}", self.watched.join(","));
         let namespace = format!("--namespace={}", self.namespace);
-        args.extend([watched.as_str(), namespace.as_str()]);
+        let configuration = format!("--webhook-configuration={}", self.namespace);
+        args.extend([watched.as_str(), namespace.as_str(), configuration.as_str()]);
         args.extend(flags);
         let process = Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), log)
             .args(&args)
@@ -242,6 +294,9 @@ impl Lab {
             .env("TIMBR_IDENTITY_DEBOUNCE_MAX", "2s")
             // What a test is not about does not wait for other pods.
             .env("TIMBR_IDENTITY_MAX_CONCURRENT_ROLLOUTS", "1000")
+            // A test that is about the webhook says where it listens.
+            .env("TIMBR_IDENTITY_WEBHOOK_BIND", "off")
+            .env("TIMBR_IDENTITY_WEBHOOK_LINGER", "0s")
             // A test that is about what is tried out says how often.
             .env("TIMBR_IDENTITY_CHECK_INTERVAL", "0s")
             // There is nobody who would have to notice its claims.
@@ -256,10 +311,13 @@ impl Lab {
                 )
                 .await;
             let record: Value = serde_json::from_str(&line).expect("a JSON record");
-            format!("http://{}", record["address"].as_str().expect("an address"))
+            record["address"].as_str().expect("an address").to_owned()
         };
-        let (health, metrics) = (listening("health").await, listening("metrics").await);
-        Operator { process, health, metrics }
+        let [health, metrics] =
+            [listening("health").await, listening("metrics").await].map(|it| format!("http://{it}"));
+        let has_webhook = flags.iter().any(|flag| flag.starts_with("--webhook-bind="));
+        let webhook = if has_webhook { Some(format!("https://{}", listening("webhook").await)) } else { None };
+        Operator { process, health, metrics, webhook }
     }
 
     /// The writes that this operator's account has sent so far, without Events, and without those of the

@@ -38,4 +38,5 @@ mod stale;
 mod statements;
 mod story;
 mod verified;
+mod webhook;
 mod write_faults;

@@ -27,7 +27,7 @@ const MISSED: Duration = Duration::from_secs(120);
 /// One verb on one resource, in a row of the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
-    own: bool,
+    place: Place,
     group: String,
     resource: String,
     names: Vec<String>,
@@ -40,7 +40,7 @@ impl Right {
         let resources = rule.resources.iter();
         let rights = resources.flat_map(|resource| {
             rule.verbs.iter().map(|verb| Self {
-                own: rule.place == Place::Own,
+                place: rule.place,
                 group: rule.group.to_owned(),
                 resource: resource.clone(),
                 names: rule.names.iter().map(|name| (*name).to_owned()).collect(),
@@ -60,16 +60,30 @@ impl Right {
         }
     }
 
+    /// The same, of an operator in this namespace: the configuration of its webhook is called as the namespace is.
+    fn policy_of(&self, own: &str) -> PolicyRule {
+        let policy = self.policy();
+        match self.place {
+            Place::Cluster => PolicyRule { resource_names: Some(vec![own.to_owned()]), ..policy },
+            _ => policy,
+        }
+    }
+
     /// Whether a request asks for it.
     fn is_asked_by(&self, request: &Write, own: &str) -> bool {
         let resource = match request.subresource.as_str() {
             "" => request.resource.clone(),
             subresource => format!("{}/{subresource}", request.resource),
         };
-        (self.own == (request.namespace == own))
+        let is_there = match self.place {
+            Place::Own => request.namespace == own,
+            Place::Watched => request.namespace != own,
+            Place::Cluster => request.namespace.is_empty(),
+        };
+        is_there
             && (&self.group, &self.resource, &self.verb) == (&request.group, &resource, &request.verb)
             // The API server names what is to be made only when it is there already.
-            && (self.names.is_empty() || self.names.contains(&request.name))
+            && (self.names.is_empty() || self.names.contains(&request.name) || self.place == Place::Cluster)
     }
 }
 
@@ -159,11 +173,14 @@ impl Stage {
         install(plane).await;
         let (own, watched) = (plane.namespace("rights-own").await, plane.namespace("rights").await);
         let account = plane.service_account(&own, "operator").await;
-        let policies = |of_own: bool| -> Vec<PolicyRule> {
-            rights.iter().filter(|right| right.own == of_own).map(Right::policy).collect()
+        let policies = |place: Place| -> Vec<PolicyRule> {
+            rights.iter().filter(|right| right.place == place).map(|right| right.policy_of(&own)).collect()
         };
-        let roles =
-            [role(&own, "own", &policies(true), &account), role(&watched, "watched", &policies(false), &account)];
+        let roles = [
+            role(&own, "own", &policies(Place::Own), &account),
+            role(&watched, "watched", &policies(Place::Watched), &account),
+            cluster_role(&own, &policies(Place::Cluster), &account),
+        ];
         plane.kubectl(&["apply", "-f", "-"], Some(&list(&roles.concat()))).await.ok();
         let lab = Lab::of(plane, own, account, vec![watched.clone()]);
         Self { lab, watched, api: TimbrApi::start().with_roles(["editor"]) }
@@ -178,9 +195,13 @@ impl Stage {
         self.kubectl(&["apply", "-f", "-"], Some(&list(items))).await;
     }
 
+    /// The operator, whose webhook is called, and whose certificates end soon.
     async fn launch(&self) -> Operator {
-        let flags: Vec<&str> = LEASE.into_iter().chain([FAST, "--allowed-sql-hosts=127.0.0.1"]).collect();
-        self.lab.launch(self.lab.account.kubeconfig.clone(), &flags).await
+        let more = [FAST, "--allowed-sql-hosts=127.0.0.1", "--webhook-certificate-life=6s"];
+        let flags: Vec<&str> = LEASE.into_iter().chain(more).collect();
+        let operator = self.lab.launch_with_webhook(self.lab.account.kubeconfig.clone(), &flags).await;
+        self.lab.configure_webhook(&operator, &[&self.watched], "Ignore").await;
+        operator
     }
 
     /// The Secret that timbr-platform's template names.
@@ -310,8 +331,9 @@ async fn without_the_rights_of_its_own_an_operator_of_all_namespaces_is_not_read
         let own = plane.namespace("own").await;
         let account = plane.service_account(&own, "operator").await;
         let rest = || cluster_wide.iter().filter(|right| right != taken);
-        let policies: Vec<PolicyRule> = rest().filter(|right| !right.own).map(Right::policy).collect();
-        let own_policies: Vec<PolicyRule> = rest().filter(|right| right.own).map(Right::policy).collect();
+        let policies: Vec<PolicyRule> = rest().filter(|right| right.place != Place::Own).map(Right::policy).collect();
+        let own_policies: Vec<PolicyRule> =
+            rest().filter(|right| right.place == Place::Own).map(Right::policy).collect();
         let roles =
             [cluster_role(&format!("turn-{turn}"), &policies, &account), role(&own, "own", &own_policies, &account)];
         plane.kubectl(&["apply", "-f", "-"], Some(&list(&roles.concat()))).await.ok();

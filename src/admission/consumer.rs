@@ -1,0 +1,176 @@
+//! Workloads that use Timbr, by the labels of their pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::{
+    api::{CONSUMES, PolicyTarget},
+    policy::Workload,
+};
+
+use super::review::{Operation, Request, Verdict};
+
+/// A workload that uses Timbr.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// `Deployment shop/orders`.
+    pub title: String,
+    /// Who it is to access policies.
+    pub workload: Workload,
+    /// What it uses: a component of the Timbr in a namespace.
+    pub uses: BTreeSet<(PolicyTarget, String)>,
+    /// Labels that look as if they named a component.
+    pub misspelt: Vec<String>,
+}
+
+/// The kinds that have pods, with API group and resource. Of each the labels of its pods count.
+pub const KINDS: [(&str, &str, &str); 7] = [
+    ("", "Pod", "pods"),
+    ("apps", "DaemonSet", "daemonsets"),
+    ("apps", "Deployment", "deployments"),
+    ("apps", "ReplicaSet", "replicasets"),
+    ("apps", "StatefulSet", "statefulsets"),
+    ("batch", "CronJob", "cronjobs"),
+    ("batch", "Job", "jobs"),
+];
+
+/// The control plane's own controllers that make objects of these kinds: whoever may run a workload was asked about the
+/// workload, and pods that are made anew, as when a node is drained, must not fail. Who asks is known from the API
+/// server; owner references are the asker's own words.
+pub const CONTROLLERS: [&str; 8] = [
+    "system:kube-controller-manager",
+    "system:serviceaccount:kube-system:cronjob-controller",
+    "system:serviceaccount:kube-system:daemon-set-controller",
+    "system:serviceaccount:kube-system:deployment-controller",
+    "system:serviceaccount:kube-system:job-controller",
+    "system:serviceaccount:kube-system:replicaset-controller",
+    "system:serviceaccount:kube-system:replication-controller",
+    "system:serviceaccount:kube-system:statefulset-controller",
+];
+
+/// What is looked at of an object.
+#[derive(Default, Deserialize)]
+struct Object {
+    metadata: Option<Metadata>,
+    spec: Option<Spec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    generate_name: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    template: Option<Template>,
+    job_template: Option<JobTemplate>,
+}
+
+#[derive(Default, Deserialize)]
+struct Template {
+    metadata: Option<Metadata>,
+}
+
+#[derive(Default, Deserialize)]
+struct JobTemplate {
+    spec: Option<JobSpec>,
+}
+
+#[derive(Default, Deserialize)]
+struct JobSpec {
+    template: Option<Template>,
+}
+
+/// What is to be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing: it uses no Timbr, or is none of our business.
+    Nothing,
+    /// Whether it may use what it uses.
+    Use(Consumer),
+    /// The same of one that was there before and uses nothing new: it is told, and not stopped.
+    UseOn(Consumer),
+}
+
+impl Asked {
+    /// What a request asks.
+    ///
+    /// # Errors
+    /// A refusal: the request is none that can be judged.
+    pub fn of(request: &Request) -> Result<Self, Verdict> {
+        let (group, kind) = (request.kind.group.as_str(), request.kind.kind.as_str());
+        if !KINDS.iter().any(|known| (known.0, known.1) == (group, kind)) {
+            let message = format!(
+                "{kind} has no pods, so this webhook cannot judge it; correct the rules of consumers.{} in the ValidatingWebhookConfiguration",
+                crate::api::GROUP
+            );
+            return Err(Verdict::Denied(400, message));
+        }
+        if !matches!(request.operation, Operation::Create | Operation::Update) || is_controller(request) {
+            return Ok(Self::Nothing);
+        }
+        let consumer = request.object::<Object>()?.consumer(request);
+        if consumer.uses.is_empty() && consumer.misspelt.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        let before = match request.operation {
+            Operation::Update => request.old_object::<Object>()?.map(|before| before.consumer(request)),
+            _ => None,
+        };
+        let is_as_before =
+            before.is_some_and(|before| before.workload == consumer.workload && consumer.uses.is_subset(&before.uses));
+        Ok(if is_as_before { Self::UseOn(consumer) } else { Self::Use(consumer) })
+    }
+}
+
+fn is_controller(request: &Request) -> bool {
+    request.user_info.username.as_deref().is_some_and(|name| CONTROLLERS.contains(&name))
+}
+
+impl Object {
+    fn consumer(self, request: &Request) -> Consumer {
+        let metadata = self.metadata.unwrap_or_default();
+        let name = match (&metadata.name, &metadata.generate_name) {
+            (Some(name), _) => name.clone(),
+            (None, Some(prefix)) => format!("{prefix}…"),
+            (None, None) => request.name.clone(),
+        };
+        let spec = self.spec.unwrap_or_default();
+        let template = match request.kind.kind.as_str() {
+            "Pod" => Some(metadata),
+            "CronJob" => spec.job_template.and_then(|job| job.spec?.template?.metadata),
+            _ => spec.template.and_then(|template| template.metadata),
+        };
+        let labels = template.and_then(|template| template.labels).unwrap_or_default();
+        let title = format!("{} {}/{name}", request.kind.kind, request.namespace);
+        Consumer::new(title, &request.namespace, &labels)
+    }
+}
+
+impl Consumer {
+    /// By the labels of its pods.
+    pub fn new(title: String, namespace: &str, labels: &BTreeMap<String, String>) -> Self {
+        let consumes = labels.iter().filter_map(|(key, value)| Some((key.strip_prefix(CONSUMES)?, value)));
+        let (mut uses, mut misspelt) = (BTreeSet::new(), Vec::new());
+        for (component, of) in consumes {
+            match PolicyTarget::ALL.into_iter().find(|target| target.as_str().eq_ignore_ascii_case(component)) {
+                Some(target) if component == component.to_ascii_lowercase() => {
+                    let of = if of.is_empty() { namespace } else { of };
+                    uses.insert((target, of.to_owned()));
+                }
+                _ => misspelt.push(format!("{CONSUMES}{component}")),
+            }
+        }
+        let name = APPLICATION_LABELS.iter().find_map(|label| labels.get(*label)).filter(|name| !name.is_empty());
+        let workload = Workload { application: name.cloned(), namespace: namespace.to_owned(), cluster: None };
+        Self { title, workload, uses, misspelt }
+    }
+}
+
+/// The labels that tell an application's name: the first that is there.
+pub const APPLICATION_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];

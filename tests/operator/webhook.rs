@@ -1,0 +1,268 @@
+//! The webhook on a real API server: who is let in, what is refused, and with which words.
+
+use serde_json::{Value, json};
+use testkit::ControlPlane;
+
+use crate::{
+    fixtures::{CLIENT_ID, TENANT, entra, secret},
+    harness::{Lab, Operator},
+};
+
+/// A Timbr's namespace and a shop's, an operator that looks after both, and its webhook.
+struct Stage {
+    lab: Lab,
+    shop: String,
+    _operator: Operator,
+}
+
+impl Stage {
+    async fn new(policy: &str) -> Self {
+        Self::of(Lab::new("webhook").await, policy).await
+    }
+
+    async fn of(mut lab: Lab, policy: &str) -> Self {
+        let shop = lab.plane.namespace("shop").await;
+        lab.grant(&shop).await;
+        lab.watched.push(shop.clone());
+        let operator = lab.launch_with_webhook(lab.account.kubeconfig.clone(), &[]).await;
+        operator.wait_ready().await;
+        lab.configure_webhook(&operator, &[&lab.namespace, &shop], policy).await;
+        lab.wait_trusted().await;
+        Self { lab, shop, _operator: operator }
+    }
+
+    /// Applies as admin; the exit's success, and what was printed.
+    async fn try_apply(&self, manifest: &str) -> (bool, String) {
+        let done = self.lab.plane.kubectl(&["apply", "-f", "-"], Some(manifest)).await;
+        (done.status.success(), format!("{}{}", done.stdout, done.stderr))
+    }
+
+    /// The same, which must succeed.
+    async fn apply(&self, manifest: &Value) {
+        let (done, printed) = self.try_apply(&manifest.to_string()).await;
+        assert!(done, "{printed}");
+    }
+
+    /// A workload of the shop that uses the API of this Timbr.
+    fn consumer(&self, kind: &str, name: &str) -> Value {
+        let labels = json!({"app.kubernetes.io/name": "orders", "consumes.identity.timbr.ai/api": self.lab.namespace});
+        let spec = json!({"containers": [{"name": "main", "image": "shop.example.com/orders:1"}]});
+        let template = json!({"metadata": {"labels": labels}, "spec": spec});
+        let selector = json!({"matchLabels": {"app.kubernetes.io/name": "orders"}});
+        let of_job = json!({"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": spec["containers"]}});
+        let (version, spec, own) = match kind {
+            "Pod" => ("v1", spec, labels),
+            "Job" => ("batch/v1", json!({"template": of_job}), json!({})),
+            "CronJob" => {
+                ("batch/v1", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": of_job}}}), json!({}))
+            }
+            "StatefulSet" => {
+                ("apps/v1", json!({"serviceName": "orders", "selector": selector, "template": template}), json!({}))
+            }
+            _ => ("apps/v1", json!({"selector": selector, "template": template}), json!({})),
+        };
+        json!({
+            "apiVersion": version, "kind": kind,
+            "metadata": {"name": name, "namespace": self.shop, "labels": own}, "spec": spec,
+        })
+    }
+
+    fn policy(&self, rules: Value) -> Value {
+        json!({
+            "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "InboundAccessPolicy",
+            "metadata": {"name": "api", "namespace": self.lab.namespace},
+            "spec": {"target": "Api", "inbound": {"rules": rules}},
+        })
+    }
+}
+
+/// Takes the rules out of a kind's CRD.
+async fn loosen(plane: &ControlPlane, plural: &str) {
+    fn without_rules(schema: &mut Value) {
+        match schema {
+            Value::Object(fields) => {
+                fields.remove("x-kubernetes-validations");
+                fields.values_mut().for_each(without_rules);
+            }
+            Value::Array(items) => items.iter_mut().for_each(without_rules),
+            _ => {}
+        }
+    }
+    let name = format!("{plural}.identity.timbr.ai");
+    let crd = plane.kubectl(&["get", "crd", &name, "-o", "json"], None).await.ok();
+    let mut crd: Value = serde_json::from_str(&crd).expect("JSON");
+    without_rules(&mut crd["spec"]["versions"]);
+    plane.kubectl(&["replace", "-f", "-"], Some(&crd.to_string())).await.ok();
+}
+
+/// A refusal of the webhook's, without what kubectl and the API server put before it.
+fn refusal(printed: &str) -> &str {
+    printed.split_once("denied the request: ").map_or(printed, |(_, rest)| rest)
+}
+
+/// Must show 1.
+#[tokio::test]
+async fn who_is_not_on_the_list_is_told_what_to_paste() {
+    let stage = Stage::new("Fail").await;
+    let (timbr, shop) = (&stage.lab.namespace, &stage.shop);
+    // Nothing speaks of the component: everybody comes in.
+    let deployment = stage.consumer("Deployment", "early");
+    stage.apply(&deployment).await;
+
+    let nobody = stage.policy(json!([]));
+    stage.apply(&nobody).await;
+    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"] {
+        let consumer = stage.consumer(kind, "orders").to_string();
+        let (done, printed) = stage.try_apply(&consumer).await;
+        assert!(!done, "{kind}: {printed}");
+        let expected = format!(
+            "{kind} {shop}/orders may not use Api of the Timbr in namespace {timbr}: no rule of InboundAccessPolicy api admits application orders of namespace {shop}; add to spec.inbound.rules: {{\"application\": \"orders\", \"namespace\": \"{shop}\"}}\nWhoever looks after that Timbr lets it in by applying this:\n---\n"
+        );
+        let (said, cure) = refusal(&printed).split_at(expected.len().min(refusal(&printed).len()));
+        assert_eq!(said, expected, "{kind}: {printed}");
+        if kind == "Pod" {
+            // Pasted, it is let in.
+            let (done, printed) = stage.try_apply(cure).await;
+            assert!(done, "{cure}\n{printed}");
+        }
+        let (done, _) = stage.try_apply(&consumer).await;
+        assert_eq!(done, kind == "Pod", "{kind}");
+    }
+    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"] {
+        let (done, printed) = stage.try_apply(&stage.consumer(kind, "orders").to_string()).await;
+        assert!(done, "{kind}: {printed}");
+    }
+}
+
+/// Must show 1, the end.
+#[tokio::test]
+async fn a_policy_and_its_consumer_arrive_in_one_apply() {
+    let stage = Stage::new("Fail").await;
+    for round in 0..10 {
+        let name = format!("orders-{round}");
+        let mut consumer = stage.consumer("Deployment", &name);
+        consumer["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] = json!(name);
+        consumer["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] = json!(name);
+        let rules = json!([{"application": name, "namespace": stage.shop}]);
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [stage.policy(rules), consumer]});
+        let (done, printed) = stage.try_apply(&list.to_string()).await;
+        assert!(done, "{printed}");
+    }
+}
+
+/// Everything that is wrong, in one refusal; and what is only worth knowing, as warnings.
+#[tokio::test]
+async fn a_resource_is_judged_before_it_is_stored() {
+    let options = testkit::Options { controllers: false, ..Default::default() };
+    let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start_with(options).await));
+    let stage = Stage::of(Lab::on(plane, "webhook").await, "Fail").await;
+    let timbr = &stage.lab.namespace;
+    let sso = |spec: Value| {
+        json!({
+            "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "AzureSso",
+            "metadata": {"name": "sso", "namespace": timbr}, "spec": spec,
+        })
+        .to_string()
+    };
+    let good = json!({
+        "tenantId": TENANT, "clientId": CLIENT_ID, "publicUrl": "https://timbr.example.com",
+        "clientSecretRef": {"name": "entra", "key": "client-secret"},
+    });
+    // The Secret may come later.
+    let (done, printed) = stage.try_apply(&sso(good.clone())).await;
+    assert!(done, "{printed}");
+    let mut jwt = json!({
+        "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "JwtAuthentication",
+        "metadata": {"name": "jwt", "namespace": timbr}, "spec": {"type": "Azure"},
+    });
+    let (done, printed) = stage.try_apply(&jwt.to_string()).await;
+    assert!(done && printed.contains("Warning: spec.audience: AudienceNotValidated: "), "{printed}");
+    assert!(printed.contains("Warning: spec.issuer: IssuerNotValidated: "), "{printed}");
+
+    // With the rules in the CRDs loosened, as under an older version of them, the webhook still has them.
+    for plural in ["azuressos", "jwtauthentications"] {
+        loosen(plane, plural).await;
+    }
+    let mut bad = good;
+    bad["publicUrl"] = json!("https://timbr.example.com/path");
+    bad["tenantId"] = json!("common");
+    let (done, printed) = stage.try_apply(&sso(bad)).await;
+    assert!(!done);
+    let said: Vec<&str> = refusal(&printed).lines().collect();
+    assert_eq!(said[0], format!("AzureSso {timbr}/sso is not valid:"), "{printed}");
+    assert!(said[1].starts_with("  spec.publicUrl: PublicUrlHostOnly: "), "{printed}");
+    assert!(said[2].starts_with("  spec.tenantId: TenantIdInvalid: "), "{printed}");
+    assert_eq!(said.len(), 3, "{printed}");
+    jwt["spec"]["algorithms"] = json!(["HS256"]);
+    let (done, printed) = stage.try_apply(&jwt.to_string()).await;
+    assert!(!done && printed.contains("AlgorithmNeedsKey"), "{printed}");
+}
+
+/// Must show 5.
+#[tokio::test]
+async fn a_secret_is_used_only_by_who_may_read_it() {
+    let stage = Stage::new("Fail").await;
+    let timbr = stage.lab.namespace.clone();
+    stage.lab.apply_all(&[entra("s3cr3t"), secret("others", "key", "not yours")]).await;
+    let writer = stage.lab.plane.service_account(&timbr, "writer").await;
+    let rules: Vec<k8s_openapi::api::rbac::v1::PolicyRule> = serde_json::from_value(json!([
+        {"apiGroups": ["identity.timbr.ai"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["entra"], "verbs": ["get"]},
+    ]))
+    .expect("rules");
+    stage.lab.apply_all(&crate::harness::role(&timbr, "writer", &rules, &writer)).await;
+    let sso = |secret: &str| {
+        json!({
+            "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "AzureSso",
+            "metadata": {"name": "sso", "namespace": timbr},
+            "spec": {
+                "tenantId": TENANT, "clientId": CLIENT_ID, "publicUrl": "https://timbr.example.com",
+                "clientSecretRef": {"name": secret, "key": "key"},
+            },
+        })
+        .to_string()
+    };
+    let kubeconfig = writer.kubeconfig.display().to_string();
+    let as_writer = async |manifest: &str, verb: &str| {
+        let args = ["--kubeconfig", kubeconfig.as_str(), verb, "--validate=false", "-f", "-"];
+        let done = stage.lab.plane.kubectl(&args, Some(manifest)).await;
+        (done.status.success(), format!("{}{}", done.stdout, done.stderr))
+    };
+    let (done, printed) = as_writer(&sso("others"), "create").await;
+    assert!(!done);
+    let user = format!("system:serviceaccount:{timbr}:writer");
+    let expected = format!(
+        "{user} may not read Secret {timbr}/others, which AzureSso sso names; ask somebody who may, or for the right to get it"
+    );
+    assert_eq!(refusal(&printed).trim_end(), expected);
+    let (done, printed) = as_writer(&sso("entra"), "create").await;
+    assert!(done, "{printed}");
+    // Nor by way of one that was let in.
+    let (done, printed) = as_writer(&sso("others"), "replace").await;
+    assert!(!done && printed.contains("may not read Secret"), "{printed}");
+    // An administrator may.
+    let (done, printed) = stage.try_apply(&sso("others")).await;
+    assert!(done, "{printed}");
+}
+
+/// Must show 5, the end: owner references are their author's words.
+#[tokio::test]
+async fn a_forged_owner_does_not_pass() {
+    let stage = Stage::new("Fail").await;
+    let mut early = stage.consumer("ReplicaSet", "early");
+    early["spec"]["replicas"] = json!(0);
+    stage.apply(&early).await;
+    let path = "jsonpath={.metadata.uid}";
+    let uid = stage.lab.plane.kubectl(&["-n", &stage.shop, "get", "replicaset", "early", "-o", path], None).await.ok();
+    stage.apply(&stage.policy(json!([]))).await;
+    let mut pod = stage.consumer("Pod", "orders-x");
+    pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "early", "uid": uid, "controller": true}]);
+    let (done, printed) = stage.try_apply(&pod.to_string()).await;
+    assert!(!done && printed.contains("may not use Api"), "{printed}");
+    // The real controller's pods are let in: what runs is not stopped, and a node may be drained.
+    stage.lab.plane.kubectl(&["-n", &stage.shop, "scale", "replicaset", "early", "--replicas=2"], None).await.ok();
+    let args =
+        ["-n", &stage.shop, "wait", "replicaset", "early", "--for=jsonpath={.status.replicas}=2", "--timeout=60s"];
+    stage.lab.plane.kubectl(&args, None).await.ok();
+}
