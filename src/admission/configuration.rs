@@ -60,12 +60,14 @@ fn consumers(namespace: &str, watched: &[&str]) -> ValidatingWebhook {
         }
     }
     let conditions = vec![
-        condition("uses-timbr", &uses_timbr()),
+        condition("uses-timbr", &uses_timbr(watched)),
         condition("is-not-made-by-the-control-plane", &not_by_the_control_plane()),
     ];
     ValidatingWebhook {
         rules: Some(rules),
         match_conditions: Some(conditions),
+        // A consumer may be anywhere: which Timbr it uses is what counts.
+        namespace_selector: None,
         ..webhook("consumers", namespace, watched)
     }
 }
@@ -114,22 +116,31 @@ fn condition(name: &str, expression: &str) -> MatchCondition {
     MatchCondition { name: name.to_owned(), expression: expression.to_owned() }
 }
 
-/// Whether pods of it say that they use Timbr: in CEL, as an objectSelector sees no pod template.
-fn uses_timbr() -> String {
-    let has = |labels: &str| format!("{labels}.exists(key, key.startsWith('{CONSUMES}'))");
-    let pod = "object.?metadata.?labels.orValue({})";
-    let job = "object.?spec.?jobTemplate.?spec.?template.?metadata.?labels.orValue({})";
-    let template = "object.?spec.?template.?metadata.?labels.orValue({})";
+/// Whether pods of it say that they use a Timbr that is looked after: in CEL, as an objectSelector sees no pod template.
+fn uses_timbr(watched: &[&str]) -> String {
+    let of = |path: &str| format!("object.?{path}.?labels.orValue({{}})");
+    let labels = format!(
+        "(request.kind.kind == 'Pod' ? {} : request.kind.kind == 'CronJob' ? {} : {})",
+        of("metadata"),
+        of("spec.?jobTemplate.?spec.?template.?metadata"),
+        of("spec.?template.?metadata"),
+    );
+    if watched.is_empty() {
+        return format!("{labels}.exists(key, key.startsWith('{CONSUMES}'))");
+    }
+    // An empty value is the consumer's own namespace. A list of one gives the labels a name.
     format!(
-        "request.kind.kind == 'Pod' ? {} : request.kind.kind == 'CronJob' ? {} : {}",
-        has(pod),
-        has(job),
-        has(template)
+        "[{labels}].exists(labels, labels.exists(key, key.startsWith('{CONSUMES}') && (labels[key] == '' ? request.namespace : labels[key]) in [{}]))",
+        list(watched)
     )
+}
+
+/// Names as CEL has them in a list.
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether anybody but the control plane's own controllers asks.
 fn not_by_the_control_plane() -> String {
-    let names: Vec<String> = CONTROLLERS.iter().map(|name| format!("'{name}'")).collect();
-    format!("!(request.userInfo.username in [{}])", names.join(", "))
+    format!("!(request.userInfo.username in [{}])", list(&CONTROLLERS))
 }

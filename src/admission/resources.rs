@@ -15,6 +15,9 @@ use crate::{
 
 use super::review::{Operation, Request, Verdict};
 
+/// What other objects decide, which may be there, or come.
+const OF_OTHERS: [Code; 2] = [Code::InstallationNotFound, Code::NotInInput];
+
 /// What came of a look at a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
@@ -54,7 +57,8 @@ pub fn look(request: &Request, settings: &Settings) -> Result<Judged, Verdict> {
     let document = Document { file: String::new(), number: 1, line: 1, value: object };
     let documents = [document];
     let found = judge(&documents, &request.namespace, settings).findings;
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.iter().partition(|finding| finding.is_error());
+    let is_its_own = |finding: &&Finding| !OF_OTHERS.iter().any(|code| finding.code == code.as_str());
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.iter().filter(is_its_own).partition(|finding| finding.is_error());
     if !errors.is_empty() {
         let mut message = format!("{kind} {}/{} is not valid:", request.namespace, request.name);
         for error in errors {
@@ -62,8 +66,7 @@ pub fn look(request: &Request, settings: &Settings) -> Result<Judged, Verdict> {
         }
         return Err(Verdict::Denied(422, message));
     }
-    let is_told = |finding: &&&Finding| finding.code != Code::NotInInput.as_str();
-    Ok(Judged { warnings: warnings.iter().filter(is_told).map(|finding| line(finding)).collect(), secrets })
+    Ok(Judged { warnings: warnings.into_iter().map(line).collect(), secrets })
 }
 
 fn line(Finding { path, code, message, .. }: &Finding) -> String {
