@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::{
-    api::{Code, GROUP, Kind, Object},
+    api::{API_VERSION, Code, GROUP, Kind, Object},
     compose::{Settings, secret_refs, token_ref},
     offline::{Document, Finding, judge},
 };
@@ -44,10 +44,13 @@ pub fn look(request: &Request, settings: &Settings) -> Result<Judged, Verdict> {
     if !matches!(request.operation, Operation::Create | Operation::Update) {
         return Ok(nothing);
     }
-    let object: Value = request.object()?;
-    if !object.is_object() {
+    let mut object: Value = request.object()?;
+    let Value::Object(fields) = &mut object else {
         return Err(Verdict::Denied(400, format!("the {kind} in the AdmissionReview is no object")));
-    }
+    };
+    // What it is was asked about, whatever it says itself.
+    fields.insert("apiVersion".to_owned(), API_VERSION.into());
+    fields.insert("kind".to_owned(), kind.name().into());
     let before: Option<Value> = request.old_object()?;
     // Whatever is wrong with it was there before, and keeps nobody from putting a label on it, or taking a finalizer off.
     if before.is_some_and(|before| before.get("spec") == object.get("spec")) {

@@ -11,6 +11,7 @@
 pub mod assets;
 pub mod audit;
 pub mod azure;
+mod balancer;
 pub mod certificates;
 mod control_plane;
 pub mod fault;
@@ -25,11 +26,13 @@ mod replica;
 mod servers;
 pub mod supervisor;
 pub mod timbr_api;
+pub mod tls;
 mod users;
 pub mod wait;
 
 pub use audit::{AuditLog, Writes};
 pub use azure::Azure;
+pub use balancer::Balancer;
 pub use control_plane::{ControlPlane, Options, Output};
 pub use keycloak::{AsEntra, Keycloak};
 pub use proxy::{Action, Call, Hook, Proxy};

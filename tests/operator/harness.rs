@@ -1,6 +1,6 @@
 //! Starts the operator under a service account of its own, with the rights of the table and no others.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret, rbac::v1::PolicyRule};
 use kube::{
@@ -41,7 +41,7 @@ pub struct Operator {
     pub health: String,
     pub metrics: String,
     /// Where its webhook answers, if it has one.
-    pub webhook: Option<String>,
+    pub webhook: Option<SocketAddr>,
 }
 
 impl Lab {
@@ -178,8 +178,13 @@ impl Lab {
         let reference = &entry["valueFrom"]["secretKeyRef"];
         let name = reference["name"].as_str().expect("a Secret's name");
         let key = reference["key"].as_str().expect("a key");
+        self.of_key(name, key).await
+    }
+
+    /// What a Secret holds under a key.
+    pub async fn of_key(&self, secret: &str, key: &str) -> String {
         let template = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
-        self.kubectl(&["get", "secret", name, "-o", &template]).await
+        self.kubectl(&["get", "secret", secret, "-o", &template]).await
     }
 
     /// The API of a kind, by its name in the singular.
@@ -245,14 +250,8 @@ impl Lab {
         self.launch(kubeconfig, &flags).await
     }
 
-    /// Tells the API server to ask an operator's webhook about these namespaces.
-    pub async fn configure_webhook(&self, operator: &Operator, watched: &[&str], policy: &str) {
-        let url = operator.webhook.as_deref().expect("the operator has a webhook");
-        self.configure_webhook_at(url, watched, policy).await;
-    }
-
-    /// The same of a webhook at an address, such as that of a proxy before several.
-    pub async fn configure_webhook_at(&self, url: &str, watched: &[&str], policy: &str) {
+    /// Tells the API server to ask the webhook at this address about these namespaces.
+    pub async fn configure_webhook(&self, url: &str, watched: &[&str], policy: &str) {
         let configuration = configuration(&self.namespace, &self.namespace, watched);
         let mut configuration = serde_json::to_value(configuration).expect("JSON");
         for webhook in configuration["webhooks"].as_array_mut().expect("webhooks") {
@@ -316,7 +315,7 @@ impl Lab {
         let [health, metrics] =
             [listening("health").await, listening("metrics").await].map(|it| format!("http://{it}"));
         let has_webhook = flags.iter().any(|flag| flag.starts_with("--webhook-bind="));
-        let webhook = if has_webhook { Some(format!("https://{}", listening("webhook").await)) } else { None };
+        let webhook = if has_webhook { listening("webhook").await.parse().ok() } else { None };
         Operator { process, health, metrics, webhook }
     }
 
@@ -333,6 +332,11 @@ impl Lab {
 }
 
 impl Operator {
+    /// Where its webhook answers.
+    pub fn webhook_address(&self) -> SocketAddr {
+        self.webhook.expect("the operator has a webhook")
+    }
+
     /// Waits until `/readyz` says so.
     pub async fn wait_ready(&self) {
         testkit::eventually("the operator is ready", SOON, async || {

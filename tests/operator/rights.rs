@@ -200,7 +200,8 @@ impl Stage {
         let more = [FAST, "--allowed-sql-hosts=127.0.0.1", "--webhook-certificate-life=6s"];
         let flags: Vec<&str> = LEASE.into_iter().chain(more).collect();
         let operator = self.lab.launch_with_webhook(self.lab.account.kubeconfig.clone(), &flags).await;
-        self.lab.configure_webhook(&operator, &[&self.watched], "Ignore").await;
+        let url = format!("https://{}", operator.webhook_address());
+        self.lab.configure_webhook(&url, &[&self.watched], "Ignore").await;
         operator
     }
 

@@ -5,76 +5,9 @@ use testkit::ControlPlane;
 
 use crate::{
     fixtures::{CLIENT_ID, TENANT, entra, secret},
-    harness::{Lab, Operator},
+    harness::Lab,
+    shop::Stage,
 };
-
-/// A Timbr's namespace and a shop's, an operator that looks after both, and its webhook.
-struct Stage {
-    lab: Lab,
-    shop: String,
-    _operator: Operator,
-}
-
-impl Stage {
-    async fn new(policy: &str) -> Self {
-        Self::of(Lab::new("webhook").await, policy).await
-    }
-
-    async fn of(mut lab: Lab, policy: &str) -> Self {
-        let shop = lab.plane.namespace("shop").await;
-        lab.grant(&shop).await;
-        lab.watched.push(shop.clone());
-        let operator = lab.launch_with_webhook(lab.account.kubeconfig.clone(), &[]).await;
-        operator.wait_ready().await;
-        lab.configure_webhook(&operator, &[&lab.namespace, &shop], policy).await;
-        lab.wait_trusted().await;
-        Self { lab, shop, _operator: operator }
-    }
-
-    /// Applies as admin; the exit's success, and what was printed.
-    async fn try_apply(&self, manifest: &str) -> (bool, String) {
-        let done = self.lab.plane.kubectl(&["apply", "-f", "-"], Some(manifest)).await;
-        (done.status.success(), format!("{}{}", done.stdout, done.stderr))
-    }
-
-    /// The same, which must succeed.
-    async fn apply(&self, manifest: &Value) {
-        let (done, printed) = self.try_apply(&manifest.to_string()).await;
-        assert!(done, "{printed}");
-    }
-
-    /// A workload of the shop that uses the API of this Timbr.
-    fn consumer(&self, kind: &str, name: &str) -> Value {
-        let labels = json!({"app.kubernetes.io/name": "orders", "consumes.identity.timbr.ai/api": self.lab.namespace});
-        let spec = json!({"containers": [{"name": "main", "image": "shop.example.com/orders:1"}]});
-        let template = json!({"metadata": {"labels": labels}, "spec": spec});
-        let selector = json!({"matchLabels": {"app.kubernetes.io/name": "orders"}});
-        let of_job = json!({"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": spec["containers"]}});
-        let (version, spec, own) = match kind {
-            "Pod" => ("v1", spec, labels),
-            "Job" => ("batch/v1", json!({"template": of_job}), json!({})),
-            "CronJob" => {
-                ("batch/v1", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": of_job}}}), json!({}))
-            }
-            "StatefulSet" => {
-                ("apps/v1", json!({"serviceName": "orders", "selector": selector, "template": template}), json!({}))
-            }
-            _ => ("apps/v1", json!({"selector": selector, "template": template}), json!({})),
-        };
-        json!({
-            "apiVersion": version, "kind": kind,
-            "metadata": {"name": name, "namespace": self.shop, "labels": own}, "spec": spec,
-        })
-    }
-
-    fn policy(&self, rules: Value) -> Value {
-        json!({
-            "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "InboundAccessPolicy",
-            "metadata": {"name": "api", "namespace": self.lab.namespace},
-            "spec": {"target": "Api", "inbound": {"rules": rules}},
-        })
-    }
-}
 
 /// Takes the rules out of a kind's CRD.
 async fn loosen(plane: &ControlPlane, plural: &str) {
@@ -155,7 +88,7 @@ async fn a_policy_and_its_consumer_arrive_in_one_apply() {
 async fn a_resource_is_judged_before_it_is_stored() {
     let options = testkit::Options { controllers: false, ..Default::default() };
     let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start_with(options).await));
-    let stage = Stage::of(Lab::on(plane, "webhook").await, "Fail").await;
+    let stage = Stage::of(Lab::on(plane, "webhook").await, "Fail", 1, &[]).await;
     let timbr = &stage.lab.namespace;
     let sso = |spec: Value| {
         json!({
