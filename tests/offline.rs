@@ -1,5 +1,7 @@
 //! `render` and `validate`, as people run them.
 
+#[path = "offline/access.rs"]
+mod access;
 #[path = "offline/by_hand.rs"]
 mod by_hand;
 #[path = "offline/by_hand_lint.rs"]

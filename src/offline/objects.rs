@@ -48,12 +48,19 @@ pub struct Ours {
     pub faults: Vec<String>,
     /// Whether nobody can tell to which installation it belongs.
     pub adrift: bool,
+    /// Whether the input has another one of its kind and name: nobody knows which of them counts.
+    pub twice: bool,
 }
 
 impl Ours {
     /// Whether the API server would refuse it.
     pub fn is_refused(&self) -> bool {
         !self.faults.is_empty()
+    }
+
+    /// Whether a cluster would have it as it stands there.
+    pub fn stands(&self) -> bool {
+        !self.is_refused() && !self.adrift && !self.twice
     }
 }
 
@@ -170,11 +177,12 @@ impl<'a> Reader<'a> {
         };
         let object =
             Object::read(kind, &ObjectMeta { namespace: Some(namespace.clone()), ..metadata }, &checked.object);
-        let twin = self.objects.ours.iter().find(|ours| {
+        let twin = self.objects.ours.iter_mut().find(|ours| {
             let meta = ours.object.meta();
             meta.kind == kind && meta.namespace == namespace && meta.name == name
         });
         if let Some(twin) = twin {
+            twin.twice = true;
             let Document { file, number, .. } = &self.documents[twin.at];
             let message =
                 format!("{kind} {namespace}/{name} is in the input already, at {file}:{number}; delete one of the two");
@@ -184,7 +192,7 @@ impl<'a> Reader<'a> {
             let adrift = checked.object.pointer("/spec/installationRef").is_some()
                 && (unreadable || problems.iter().any(|problem| problem.path.starts_with("spec.installationRef")));
             let faults = problems.iter().map(|problem| problem.path.clone()).collect();
-            self.objects.ours.push(Ours { at, object, faults, adrift });
+            self.objects.ours.push(Ours { at, object, faults, adrift, twice: false });
         }
         for problem in &problems {
             self.find(at, problem);
