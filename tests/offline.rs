@@ -6,6 +6,8 @@ mod access;
 mod by_hand;
 #[path = "offline/by_hand_lint.rs"]
 mod by_hand_lint;
+#[path = "offline/explain.rs"]
+mod explain;
 #[path = "offline/import.rs"]
 mod import;
 #[path = "offline/import_law.rs"]

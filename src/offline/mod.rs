@@ -6,6 +6,7 @@
 
 mod access;
 mod by_hand;
+mod explain;
 mod finding;
 mod findings;
 mod import;
@@ -18,6 +19,10 @@ mod schema;
 mod validate;
 
 pub use access::{Change, Matrix, elsewhere, matrix};
+pub use explain::{
+    Explained, Question, Token, TokenCheck, TokenError, TokenFinding, TokenResult, decision, decision_json,
+    decision_text, explain,
+};
 pub use finding::Finding;
 pub use import::{Import, Line, Options as ImportOptions, SecretManifest, What, import};
 pub use input::{Document, ReadError, read};
