@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{API_VERSION, Code, Component, GROUP, Kind, LABEL_ORGANIZATION, Object, Problem, without_values},
-    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, live_deployment, live_secret},
+    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, is_guid, live_deployment, live_secret},
 };
 
 use super::{
@@ -31,6 +31,9 @@ pub struct Objects {
     pub deployments: BTreeMap<Name, InputDeployment>,
     /// Secrets.
     pub secrets: BTreeMap<Name, LiveSecret>,
+    /// Applications that are registered in a directory: client ids, in lower case, and whose they are. What makes them
+    /// so is `AzureAdApplication`s of NAIS.
+    pub registered: BTreeSet<(String, Name)>,
     /// Which organization a namespace belongs to.
     pub organizations: BTreeMap<String, String>,
     /// Deployments and Secrets that are in the input but cannot be read.
@@ -92,11 +95,20 @@ impl<'a> Reader<'a> {
             match (text("apiVersion"), text("kind")) {
                 (Some("apps/v1"), Some("Deployment")) => reader.deployment(at),
                 (Some("v1"), Some("Secret")) => reader.secret(at),
+                (Some("nais.io/v1"), Some("AzureAdApplication")) => reader.registered(&document.value),
                 (Some("v1"), Some("Namespace")) => reader.organization(&document.value),
                 (version, kind) => reader.perhaps_ours(at, version, kind),
             }
         }
         (reader.objects, reader.findings)
+    }
+
+    /// What has no client id yet is not registered yet.
+    fn registered(&mut self, application: &Value) {
+        let client = application.pointer("/status/clientId").and_then(Value::as_str);
+        if let Some(client) = client.filter(|client| is_guid(client.as_bytes())) {
+            self.objects.registered.insert((client.to_ascii_lowercase(), self.name(application)));
+        }
     }
 
     fn organization(&mut self, namespace: &Value) {

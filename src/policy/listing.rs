@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::api::{InboundRule, PolicyTarget};
 
 use super::{
-    Granted, MatchedRule, Policy, Trust,
+    Granted, MatchedRule, Policy, Trust, Workload,
+    caller::Identity,
     matching::{self, ALL, Cluster},
     policies::Policies,
 };
@@ -129,13 +130,9 @@ pub fn listing(trust: &Trust, target: PolicyTarget, policies: &[Policy<'_>]) -> 
     (policies.door(trust), rules.chain(users).collect())
 }
 
-/// A rule names an application, and may name the client of its tokens.
-fn of_rule(
-    rule: &InboundRule,
-    namespace: &str,
-    part: &MatchedRule,
-    trust: &Trust,
-) -> impl Iterator<Item = Entry> + use<> {
+/// A rule names an application, and may name the client of its tokens. An application that it names may be registered:
+/// then that is its client too.
+fn of_rule(rule: &InboundRule, namespace: &str, part: &MatchedRule, trust: &Trust) -> Vec<Entry> {
     let cluster = matching::cluster(rule, trust);
     let is_inert = cluster == Cluster::Unknown;
     let entry = |known_by, inert: Option<Inert>| Entry {
@@ -154,7 +151,22 @@ fn of_rule(
         let inert = directory.is_none().then_some(Inert::DirectoryUnknown);
         entry(KnownBy::ClientId { client_id: client.to_ascii_lowercase(), directory }, inert)
     });
-    [entry(KnownBy::Name, None)].into_iter().chain(by_id)
+    let registered = trust.registered.iter().filter_map(|(client, workload)| {
+        let identity = Identity::Application(Some(workload.clone().seen_from(trust)), None);
+        let who = Who::of(workload.clone().seen_from(trust))?;
+        let directory = trust.directory.clone();
+        let inert = directory.is_none().then_some(Inert::DirectoryUnknown);
+        let by_registration = Entry { who, ..entry(KnownBy::ClientId { client_id: client.clone(), directory }, inert) };
+        matching::admits(rule, namespace, &identity, trust).then_some(by_registration)
+    });
+    [entry(KnownBy::Name, None)].into_iter().chain(by_id).chain(registered).collect()
+}
+
+impl Who {
+    /// One workload.
+    fn of(Workload { application, namespace, cluster }: Workload) -> Option<Self> {
+        Some(Who::Application { application: application?, namespace, cluster })
+    }
 }
 
 impl fmt::Display for Who {

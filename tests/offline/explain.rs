@@ -184,6 +184,31 @@ fn the_json_of_a_workload_is_the_decision() {
     assert_eq!(serde_json::from_str::<Value>(&run.out).expect("JSON"), expected);
 }
 
+/// What NAIS has registered at Entra is known by its client id.
+#[test]
+fn a_registered_application_is_known() {
+    let nais = |name: &str, client: &str| json!({"apiVersion": "nais.io/v1", "kind": "AzureAdApplication", "metadata": {"name": name, "namespace": "shop"}, "status": {"clientId": client}});
+    let rules = policy(json!({"inbound": {"rules": [{"application": "orders", "namespace": "shop"}]}}));
+    let of = |more: Value| jwt(&json!({"alg": "RS256"}), &claims(merged(json!({"idtyp": "app", "scp": null}), more)));
+    let upper = CLIENT.to_uppercase();
+    let app = of(json!({}));
+    for (name, registered, token, code) in [
+        ("nobody", vec![], &app, "caller_unknown"),
+        ("it", vec![nais("orders", &upper)], &app, "rule_matched"),
+        ("another", vec![nais("billing", CLIENT)], &app, "no_rule_matched"),
+        ("one id of two", vec![nais("orders", CLIENT), nais("billing", CLIENT)], &app, "caller_unknown"),
+        ("no id", vec![nais("orders", "soon")], &app, "caller_unknown"),
+        ("another issuer", vec![nais("orders", CLIENT)], &of(json!({"iss": v2(OTHER)})), "caller_unknown"),
+    ] {
+        let objects = [vec![sign_on(), rules.clone()], registered].concat();
+        let printed: Value = serde_json::from_str(&of_token(&objects, token, "-o json").out).expect("JSON");
+        assert_eq!(printed["decision"]["code"], code, "{name}");
+        let list = run("access -f - -n timbr --to api", &stream(&objects)).out;
+        let is_listed = list.contains(&format!("client id {CLIENT} of directory {DIRECTORY}"));
+        assert_eq!(is_listed, name == "it" || name == "another issuer", "{name}: {list}");
+    }
+}
+
 /// A policy that a cluster would not take is there, and admits nobody. What is wrong with it is told.
 #[test]
 fn a_policy_that_is_refused_closes_the_door() {

@@ -3,12 +3,12 @@
 mod change;
 mod matrix;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Kind, Object},
     compose::Access,
-    policy::{State, Unlisted},
+    policy::{State, Unlisted, Workload},
 };
 
 use super::{Judged, objects::Ours};
@@ -43,7 +43,20 @@ pub fn access<'a>(judged: &'a Judged<'_>, namespace: &str) -> Access<'a> {
     if of_kind(Kind::TimbrInstallation).any(|ours| ours.twice) {
         access.trust.unlisted = Unlisted::Closed;
     }
+    access.trust.registered = registered(judged);
     access
+}
+
+/// The registered applications. One client id of two applications is nobody's.
+fn registered(judged: &Judged<'_>) -> BTreeMap<String, Workload> {
+    let all = &judged.objects.registered;
+    let is_only = |client: &str| all.iter().filter(|(its, _)| its == client).count() == 1;
+    let only = all.iter().filter(|(client, _)| is_only(client));
+    only.map(|(client, (namespace, name))| {
+        let workload = Workload { application: Some(name.clone()), namespace: namespace.clone(), cluster: None };
+        (client.clone(), workload)
+    })
+    .collect()
 }
 
 /// A sentence for whoever looks at a namespace of which nothing is in the input, while there is something of others.
