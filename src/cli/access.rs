@@ -16,7 +16,7 @@ use super::{
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// The component of Timbr.
+    /// The component, of the Timbr in the namespace --namespace.
     #[arg(long, value_name = "COMPONENT", ignore_case = true)]
     to: TargetArg,
     /// What will be, where --filename is what is now: says what opens and what closes. A file, a folder or

@@ -28,7 +28,7 @@ use super::{
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// The component of Timbr that is asked for.
+    /// The component that is asked for, of the Timbr in the namespace --namespace.
     #[arg(long, value_name = "COMPONENT", ignore_case = true)]
     to: TargetArg,
     /// A workload that asks, such as app=orders,namespace=shop,cluster=east. Without app: one without a

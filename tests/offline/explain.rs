@@ -371,22 +371,22 @@ fn the_json_of_a_token_has_a_shape() {
 }
 
 /// A row: what it is called, the resources, the header, the claims, flags, and what is found.
-struct Row {
+struct Row<'a> {
     name: &'static str,
     objects: Vec<Value>,
     algorithm: &'static str,
     claims: Value,
     flags: &'static str,
     /// `object, path: code: result`, and a part of the sentence.
-    finds: (&'static str, &'static str),
+    finds: (&'a str, &'a str),
 }
 
-fn row(name: &'static str, object: Value, claims: Value, finds: (&'static str, &'static str)) -> Row {
+fn row<'a>(name: &'static str, object: Value, claims: Value, finds: (&'a str, &'a str)) -> Row<'a> {
     Row { name, objects: vec![object], algorithm: "RS256", claims, flags: "", finds }
 }
 
 #[track_caller]
-fn check(row: Row) {
+fn check(row: Row<'_>) {
     let Row { name, mut objects, algorithm, claims, flags, finds: (line, part) } = row;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys", "namespace": "timbr"}, "type": "Opaque",
         "stringData": {"default.pem": include_str!("../keys/rsa-2048.pem")}});
@@ -776,6 +776,20 @@ fn providers() {
         ),
     ] {
         check(row("providers", object, claims, finds));
+    }
+}
+
+/// A token for timbr-api is none of a provider's business that trusts the same issuer.
+#[test]
+fn a_token_for_timbr_need_not_go_to_a_provider() {
+    let provider = provider(json!({"issuerUrl": v2(DIRECTORY), "audiences": ["api://other"]}));
+    for (authentication, result) in [(azure(json!({})), "unknown"), (azure(json!({"audience": "x"})), "wrong")] {
+        let finds = format!("ExternalTokenProvider own, spec.audiences: provider: {result}");
+        let objects = vec![authentication, provider.clone()];
+        check(Row {
+            objects,
+            ..row("meant for timbr-api", json!({}), claims(json!({})), (&finds, "get a token for one"))
+        });
     }
 }
 

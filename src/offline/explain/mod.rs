@@ -63,8 +63,16 @@ pub fn explain(judged: &Judged<'_>, question: &Question<'_>) -> Explained {
     let Question { namespace, target, token, tenant, now } = *question;
     let setup = Setup::new(judged, namespace);
     let mut findings = time::findings(token, now);
-    findings.extend(authentication::findings(&setup, token, tenant));
-    findings.extend(provider::findings(&setup, token));
+    let by_timbr = authentication::findings(&setup, token, tenant);
+    let by_provider = provider::findings(&setup, token, is_meant(&by_timbr));
+    findings.extend(by_timbr.into_iter().chain(by_provider));
     let caller = Caller::Token(Box::new(token.known.clone()));
     Explained { decision: decision(judged, namespace, target, &caller), findings }
+}
+
+/// Whether a token was issued for timbr-api, by whom timbr-api expects.
+fn is_meant(findings: &[TokenFinding]) -> bool {
+    let whence = [TokenCheck::JwtType, TokenCheck::Audience, TokenCheck::Issuer];
+    let mut asked = findings.iter().filter(|finding| whence.contains(&finding.code)).peekable();
+    asked.peek().is_some() && asked.all(|finding| finding.result != TokenResult::Wrong)
 }

@@ -13,8 +13,8 @@ use super::{
 type Provider<'a> = (&'a Meta, &'a ExternalTokenProviderSpec);
 
 /// Which provider a token goes to: the one that has its issuer and one of its audiences. An audience is compared as it
-/// stands, an issuer in its normal form.
-pub fn findings(setup: &Setup<'_>, token: &Token) -> Vec<TokenFinding> {
+/// stands, an issuer in its normal form. A token that is meant for timbr-api (`is_meant`) may go to none.
+pub fn findings(setup: &Setup<'_>, token: &Token, is_meant: bool) -> Vec<TokenFinding> {
     if setup.providers.is_empty() {
         return vec![];
     }
@@ -26,10 +26,11 @@ pub fn findings(setup: &Setup<'_>, token: &Token) -> Vec<TokenFinding> {
     if let Some(provider) = same_issuer.iter().find(|(_, spec)| names_audience(spec)) {
         return trusted(*provider, token);
     }
+    let result = if is_meant { TokenResult::Unknown } else { TokenResult::Wrong };
     let named: Vec<String> = audiences.iter().map(|audience| foreign(audience)).collect();
     let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
     if !same_issuer.is_empty() {
-        return same_issuer.iter().map(|provider| other_audience(*provider, &audiences, &named)).collect();
+        return same_issuer.iter().map(|provider| other_audience(*provider, &audiences, &named, result)).collect();
     }
     let near = setup.providers.iter().filter(|(_, spec)| {
         let [there, here] =
@@ -42,7 +43,7 @@ pub fn findings(setup: &Setup<'_>, token: &Token) -> Vec<TokenFinding> {
             spec.issuer_url,
             foreign(&token.known.issuer)
         );
-        TokenFinding::new(title(meta), "spec.issuerUrl", TokenCheck::Provider, TokenResult::Wrong, sentence)
+        TokenFinding::new(title(meta), "spec.issuerUrl", TokenCheck::Provider, result, sentence)
     });
     let near: Vec<_> = near.collect();
     if !near.is_empty() {
@@ -56,7 +57,7 @@ fn is_of(token: &Token, spec: &ExternalTokenProviderSpec) -> bool {
     normal_issuer(&spec.issuer_url) == normal_issuer(&token.known.issuer)
 }
 
-fn other_audience((meta, spec): Provider<'_>, audiences: &[&str], named: &str) -> TokenFinding {
+fn other_audience((meta, spec): Provider<'_>, audiences: &[&str], named: &str, result: TokenResult) -> TokenFinding {
     let is_form = |wanted: &String| {
         audiences.iter().any(|audience| audience::application(audience) == audience::application(wanted))
     };
@@ -67,7 +68,7 @@ fn other_audience((meta, spec): Provider<'_>, audiences: &[&str], named: &str) -
     };
     let wanted = spec.audiences.join(", ");
     let sentence = format!("has the token's issuer and the audiences {wanted}, and the token's aud is {named}; {fix}");
-    TokenFinding::new(title(meta), "spec.audiences", TokenCheck::Provider, TokenResult::Wrong, sentence)
+    TokenFinding::new(title(meta), "spec.audiences", TokenCheck::Provider, result, sentence)
 }
 
 /// What the provider that a token goes to makes of it.
