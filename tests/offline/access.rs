@@ -181,8 +181,9 @@ fn changes() {
     const B: &str = "application b of namespace shop, by its name";
     let plus = |text: &str| format!("+ {text}");
     let minus = |text: &str| format!("- {text}");
-    let rows: Vec<(&str, Vec<Value>, Vec<Value>, Vec<String>)> = vec![
-        ("the same", vec![a()], vec![a()], vec![]),
+    // What it is, what is now, what will be, and the lines of it.
+    let rows = [
+        ("the same", vec![a()], vec![a()], Vec::<String>::new()),
         ("renamed", vec![a()], vec![renamed], vec![]),
         ("a rule more", vec![a()], vec![and_b()], vec![plus(B)]),
         ("a rule less", vec![and_b()], vec![a()], vec![minus(B)]),
@@ -278,6 +279,7 @@ fn bad_input_ends_with_two() {
     }
     // What is wrong with either input is told.
     let wrong = policy("api", json!({"allowAllUsers": 1}));
-    let (_, run) = change("errors", &[wrong.clone()], &[wrong], "");
+    let wrong = std::slice::from_ref(&wrong);
+    let (_, run) = change("errors", wrong, wrong, "");
     assert_eq!((run.code, run.err.matches(": error: ").count()), (0, 2), "{}", run.err);
 }
