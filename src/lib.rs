@@ -26,6 +26,8 @@ mod operator;
 pub mod policy;
 #[cfg(feature = "operator")]
 pub mod rights;
+#[cfg(feature = "offline")]
+mod table;
 #[cfg(feature = "operator")]
 pub mod verify;
 #[cfg(feature = "operator")]

@@ -1,9 +1,13 @@
 //! `render` and `validate`, as people run them.
 
+#[path = "offline/access.rs"]
+mod access;
 #[path = "offline/by_hand.rs"]
 mod by_hand;
 #[path = "offline/by_hand_lint.rs"]
 mod by_hand_lint;
+#[path = "offline/explain.rs"]
+mod explain;
 #[path = "offline/import.rs"]
 mod import;
 #[path = "offline/import_law.rs"]

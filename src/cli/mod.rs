@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand.
 
+mod access;
 mod crds;
+mod explain;
 mod import;
 mod input;
 #[cfg(feature = "operator")]
@@ -40,6 +42,10 @@ enum Command {
     Render(render::Args),
     /// Print what to set in Azure's portal for resources in files, also as `az` commands.
     Portal(portal::Args),
+    /// Say whether a caller may use a component of Timbr by resources in files, and why; also what is wrong with a token.
+    Explain(explain::Args),
+    /// List who may use a component of Timbr by resources in files, or what a change opens and closes.
+    Access(access::Args),
     /// Say what is wrong with resources in files, without a cluster.
     Validate(validate::Args),
     /// Try out what resources in files say, without a cluster: tenants, secrets, permissions, groups, key vaults.
@@ -48,8 +54,9 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found or a check failed, 2 unreadable input or usage,
-    /// or with --strict something that nobody knows, 3 something could not be imported.
+    /// Runs the subcommand; exit codes: 0 success, 1 an Error was found, a check failed, a caller is refused or a change
+    /// opens something, 2 unreadable input or usage, or with --strict something that nobody knows, 3 something could not
+    /// be imported.
     pub fn run(self) -> ExitCode {
         match self.command {
             #[cfg(feature = "operator")]
@@ -58,6 +65,8 @@ impl Cli {
             Command::Import(args) => import::run(&args),
             Command::Render(args) => render::run(&args),
             Command::Portal(args) => portal::run(&args),
+            Command::Explain(args) => explain::run(&args),
+            Command::Access(args) => access::run(&args),
             Command::Validate(args) => validate::run(&args),
             #[cfg(feature = "operator")]
             Command::Verify(args) => verify::run(&args),

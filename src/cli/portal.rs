@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::offline::{Finding, portal_json, portal_script, portals, text};
+use crate::offline::{portal_json, portal_script, portals};
 
-use super::input::InputArgs;
+use super::input::{InputArgs, tell_errors};
 
 /// Flags of portal.
 #[derive(Debug, ClapArgs)]
@@ -29,8 +29,7 @@ enum Output {
 /// Prints what to set in Azure's portal; Errors in the input go to standard error.
 pub fn run(args: &Args) -> ExitCode {
     args.input.judged(|judged| {
-        let errors: Vec<Finding> = judged.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
-        eprint!("{}", text(&errors));
+        tell_errors(judged);
         let portals = portals(judged);
         match args.output {
             Output::Text => Ok(portal_script(&portals)),

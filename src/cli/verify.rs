@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use crate::{
     api::CheckResult,
-    offline::{Finding, Judged, text},
+    offline::Judged,
     verify::{Checked, Session, json, summary, table},
 };
 
 use super::{
-    input::InputArgs,
+    input::{InputArgs, tell_errors},
     output::{Printed, UNREADABLE, fail},
     services::ServicesArgs,
 };
@@ -59,8 +59,7 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) => return fail(&error),
     };
     args.input.judged_with(|judged| {
-        let errors: Vec<Finding> = judged.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
-        eprint!("{}", text(&errors));
+        tell_errors(judged);
         let session = Session::new(&http, &services, Timestamp::now());
         let checked = runtime.block_on(try_out(judged, &session));
         eprintln!("{}", summary(&checked));

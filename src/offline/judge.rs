@@ -29,7 +29,7 @@ pub struct Judged<'a> {
     /// Its installations, sorted.
     pub installations: Vec<Installation>,
     /// What decisions depend on besides.
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Parts of Timbr that were set up by hand.
     pub(super) services: Vec<Service>,
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{API_VERSION, Code, Component, GROUP, Kind, LABEL_ORGANIZATION, Object, Problem, without_values},
-    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, live_deployment, live_secret},
+    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, is_guid, live_deployment, live_secret},
 };
 
 use super::{
@@ -31,6 +31,9 @@ pub struct Objects {
     pub deployments: BTreeMap<Name, InputDeployment>,
     /// Secrets.
     pub secrets: BTreeMap<Name, LiveSecret>,
+    /// Applications that are registered in a directory: client ids, in lower case, and whose they are. What makes them
+    /// so is `AzureAdApplication`s of NAIS.
+    pub registered: BTreeSet<(String, Name)>,
     /// Which organization a namespace belongs to.
     pub organizations: BTreeMap<String, String>,
     /// Deployments and Secrets that are in the input but cannot be read.
@@ -48,12 +51,19 @@ pub struct Ours {
     pub faults: Vec<String>,
     /// Whether nobody can tell to which installation it belongs.
     pub adrift: bool,
+    /// Whether the input has another one of its kind and name: nobody knows which of them counts.
+    pub twice: bool,
 }
 
 impl Ours {
     /// Whether the API server would refuse it.
     pub fn is_refused(&self) -> bool {
         !self.faults.is_empty()
+    }
+
+    /// Whether a cluster would have it as it stands there.
+    pub fn stands(&self) -> bool {
+        !self.is_refused() && !self.adrift && !self.twice
     }
 }
 
@@ -85,11 +95,20 @@ impl<'a> Reader<'a> {
             match (text("apiVersion"), text("kind")) {
                 (Some("apps/v1"), Some("Deployment")) => reader.deployment(at),
                 (Some("v1"), Some("Secret")) => reader.secret(at),
+                (Some("nais.io/v1"), Some("AzureAdApplication")) => reader.registered(&document.value),
                 (Some("v1"), Some("Namespace")) => reader.organization(&document.value),
                 (version, kind) => reader.perhaps_ours(at, version, kind),
             }
         }
         (reader.objects, reader.findings)
+    }
+
+    /// What has no client id yet is not registered yet.
+    fn registered(&mut self, application: &Value) {
+        let client = application.pointer("/status/clientId").and_then(Value::as_str);
+        if let Some(client) = client.filter(|client| is_guid(client.as_bytes())) {
+            self.objects.registered.insert((client.to_ascii_lowercase(), self.name(application)));
+        }
     }
 
     fn organization(&mut self, namespace: &Value) {
@@ -170,11 +189,12 @@ impl<'a> Reader<'a> {
         };
         let object =
             Object::read(kind, &ObjectMeta { namespace: Some(namespace.clone()), ..metadata }, &checked.object);
-        let twin = self.objects.ours.iter().find(|ours| {
+        let twin = self.objects.ours.iter_mut().find(|ours| {
             let meta = ours.object.meta();
             meta.kind == kind && meta.namespace == namespace && meta.name == name
         });
         if let Some(twin) = twin {
+            twin.twice = true;
             let Document { file, number, .. } = &self.documents[twin.at];
             let message =
                 format!("{kind} {namespace}/{name} is in the input already, at {file}:{number}; delete one of the two");
@@ -184,7 +204,7 @@ impl<'a> Reader<'a> {
             let adrift = checked.object.pointer("/spec/installationRef").is_some()
                 && (unreadable || problems.iter().any(|problem| problem.path.starts_with("spec.installationRef")));
             let faults = problems.iter().map(|problem| problem.path.clone()).collect();
-            self.objects.ours.push(Ours { at, object, faults, adrift });
+            self.objects.ours.push(Ours { at, object, faults, adrift, twice: false });
         }
         for problem in &problems {
             self.find(at, problem);

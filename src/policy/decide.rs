@@ -3,17 +3,18 @@
 use crate::api::PolicyTarget;
 
 use super::{
-    Caller, Claims, Code, Decision, Granted, Groups, MatchedRule, Policy, Trust, Unlisted, caller::Identity, matching,
+    Caller, Claims, Code, Decision, Door, Granted, Groups, MatchedRule, Policy, Trust, caller::Identity, matching,
     policies::Policies,
 };
 
 /// Whether a caller may use a component.
 pub fn decide(trust: &Trust, target: PolicyTarget, policies: &[Policy<'_>], caller: &Caller) -> Decision {
     let identity = caller.identity(trust);
-    let case = Case { trust, target, policies: Policies::of(target, policies), identity: &identity };
+    let policies = Policies::of(target, policies);
+    let case = Case { trust, target, door: policies.door(trust), policies, identity: &identity };
     let (allow, code, message, admission) = match case.admission() {
         Ok(admission) => (true, admission.code, case.admitted(&admission), admission),
-        Err(code) if case.policies.only_watch() => {
+        Err(code) if case.door == Door::Audit => {
             let message =
                 format!("would be refused ({}), but the policies only watch: {}", code.as_str(), case.refused(code));
             (true, Code::AuditOnly, message, Admission::by_nothing(Code::AuditOnly))
@@ -41,6 +42,7 @@ impl Admission {
 pub(super) struct Case<'a> {
     pub(super) trust: &'a Trust,
     pub(super) target: PolicyTarget,
+    door: Door,
     pub(super) policies: Policies<'a>,
     pub(super) identity: &'a Identity<'a>,
 }
@@ -48,14 +50,12 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// Why the caller comes in, or why not.
     fn admission(&self) -> Result<Admission, Code> {
-        if self.policies.is_empty() {
-            return match self.trust.unlisted {
-                Unlisted::Open => Ok(Admission::by_nothing(Code::NoPolicy)),
-                Unlisted::Closed => Err(Code::PolicyMissing),
-            };
-        }
-        if self.policies.heard().next().is_none() {
-            return Err(if self.policies.are_removed() { Code::PolicyRemoved } else { Code::PolicyNotAccepted });
+        match self.door {
+            Door::NoPolicy => return Ok(Admission::by_nothing(Code::NoPolicy)),
+            Door::PolicyMissing => return Err(Code::PolicyMissing),
+            Door::PolicyRemoved => return Err(Code::PolicyRemoved),
+            Door::PolicyNotAccepted => return Err(Code::PolicyNotAccepted),
+            Door::Audit | Door::Enforce => {}
         }
         match self.identity {
             Identity::Application(_, token) => self.application(*token),
@@ -68,8 +68,7 @@ impl Case<'_> {
         for (part, policy, rule) in self.policies.rules() {
             if matching::admits(rule, policy.namespace, self.identity, self.trust) {
                 admission.matched.push(part);
-                admission.granted.roles.extend(rule.permissions.roles.iter().cloned());
-                admission.granted.scopes.extend(rule.permissions.scopes.iter().cloned());
+                admission.granted.extend(Granted::of(rule));
             }
         }
         if !admission.matched.is_empty() {

@@ -1,8 +1,10 @@
 //! An answer, and why.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
+
+use crate::api::InboundRule;
 
 /// Whether a caller comes in, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,4 +133,40 @@ pub struct Granted {
     pub roles: BTreeSet<String>,
     /// Scopes.
     pub scopes: BTreeSet<String>,
+}
+
+impl Granted {
+    /// What a rule grants.
+    pub(super) fn of(rule: &InboundRule) -> Self {
+        let set = |names: &[String]| names.iter().cloned().collect();
+        Self { roles: set(&rule.permissions.roles), scopes: set(&rule.permissions.scopes) }
+    }
+
+    /// Adds what another rule grants.
+    pub fn extend(&mut self, other: Self) {
+        self.roles.extend(other.roles);
+        self.scopes.extend(other.scopes);
+    }
+
+    /// What of it another one does not grant.
+    pub fn beyond(&self, other: &Self) -> Self {
+        let beyond = |all: &BTreeSet<String>, there: &BTreeSet<String>| all.difference(there).cloned().collect();
+        Self { roles: beyond(&self.roles, &other.roles), scopes: beyond(&self.scopes, &other.scopes) }
+    }
+
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.scopes.is_empty()
+    }
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("role", "roles", &self.roles), ("scope", "scopes", &self.scopes)];
+        let parts = parts.into_iter().filter(|(.., names)| !names.is_empty()).map(|(one, several, names)| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!("{} {}", if names.len() == 1 { one } else { several }, names.join(", "))
+        });
+        f.write_str(&parts.collect::<Vec<_>>().join("; "))
+    }
 }

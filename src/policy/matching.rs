@@ -5,7 +5,7 @@ use crate::api::{InboundRule, Permissions};
 use super::{Claims, Trust, Workload, caller::Identity};
 
 /// The word for all applications, or all namespaces.
-const ALL: &str = "*";
+pub(super) const ALL: &str = "*";
 
 /// Which clusters a rule speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +45,14 @@ fn names(rule: &InboundRule, namespace: &str, cluster: Cluster<'_>, workload: &W
     is_application && (wanted == ALL || wanted == workload.namespace) && cluster == there
 }
 
+/// The directory whose tokens a rule trusts to name its client.
+pub(super) fn directory<'a>(rule: &'a InboundRule, trust: &'a Trust) -> Option<&'a String> {
+    rule.tenant_id.as_ref().or(trust.directory.as_ref())
+}
+
 /// Whether a rule names the client of a token, and trusts its issuer to say so.
 fn trusts(rule: &InboundRule, claims: &Claims, trust: &Trust) -> bool {
-    let directory = rule.tenant_id.as_ref().or(trust.directory.as_ref());
-    is_client(rule, claims) && directory.is_some_and(|directory| trust.entra.is(directory, &claims.issuer))
+    is_client(rule, claims) && directory(rule, trust).is_some_and(|directory| trust.entra.is(directory, &claims.issuer))
 }
 
 /// Whether a rule names the client of a token, whoever says so.

@@ -2,7 +2,7 @@
 
 use crate::api::{Enforcement, InboundAccessPolicySpec, InboundRule, PolicyTarget};
 
-use super::MatchedRule;
+use super::{Door, MatchedRule, Trust, Unlisted};
 
 /// A policy, as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +58,22 @@ impl<'a> Policies<'a> {
         Self { by_name }
     }
 
-    /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+    /// What holds, whoever asks.
+    pub(super) fn door(&self, trust: &Trust) -> Door {
+        if self.by_name.is_empty() {
+            return match trust.unlisted {
+                Unlisted::Open => Door::NoPolicy,
+                Unlisted::Closed => Door::PolicyMissing,
+            };
+        }
+        if self.heard().next().is_none() {
+            return if self.are_removed() { Door::PolicyRemoved } else { Door::PolicyNotAccepted };
+        }
+        if self.only_watch() { Door::Audit } else { Door::Enforce }
     }
 
     /// Whether all of them were removed.
-    pub(super) fn are_removed(&self) -> bool {
+    fn are_removed(&self) -> bool {
         self.by_name.iter().all(|policy| matches!(policy.state, State::Removed))
     }
 
@@ -74,9 +83,9 @@ impl<'a> Policies<'a> {
     }
 
     /// Whether they only watch: the strictest counts, and what cannot be heard is strict.
-    pub(super) fn only_watch(&self) -> bool {
+    fn only_watch(&self) -> bool {
         let watches = |policy: &&Policy<'_>| policy.heard().is_some_and(|spec| spec.enforcement == Enforcement::Audit);
-        !self.is_empty() && self.by_name.iter().all(watches)
+        self.by_name.iter().all(watches)
     }
 
     /// The rules that are to be heard, each with where it stands.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     api::{CheckLevel, CheckResult, Meta},
     compose::Check,
+    table,
 };
 
 use super::Outcome;
@@ -73,13 +74,7 @@ pub fn table(checked: &[Checked]) -> String {
         ]
     });
     let rows: Vec<_> = [heads].into_iter().chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let text = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned() + "\n"
-    };
-    let mut table: String = rows.iter().map(text).collect();
+    let mut table = table::table(&rows);
     for line in checked.iter().map(Checked::line).filter(|line| line.result != CheckResult::Pass.as_str()) {
         let Line { namespace, kind, name, check, result, message, .. } = line;
         table += &format!("\n{result}: {namespace} {kind}/{name}, {check}\n    {message}\n");

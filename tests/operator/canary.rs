@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 use testkit::{TimbrApi, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -263,9 +266,23 @@ fn no_secret_on_the_output_of_any_subcommand() {
         assert_clean(&format!("{args:?} {file:?}"), &output.stdout);
         assert_clean(&format!("{args:?} {file:?} (stderr)"), &output.stderr);
     };
-    for args in [&["crds"][..], &["--help"], &["operator", "--help"], &["render", "--help"], &["validate", "--help"]] {
+    for args in [
+        &["crds"][..],
+        &["--help"],
+        &["operator", "--help"],
+        &["render", "--help"],
+        &["validate", "--help"],
+        &["explain", "--help"],
+        &["access", "--help"],
+    ] {
         run(args, None);
     }
+    // Nothing of a token is repeated but what is asked for: neither other claims nor the signature.
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({"iss": "https://tokens.example.com", "aud": "timbr", "private": canaries["Delivered"]});
+    let token = format!("{}.{}.{}", part(json!({"alg": "RS256"})), part(claims), canaries["Rotated"]);
+    let token_file = dir.path().join("token").display().to_string();
+    std::fs::write(&token_file, &token).expect("written");
     for file in &files {
         for args in [
             &["render"][..],
@@ -274,6 +291,13 @@ fn no_secret_on_the_output_of_any_subcommand() {
             &["render", "-o", "compose"],
             &["validate"],
             &["validate", "-o", "json"],
+            &["explain", "--to", "api", "--from", "app=orders"],
+            &["explain", "--to", "api", "--token", &token_file],
+            &["explain", "--to", "api", "--token", &token_file, "-o", "json"],
+            &["explain", "--to", "api", "--token", &token],
+            &["explain", "--to", "api", "--token", &canaries["Rotated"]],
+            &["access", "--to", "api"],
+            &["access", "--to", "api", "-o", "json"],
         ] {
             run(args, Some(file));
         }

@@ -67,7 +67,7 @@ fn who() -> impl Strategy<Value = Caller> {
     ]
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub fn world() -> impl Strategy<Value = World> {
     let installation = (option::of(Just("west")), option::of(select(&GUIDS[..])), any::<bool>());
     (installation, vec(policy(), 0..4), who()).prop_map(|((cluster, tenant, closed), policies, caller)| World {
         cluster,

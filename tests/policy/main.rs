@@ -5,6 +5,7 @@ mod evaluator;
 #[path = "../golden/mod.rs"]
 mod golden;
 mod laws;
+mod listing;
 mod matrix;
 mod messages;
 mod oracle;

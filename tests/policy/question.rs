@@ -20,6 +20,11 @@ pub fn name(i: usize) -> String {
 
 /// The crate's answer.
 pub fn answer(world: &World) -> Decision {
+    with(world, |trust, target, policies| decide(trust, target, policies, &caller(&world.caller)))
+}
+
+/// All that an answer depends on but the caller.
+pub fn with<T>(world: &World, ask: impl FnOnce(&Trust, PolicyTarget, &[Guard<'_>]) -> T) -> T {
     let specs: Vec<_> = world.policies.iter().map(spec).collect();
     let names: Vec<_> = (0..specs.len()).map(name).collect();
     let policies: Vec<_> = specs
@@ -31,7 +36,7 @@ pub fn answer(world: &World) -> Decision {
             Guard { namespace: HOME, name, target: Some(spec.target), state }
         })
         .collect();
-    decide(&trust(world), target(world.target), &policies, &caller(&world.caller))
+    ask(&trust(world), target(world.target), &policies)
 }
 
 /// What the installation trusts.
