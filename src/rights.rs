@@ -8,10 +8,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::{
-    admission::NAME as WEBHOOK,
-    api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET, WEBHOOK_SECRET},
-};
+use crate::api::{CLAIM, GROUP, Kind, LEASE, NAME_KEY_SECRET, WEBHOOK_CONFIGURATION, WEBHOOK_SECRET};
 
 /// Which namespaces an operator is installed for.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +128,7 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
             Place::Cluster,
             "admissionregistration.k8s.io",
             &["validatingwebhookconfigurations"],
-            &[WEBHOOK],
+            &[WEBHOOK_CONFIGURATION],
             &["get", "patch"],
             "Has the webhook's certificate trusted: writes caBundle, and nothing else.",
         ),

@@ -8,7 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
-use crate::api::{CONSUMES, FIELD_MANAGER, GROUP, LABEL_MANAGED_BY, VERSION};
+use crate::api::{CONSUMES, FIELD_MANAGER, GROUP, LABEL_MANAGED_BY, VERSION, WEBHOOK_CONFIGURATION};
 
 use super::consumer::{CONTROLLERS, KINDS};
 
@@ -17,9 +17,6 @@ pub const SERVICE: &str = "timbr-identity-operator-webhook";
 
 /// Seconds that the API server waits for an answer.
 const TIMEOUT: i32 = 5;
-
-/// What the configuration is called, unless the operator is told otherwise.
-pub const NAME: &str = "timbr-identity-operator";
 
 /// The configuration, without `caBundle`, which the operator fills in. `namespace`: the operator's own; `watched`: those
 /// that it looks after, none: all.
@@ -37,7 +34,8 @@ pub fn configuration(name: &str, namespace: &str, watched: &[&str]) -> Validatin
 
 /// The same as a manifest, for an operator that is installed as `deploy` has it.
 pub fn manifest(watched: &[&str]) -> String {
-    let mut configuration = serde_json::to_value(configuration(NAME, crate::rights::OWN, watched)).unwrap_or_default();
+    let mut configuration =
+        serde_json::to_value(configuration(WEBHOOK_CONFIGURATION, crate::rights::OWN, watched)).unwrap_or_default();
     configuration["apiVersion"] = "admissionregistration.k8s.io/v1".into();
     configuration["kind"] = "ValidatingWebhookConfiguration".into();
     let yaml = crate::yaml::write(&configuration).unwrap_or_default();

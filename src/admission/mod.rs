@@ -19,7 +19,7 @@ mod server;
 mod thread;
 
 pub use certificate::Life;
-pub use configuration::{NAME, SERVICE, configuration, manifest};
+pub use configuration::{SERVICE, configuration, manifest};
 pub use consumer::APPLICATION_LABELS;
 pub use keeper::{Keeper, Maker};
 pub use router::Desk;

@@ -45,6 +45,8 @@ pub const ANNOTATION_SYNC: &str = "identity.timbr.ai/sync-requested-at";
 /// Prefix of the labels on a pod by which a workload says that it uses a component of Timbr: `api`, `platform` or
 /// `server` follows, and the value is Timbr's namespace; empty: the pod's own.
 pub const CONSUMES: &str = "consumes.identity.timbr.ai/";
+/// The ValidatingWebhookConfiguration by which the webhook is called, unless the operator is told otherwise.
+pub const WEBHOOK_CONFIGURATION: &str = "timbr-identity-operator";
 /// Secret in the operator's namespace that holds the certificate of its webhook.
 pub const WEBHOOK_SECRET: &str = "timbr-identity-webhook";
 

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    admission::{Life, Maker, NAME},
+    admission::{Life, Maker},
+    api::WEBHOOK_CONFIGURATION,
     compose::Cloud,
     controller::{Checking, LeaseTiming, Timing},
     operator::{Options, Webhook, operate},
@@ -79,7 +80,7 @@ pub struct Args {
     #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_BIND", default_value = "[::]:9443", value_parser = address_or_off, value_name = "ADDRESS")]
     webhook_bind: Bind,
     /// The ValidatingWebhookConfiguration by which the webhook is called: the operator has its certificate trusted there.
-    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_CONFIGURATION", default_value = NAME, value_name = "NAME")]
+    #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_CONFIGURATION", default_value = WEBHOOK_CONFIGURATION, value_name = "NAME")]
     webhook_configuration: String,
     /// How long the webhook goes on answering when the operator is told to stop: until it is sent nobody any more.
     #[arg(long, env = "TIMBR_IDENTITY_WEBHOOK_LINGER", default_value = "5s", value_parser = duration)]

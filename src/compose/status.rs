@@ -245,9 +245,7 @@ fn done(details: &Status, judgement: &Judgement) -> Verdict {
             Reason::TrustOnly,
             "the provider is recorded as trusted; there is nothing to deliver, and nothing in this version asks for it yet",
         ),
-        Status::InboundAccessPolicy(_) => {
-            Verdict::yes(Reason::Ready, "the policy is accepted; nothing enforces it yet")
-        }
+        Status::InboundAccessPolicy(_) => Verdict::yes(Reason::Ready, "the policy is accepted"),
         Status::RoleGroupSync(status) if !status.statements.is_empty() => {
             let done = delivered_and(&judgement.verified);
             let message = format!("{}; run the statements in status.statements in Timbr's SQL Lab", done.message);
