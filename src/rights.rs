@@ -100,6 +100,12 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
             "Which Secrets a ReplicaSet still needs, before an old one is deleted; only looked at then.",
         ),
         watched("", &["pods"], &["list"], "Which Secrets a Pod still needs, the same."),
+        watched(
+            "",
+            &["pods"],
+            &["watch"],
+            "Which workloads use Timbr, for the status of access policies: pods with a label that says so, by their metadata.",
+        ),
         watched("events.k8s.io", &["events"], &["create"], "What happened, for people."),
         watched(
             "authorization.k8s.io",

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{CONSUMES, PolicyTarget},
+    compose::{application, consumes},
     policy::Workload,
 };
 
@@ -155,22 +156,18 @@ impl Object {
 impl Consumer {
     /// By the labels of its pods.
     pub fn new(title: String, namespace: &str, labels: &BTreeMap<String, String>) -> Self {
-        let consumes = labels.iter().filter_map(|(key, value)| Some((key.strip_prefix(CONSUMES)?, value)));
         let (mut uses, mut misspelt) = (BTreeSet::new(), Vec::new());
-        for (component, of) in consumes {
-            match PolicyTarget::ALL.into_iter().find(|target| target.as_str().eq_ignore_ascii_case(component)) {
-                Some(target) if component == component.to_ascii_lowercase() => {
+        for (label, of) in labels.iter().filter(|(label, _)| label.starts_with(CONSUMES)) {
+            match PolicyTarget::ALL.into_iter().find(|target| consumes(*target) == *label) {
+                Some(target) => {
                     let of = if of.is_empty() { namespace } else { of };
                     uses.insert((target, of.to_owned()));
                 }
-                _ => misspelt.push(format!("{CONSUMES}{component}")),
+                None => misspelt.push(label.clone()),
             }
         }
-        let name = APPLICATION_LABELS.iter().find_map(|label| labels.get(*label)).filter(|name| !name.is_empty());
-        let workload = Workload { application: name.cloned(), namespace: namespace.to_owned(), cluster: None };
+        let workload =
+            Workload { application: application(labels).cloned(), namespace: namespace.to_owned(), cluster: None };
         Self { title, workload, uses, misspelt }
     }
 }
-
-/// The labels that tell an application's name: the first that is there.
-pub const APPLICATION_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];

@@ -20,7 +20,6 @@ mod thread;
 
 pub use certificate::Life;
 pub use configuration::{SERVICE, configuration, manifest};
-pub use consumer::APPLICATION_LABELS;
 pub use keeper::{Keeper, Maker};
 pub use router::Desk;
 pub use server::Shown;

@@ -52,6 +52,53 @@ pub struct InboundAccessPolicyStatus {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub common: CommonStatus,
+    /// Who runs that uses the component, and is let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<Consumers>,
+    /// Workloads that run and use the component, and would not be let in any more: nothing stops them. The first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
+    /// How many these are in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub violations_total: u32,
+}
+
+/// Who runs that uses a component, and is let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Consumers {
+    /// How many workloads are let in, by this policy or another of the component.
+    pub admitted: u32,
+    /// Whom each rule of this policy lets in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleConsumers>,
+}
+
+/// Whom a rule lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleConsumers {
+    /// The rule's place in spec.inbound.rules, from 0.
+    pub index: u32,
+    /// How many applications.
+    pub total: u32,
+    /// The applications, as namespace/name. The first 50.
+    pub consumers: Vec<String>,
+}
+
+/// A workload that would not be let in any more.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Violation {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A component of Timbr.

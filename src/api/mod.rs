@@ -46,8 +46,8 @@ pub use external_token_provider::{
     TrustedPair, normal_issuer,
 };
 pub use inbound_access_policy::{
-    Enforcement, Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus, InboundRule,
-    Permissions, PolicyClaims, PolicyGroup, PolicyTarget,
+    Consumers, Enforcement, Inbound, InboundAccessPolicy, InboundAccessPolicySpec, InboundAccessPolicyStatus,
+    InboundRule, Permissions, PolicyClaims, PolicyGroup, PolicyTarget, RuleConsumers, Violation,
 };
 pub use jwt_authentication::{
     ALGORITHM_NEEDS_KEY, CUSTOM_CLAIMS, JwtAlgorithm, JwtAuthentication, JwtAuthenticationSpec,

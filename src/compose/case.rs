@@ -1,8 +1,10 @@
 //! What a kind may look at when it says what it asks for: the snapshot, and the resources beside it.
 
+use std::cell::OnceCell;
+
 use crate::api::{AzureSsoSpec, Component, JwtAuthenticationSpec, Kind, Resource, Spec};
 
-use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, installation::Target};
+use super::{LiveContainer, LiveDeployment, Lookup, Snapshot, consumer::Guests, installation::Target};
 
 /// A resource that others build on, and whether they may.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Case<'a> {
     pub jwt: Vec<Lead<'a, JwtAuthenticationSpec>>,
     /// Whether it has JwtTenants.
     pub has_tenants: bool,
+    /// What the access policies make of who uses this Timbr; looked at once.
+    guests: OnceCell<Guests<'a>>,
     /// Whether the resource belongs to an installation at all: else nothing is known of what is beside
     /// it.
     pub at_home: bool,
@@ -36,7 +40,8 @@ pub struct Case<'a> {
 impl<'a> Case<'a> {
     /// A case of which nothing is known yet that is beside the resource.
     pub fn new(snapshot: &'a Snapshot, targets: &'a [Target]) -> Self {
-        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants: false, at_home: true }
+        let guests = OnceCell::new();
+        Self { snapshot, targets, sign_ons: vec![], jwt: vec![], has_tenants: false, guests, at_home: true }
     }
 
     /// The case of a resource that belongs nowhere.
@@ -65,6 +70,11 @@ impl<'a> Case<'a> {
             }
             _ => {}
         }
+    }
+
+    /// What the access policies make of who uses this Timbr.
+    pub fn guests(&self) -> &Guests<'a> {
+        self.guests.get_or_init(|| Guests::of(self.snapshot))
     }
 
     /// The JwtAuthentication that tenants build on.

@@ -492,6 +492,7 @@ mod tests {
                 ("timbr-api".to_owned(), Lookup::Missing),
             ]),
             secrets: BTreeMap::new(),
+            consumers: Default::default(),
             hands: Hands::default(),
             trials: None,
             refused: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Which Events a change of status is worth.
 
-use crate::api::{CommonStatus, ConditionType, Reason, Severity, Status};
+use crate::api::{CommonStatus, ConditionType, Reason, Severity, Status, Violation};
 
 use super::ResourceStatus;
 
@@ -63,5 +63,29 @@ pub fn events(change: &ResourceStatus) -> Vec<Event> {
             });
         }
     }
+    events.extend(intruders(change));
     events
 }
+
+/// Who runs and would not be let in any more, since the policies have changed or since it came.
+fn intruders(change: &ResourceStatus) -> Option<Event> {
+    let Status::InboundAccessPolicy(after) = &change.status else { return None };
+    let before: &[Violation] = match change.previous.as_deref() {
+        Some(Status::InboundAccessPolicy(before)) => &before.violations,
+        _ => &[],
+    };
+    let new: Vec<_> = after.violations.iter().filter(|it| !before.contains(it)).collect();
+    let named: Vec<_> = new.iter().take(5).map(|it| format!("{} {}/{}", it.kind, it.namespace, it.name)).collect();
+    let more = if new.len() > named.len() { ", …" } else { "" };
+    (!new.is_empty()).then(|| Event {
+        type_: EventType::Warning,
+        reason: NOT_ADMITTED.to_owned(),
+        message: format!(
+            "{}{more}: on no list, and running; nothing stops them, and whoever deploys them anew is refused where policies are enforced; see status.violations",
+            named.join(", ")
+        ),
+    })
+}
+
+/// Why: somebody runs who would not be let in any more.
+const NOT_ADMITTED: &str = "NotAdmitted";

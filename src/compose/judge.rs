@@ -202,6 +202,10 @@ impl<'a> Judge<'a> {
     /// The kind's own part of status. What a provider holds it keeps, though it wants more by now, or
     /// cannot speak for itself.
     fn details(&self, resource: &Resource<Spec>, details: Option<Status>) -> Status {
+        // Of files nobody knows who runs.
+        if let (Ok(Spec::InboundAccessPolicy(spec)), true) = (&resource.spec, self.snapshot.complete) {
+            return Status::InboundAccessPolicy(self.case.guests().status(&resource.meta.name, spec.target));
+        }
         let is_asked = details.is_some();
         let mut details = details.unwrap_or_else(|| Status::empty(resource.meta.kind));
         if let Status::ExternalTokenProvider(status) = &mut details {

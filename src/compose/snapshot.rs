@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::{Delivery, OnConflict, Resource, RolloutPolicy, Spec, TimbrInstallationSpec};
 
 use super::{
-    DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, LiveValue, NameKey, Trials,
-    Value,
+    Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, LiveValue, NameKey,
+    Trials, Value,
 };
 
 /// The result of looking for an object.
@@ -154,6 +154,8 @@ pub struct Snapshot {
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     /// The Secrets that [`super::needs`] names, live; ours among them.
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// Who runs that uses this namespace's Timbr.
+    pub consumers: BTreeSet<Consumer>,
     /// What is remembered of other hands on the Deployments.
     pub hands: Hands,
     /// What this process knows of checks; `None` where nothing is tried out, and nothing waits for it.

@@ -176,6 +176,7 @@ fn snapshot(
         complete: false,
         deployments: deployments.collect(),
         secrets: secrets.collect(),
+        consumers: BTreeSet::new(),
         hands: Hands::default(),
         trials: None,
         refused: BTreeMap::new(),

@@ -1,8 +1,8 @@
 //! What the watches tell.
 
 use crate::{
-    api::{Kind, Object},
-    compose::OurSecret,
+    api::{Kind, Object, PolicyTarget},
+    compose::{Consumer, OurSecret},
 };
 
 use super::Record;
@@ -50,6 +50,17 @@ pub enum Change {
         /// The organization that it belongs to by its label.
         organization: Option<String>,
     },
+    /// A pod that uses a component of Timbr was seen, or is gone.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The component.
+        target: PolicyTarget,
+        /// When it is there and uses one: the namespace of that Timbr, and who it is.
+        seen: Option<(String, Box<Consumer>)>,
+    },
     /// The claim to a namespace was seen, or is gone.
     Claim {
         /// The namespace.
@@ -77,6 +88,7 @@ impl Change {
             Change::ObjectGone { namespace, .. }
             | Change::Deployment { namespace, .. }
             | Change::Secret { namespace, .. }
+            | Change::Pod { namespace, .. }
             | Change::Claim { namespace, .. } => namespace,
             Change::Namespace { name, .. } => name,
         }
@@ -105,6 +117,8 @@ pub enum Known {
     Secret,
     /// Namespaces that are labelled with their organization.
     Namespace,
+    /// Pods that use a component.
+    Pod(PolicyTarget),
     /// Claims to namespaces.
     Claim,
 }

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
     compose::{
-        Charge, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs, token_ref, wanted,
+        Charge, Consumer, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs, token_ref,
+        wanted,
     },
 };
 
 use super::{
     Record,
     change::{Change, Known, Version},
+    consumers::Consumers,
     namespace::{Kept, Labelled, Namespace},
     underway::Underway,
 };
@@ -25,6 +27,8 @@ pub struct Index {
     claims: BTreeMap<String, Record>,
     /// Which organization a namespace belongs to, the same.
     organizations: BTreeMap<String, String>,
+    /// Who uses which Timbr.
+    consumers: Consumers,
     /// The namespaces with providers that want a pair of issuer and audience.
     seekers: BTreeMap<TrustedPair, BTreeSet<String>>,
 }
@@ -53,6 +57,8 @@ pub struct View {
     pub stable: BTreeSet<String>,
     /// The usual Deployments that Secrets were made for which are there still.
     pub owners: BTreeSet<String>,
+    /// Who runs that uses its Timbr.
+    pub consumers: BTreeSet<Consumer>,
 }
 
 impl Index {
@@ -86,6 +92,11 @@ impl Index {
             }
             Change::Namespace { name, organization } => self.organization(name, organization),
             Change::Claim { namespace, record } => self.claimed(namespace, record),
+            Change::Pod { namespace, name, target, seen } => {
+                let seen = seen.map(|(of, consumer)| (of, *consumer));
+                let concerned = self.consumers.set((target, namespace, name), seen);
+                concerned.iter().flat_map(|of| self.keys(Some(of))).collect()
+            }
         }
     }
 
@@ -98,6 +109,7 @@ impl Index {
             foreign: self.foreign(namespace, here),
             managed: here.managed.clone(),
             owners: here.owners(),
+            consumers: self.consumers.of(namespace),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
     }
@@ -218,6 +230,9 @@ impl Index {
         if what == Known::Namespace {
             return self.organizations.keys().map(|name| (String::new(), name.clone())).collect();
         }
+        if let Known::Pod(target) = what {
+            return self.consumers.pods(target, namespace);
+        }
         if what == Known::Claim {
             let claimed = self.claims.keys().filter(|name| namespace.is_none_or(|only| only == name.as_str()));
             return claimed.map(|namespace| (namespace.clone(), CLAIM.to_owned())).collect();
@@ -231,7 +246,7 @@ impl Index {
                 }
                 Known::Deployment => here.managed.iter().collect(),
                 Known::Secret => here.secrets.keys().collect(),
-                Known::Namespace | Known::Claim => Vec::new(),
+                Known::Namespace | Known::Claim | Known::Pod(_) => Vec::new(),
             };
             names.into_iter().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
         })

@@ -8,6 +8,7 @@
 //! and notices on a relist what has gone while nobody watched.
 
 mod change;
+mod consumers;
 mod describe;
 mod index;
 mod lease;

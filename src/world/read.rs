@@ -96,6 +96,7 @@ impl Reader {
             complete: true,
             deployments,
             secrets,
+            consumers: view.consumers,
             hands: Hands::default(),
             trials: None,
             refused: BTreeMap::new(),

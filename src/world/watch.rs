@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         coordination::v1::Lease,
-        core::v1::{Namespace, Secret},
+        core::v1::{Namespace, Pod, Secret},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -26,9 +26,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::{
     api::{
         CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY,
-        LABEL_ORGANIZATION, Object, VERSION,
+        LABEL_ORGANIZATION, Object, PolicyTarget, VERSION,
     },
-    compose::{InstallationKey, OurSecret},
+    compose::{Consumer, InstallationKey, OurSecret, consumes},
 };
 
 use super::{
@@ -78,6 +78,9 @@ impl Source {
             Known::Secret => "secrets",
             Known::Namespace => "namespaces",
             Known::Claim => "claims",
+            Known::Pod(PolicyTarget::Api) => "pods that use api",
+            Known::Pod(PolicyTarget::Platform) => "pods that use platform",
+            Known::Pod(PolicyTarget::Server) => "pods that use server",
         };
         match &self.scope {
             Scope::All => what.to_owned(),
@@ -163,6 +166,16 @@ pub fn watch_all(
                     let events = move || watcher(api.clone(), config.clone());
                     tasks.spawn(feed.run(events, |object: &PartialObjectMeta<Secret>| secret(&object.metadata)));
                 }
+                Known::Pod(target) => {
+                    let api: Api<PartialObjectMeta<Pod>> = scoped(client, scope);
+                    let config = config.labels(&consumes(target));
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, move |object: &PartialObjectMeta<Pod>| {
+                        let (namespace, name) = place(&object.metadata);
+                        let seen = Consumer::of_pod(target, &object.metadata);
+                        Change::Pod { namespace, name, target, seen: seen.map(|(of, it)| (of, Box::new(it))) }
+                    }));
+                }
                 Known::Namespace => {
                     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
                     let config = config.labels(LABEL_ORGANIZATION);
@@ -187,6 +200,7 @@ pub fn watch_all(
         Kind::ALL.iter().copied().map(Known::Object).for_each(&mut start);
         start(Known::Deployment);
         start(Known::Secret);
+        PolicyTarget::ALL.map(Known::Pod).into_iter().for_each(&mut start);
         if *scope == Scope::All {
             start(Known::Namespace);
             start(Known::Claim);
@@ -304,6 +318,7 @@ impl Feed {
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
             Known::Namespace => Change::Namespace { name, organization: None },
             Known::Claim => Change::Claim { namespace, record: None },
+            Known::Pod(target) => Change::Pod { namespace, name, target, seen: None },
         }
     }
 

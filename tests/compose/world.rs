@@ -103,6 +103,7 @@ impl World {
             complete: !self.partial,
             deployments: deployments.collect(),
             secrets: secrets.collect(),
+            consumers: Default::default(),
             hands: self.hands.get(key).cloned().unwrap_or_default(),
             trials: self.trials.clone(),
             refused: self.refused.clone(),

@@ -5,7 +5,7 @@ use testkit::ControlPlane;
 
 use crate::{
     fixtures::{CLIENT_ID, TENANT, entra, secret},
-    harness::Lab,
+    harness::{Lab, SOON},
     shop::Stage,
 };
 
@@ -198,4 +198,59 @@ async fn a_forged_owner_does_not_pass() {
     let args =
         ["-n", &stage.shop, "wait", "replicaset", "early", "--for=jsonpath={.status.replicas}=2", "--timeout=60s"];
     stage.lab.plane.kubectl(&args, None).await.ok();
+}
+
+/// Who runs is told, and nothing stops it when the list becomes shorter.
+#[tokio::test]
+async fn a_policy_tells_who_uses_it_and_who_would_not_any_more() {
+    let stage = Stage::new("Ignore").await;
+    let (lab, shop) = (&stage.lab, &stage.shop);
+    stage.apply(&stage.policy(json!([{"application": "billing"}, {"application": "orders", "namespace": shop}]))).await;
+    for (kind, name) in [("Deployment", "orders"), ("StatefulSet", "orders-db")] {
+        let mut consumer = stage.consumer(kind, name);
+        consumer["spec"]["replicas"] = json!(2);
+        stage.apply(&consumer).await;
+    }
+    let told = async |what: &str, wanted: Value| {
+        testkit::eventually(what, SOON, async || {
+            let status = lab.get("InboundAccessPolicy/api").await["status"].clone();
+            let parts = json!([status["consumers"], status["violations"], status["violationsTotal"]]);
+            if parts == wanted { Ok(()) } else { Err(format!("{parts:#}")) }
+        })
+        .await;
+    };
+    let rule = json!([{"index": 1, "total": 1, "consumers": [format!("{shop}/orders")]}]);
+    told("who uses it", json!([{"admitted": 2, "rules": rule}, null, null])).await;
+    assert_eq!(lab.notes("InboundAccessPolicy", "NotAdmitted").await, [] as [&str; 0]);
+
+    // The list becomes shorter: what runs goes on, and is named.
+    stage.apply(&stage.policy(json!([{"application": "billing"}]))).await;
+    let violation = |kind: &str, name: &str| json!({"kind": kind, "namespace": shop, "name": name});
+    let both = json!([violation("Deployment", "orders"), violation("StatefulSet", "orders-db")]);
+    told("who would not be let in", json!([{"admitted": 0}, both, 2])).await;
+    testkit::eventually("an Event names them", SOON, async || {
+        let notes = lab.notes("InboundAccessPolicy", "NotAdmitted").await;
+        let expected = format!("Deployment {shop}/orders, StatefulSet {shop}/orders-db: on no list, and running;");
+        if notes.len() == 1 && notes[0].starts_with(&expected) { Ok(()) } else { Err(format!("{notes:?}")) }
+    })
+    .await;
+    // A change that asks for nothing new is let pass, and told; pods are made anew; a node can be drained.
+    let kubectl = async |args: &[&str]| {
+        let args: Vec<&str> = ["-n", shop.as_str()].into_iter().chain(args.iter().copied()).collect();
+        lab.plane.kubectl(&args, None).await
+    };
+    let restarted = kubectl(&["rollout", "restart", "deployment/orders"]).await;
+    assert!(restarted.status.success(), "{}", restarted.stderr);
+    assert!(restarted.stderr.contains("Warning: Deployment"), "{}", restarted.stderr);
+    kubectl(&["delete", "pods", "--all", "--grace-period=0", "--force"]).await.ok();
+    for what in ["deployment/orders", "statefulset/orders-db"] {
+        kubectl(&["rollout", "status", what, "--timeout=60s"]).await.ok();
+    }
+    // But nobody may use more than before.
+    let patch = r#"{"spec":{"template":{"metadata":{"labels":{"consumes.identity.timbr.ai/server":"TIMBR"}}}}}"#;
+    let patch = patch.replace("TIMBR", &lab.namespace);
+    let more = kubectl(&["patch", "deployment", "orders", "-p", &patch]).await;
+    assert!(!more.status.success() && more.stderr.contains("may not use Api"), "{}", more.stderr);
+    kubectl(&["delete", "deployment,statefulset", "--all"]).await.ok();
+    told("nobody uses it any more", json!([{"admitted": 0}, null, null])).await;
 }
