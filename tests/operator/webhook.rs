@@ -254,3 +254,42 @@ async fn a_policy_tells_who_uses_it_and_who_would_not_any_more() {
     kubectl(&["delete", "deployment,statefulset", "--all"]).await.ok();
     told("nobody uses it any more", json!([{"admitted": 0}, null, null])).await;
 }
+
+/// Must show 4: an operator that is away keeps nobody from anything.
+#[tokio::test]
+async fn while_nobody_answers_nothing_stands_still() {
+    let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start().await));
+    let stage = Stage::of(Lab::on(plane, "away").await, "Ignore", 1, &[]).await;
+    let (timbr, shop) = (&stage.lab.namespace, &stage.shop);
+    let mut early = stage.consumer("Deployment", "early");
+    early["spec"]["replicas"] = json!(3);
+    stage.apply(&early).await;
+    plane.kubectl(&["-n", shop, "rollout", "status", "deployment/early", "--timeout=60s"], None).await.ok();
+    let mut nobody = stage.policy(json!([]));
+    nobody["metadata"]["name"] = json!("nobody");
+    stage.apply(&nobody).await;
+    let late = stage.consumer("Deployment", "late").to_string();
+    assert!(!stage.try_apply(&late).await.0, "the webhook answers");
+    stage.operators[0].process.kill();
+
+    // Everything is deployed as ever, by server-side apply as GitOps tools do.
+    let everything = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/everything");
+    let sync = ["-n", timbr, "apply", "--server-side", "--field-manager=argocd-controller", "-f", everything];
+    let synced = plane.kubectl(&sync, None).await.ok();
+    assert_eq!(synced.lines().filter(|line| line.ends_with("serverside-applied")).count(), synced.lines().count());
+    let (done, printed) = stage.try_apply(&late).await;
+    assert!(done, "{printed}");
+
+    // A node is drained, and its pods are made anew.
+    let nodes = plane.kubectl(&["get", "nodes", "-o", "name"], None).await.ok();
+    let node = nodes.lines().next().expect("a node").trim_start_matches("node/");
+    let drain = ["drain", node, "--ignore-daemonsets", "--force", "--grace-period=0", "--timeout=60s"];
+    plane.kubectl(&drain, None).await.ok();
+    plane.kubectl(&["uncordon", node], None).await.ok();
+    plane.kubectl(&["-n", shop, "rollout", "status", "deployment/early", "--timeout=60s"], None).await.ok();
+
+    // Namespaces go, with everything in them.
+    for namespace in [shop, timbr] {
+        plane.kubectl(&["delete", "namespace", namespace, "--timeout=90s"], None).await.ok();
+    }
+}
