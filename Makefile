@@ -128,6 +128,12 @@ bench-checks: control-plane ## Measures how a thousand resources are tried out a
 	$(CARGO) build --locked --package timbr-identity-testkit --bin checks
 	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(BIN)/checks
 
+.PHONY: bench-webhook
+bench-webhook: control-plane ## Measures how fast the webhook answers, and fails above twice an empty one's p99
+	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity
+	$(CARGO) build --release --locked --package timbr-identity-testkit --bin webhook
+	TIMBR_IDENTITY_BIN=$(or $(CARGO_TARGET_DIR),target)/release/timbr-identity $(or $(CARGO_TARGET_DIR),target)/release/webhook
+
 .PHONY: bench-memory
 bench-memory: control-plane ## Measures the operator's memory in a large cluster, and fails above 40 MB (80 MB with everything)
 	$(CARGO) build --release --locked $(PACKAGE) --bin timbr-identity

@@ -74,6 +74,7 @@ impl LargeCluster {
             .env("KUBECONFIG", &self.account.kubeconfig)
             .args(["operator", "--namespace", OPERATOR_NAMESPACE, "--log-format=json"])
             .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
+            .env("TIMBR_IDENTITY_WEBHOOK_BIND", "127.0.0.1:0")
             // Who measures checks says how often.
             .env("TIMBR_IDENTITY_CHECK_INTERVAL", "0s")
             .args(flags)
