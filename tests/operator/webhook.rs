@@ -6,27 +6,8 @@ use testkit::ControlPlane;
 use crate::{
     fixtures::{CLIENT_ID, TENANT, entra, secret},
     harness::{Lab, SOON},
-    shop::Stage,
+    shop::{Stage, loosen, own_plane_without_controllers},
 };
-
-/// Takes the rules out of a kind's CRD.
-async fn loosen(plane: &ControlPlane, plural: &str) {
-    fn without_rules(schema: &mut Value) {
-        match schema {
-            Value::Object(fields) => {
-                fields.remove("x-kubernetes-validations");
-                fields.values_mut().for_each(without_rules);
-            }
-            Value::Array(items) => items.iter_mut().for_each(without_rules),
-            _ => {}
-        }
-    }
-    let name = format!("{plural}.identity.timbr.ai");
-    let crd = plane.kubectl(&["get", "crd", &name, "-o", "json"], None).await.ok();
-    let mut crd: Value = serde_json::from_str(&crd).expect("JSON");
-    without_rules(&mut crd["spec"]["versions"]);
-    plane.kubectl(&["replace", "-f", "-"], Some(&crd.to_string())).await.ok();
-}
 
 /// A refusal of the webhook's, without what kubectl and the API server put before it.
 fn refusal(printed: &str) -> &str {
@@ -86,8 +67,7 @@ async fn a_policy_and_its_consumer_arrive_in_one_apply() {
 /// Everything that is wrong, in one refusal; and what is only worth knowing, as warnings.
 #[tokio::test]
 async fn a_resource_is_judged_before_it_is_stored() {
-    let options = testkit::Options { controllers: false, ..Default::default() };
-    let plane: &'static ControlPlane = Box::leak(Box::new(ControlPlane::start_with(options).await));
+    let plane = own_plane_without_controllers().await;
     let stage = Stage::of(Lab::on(plane, "webhook").await, "Fail", 1, &[]).await;
     let timbr = &stage.lab.namespace;
     let sso = |spec: Value| {

@@ -6,7 +6,7 @@ use testkit::tls;
 use timbr_identity::verify::{Guard, Http, Limits, NamedBy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{harness::SOON, shop::Stage};
+use crate::{bad_input, harness::SOON, shop::Stage};
 
 /// The webhook of a stage, and somebody who trusts it.
 struct Caller {
@@ -200,6 +200,31 @@ async fn odd_objects_are_judged_as_what_they_are() {
         assert_eq!((is_allowed, answered), (allowed, code), "{what}: {said}");
         assert!(said.starts_with(message), "{what}: {said}");
     }
+}
+
+/// What `validate` refuses, with the same field and code; and nothing that it does not.
+#[tokio::test]
+async fn the_webhook_refuses_what_validate_refuses() {
+    let caller = Caller::new().await;
+    let by_admin = |object: Value| {
+        let mut review =
+            review("identity.timbr.ai", object["kind"].as_str().unwrap_or_default(), "CREATE", object.clone());
+        review["request"]["userInfo"] = json!({"username": "root", "groups": ["system:masters"]});
+        review["request"]["namespace"] = json!(caller.stage.lab.namespace);
+        review
+    };
+    let cases = bad_input::cases();
+    for case in &cases {
+        let (allowed, code, said) = caller.review("/resources", &by_admin(case.object.clone())).await;
+        // An unknown kind of field is refused as unknown even where others are wrong.
+        assert_eq!((allowed, code), (false, 422), "{}: {said}", case.name);
+        assert!(said.contains(&format!("\n  {}: {}: ", case.path, case.code)), "{}: {said}", case.name);
+    }
+    for object in bad_input::valid() {
+        let (allowed, _, said) = caller.review("/resources", &by_admin(object.clone())).await;
+        assert!(allowed, "{}: {said}", object["kind"]);
+    }
+    println!("{} cases", cases.len());
 }
 
 #[tokio::test]

@@ -15,21 +15,16 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use testkit::{ControlPlane, Options};
+use testkit::ControlPlane;
 use tokio::task::JoinSet;
 
 use crate::{
     harness::{LEASE, Lab},
-    shop::Stage,
+    shop::{Stage, own_plane_without_controllers},
 };
 
 /// Applies that are under way at once.
 const AT_ONCE: usize = 16;
-
-/// A control plane of a test's own: its metrics are about nothing else. Without controllers: jobs do not run.
-async fn own_plane() -> &'static ControlPlane {
-    Box::leak(Box::new(ControlPlane::start_with(Options { controllers: false, ..Default::default() }).await))
-}
 
 /// What the API server counts of its webhooks, by the name of the counter and what it is called with.
 async fn counters(plane: &ControlPlane) -> BTreeMap<String, u64> {
@@ -57,7 +52,7 @@ fn failures(counters: &BTreeMap<String, u64>) -> u64 {
 /// Must show 2.
 #[tokio::test]
 async fn nobody_notices_that_certificates_change() {
-    let plane = own_plane().await;
+    let plane = own_plane_without_controllers().await;
     let lab = Lab::on(plane, "rotation").await;
     let stage = Stage::of(lab, "Fail", 2, &["--webhook-certificate-life=24s"]).await;
     stage.apply(&stage.policy(json!([{"application": "*", "namespace": stage.shop}]))).await;
@@ -104,7 +99,7 @@ async fn nobody_notices_that_certificates_change() {
 /// Who is let in when a replica dies: of requests of somebody who is on no list, when each was sent and whether it was
 /// let pass.
 async fn kill_one(failure_policy: &str) -> (Instant, Vec<(Instant, Instant, Outcome)>) {
-    let plane = own_plane().await;
+    let plane = own_plane_without_controllers().await;
     let lab = Lab::on(plane, "killed").await;
     let stage = Stage::of(lab, failure_policy, 2, &LEASE).await;
     stage.apply(&stage.policy(json!([]))).await;
