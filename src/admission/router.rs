@@ -88,12 +88,15 @@ async fn consumers(State(desk): State<Desk>, request: HttpRequest) -> Response {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the operator has not read everything yet; try again");
     }
     let verdict = match Asked::of(&request) {
-        Ok(Asked::Nothing) => Verdict::allowed(),
+        Ok(Asked::Nothing) => Ok(Verdict::allowed()),
         Ok(Asked::Use(consumer)) => desk.judge(&consumer, true).await,
         Ok(Asked::UseOn(consumer)) => desk.judge(&consumer, false).await,
-        Err(verdict) => verdict,
+        Err(verdict) => Ok(verdict),
     };
-    desk.answer("consumers", &request, verdict)
+    match verdict {
+        Ok(verdict) => desk.answer("consumers", &request, verdict),
+        Err(unknown) => refuse(StatusCode::SERVICE_UNAVAILABLE, unknown),
+    }
 }
 
 /// Reads a review from a request.
@@ -147,7 +150,11 @@ impl Desk {
     }
 
     /// Whether a consumer may use what it uses. Who does already and does not any more is told, and stays.
-    async fn judge(&self, consumer: &Consumer, is_new: bool) -> Verdict {
+    ///
+    /// # Errors
+    /// Nobody can tell: what was seen is old, and the API server does not answer.
+    async fn judge(&self, consumer: &Consumer, is_new: bool) -> Result<Verdict, &'static str> {
+        let is_fresh = self.sync.is_fresh();
         let mut warnings: Vec<String> = consumer
             .misspelt
             .iter()
@@ -156,10 +163,12 @@ impl Desk {
         let mut denials = Vec::new();
         for (target, of) in &consumer.uses {
             let (mut decision, mut trust) = self.decide(consumer, *target, of, None);
-            if !decision.allow && is_new {
-                // What was applied a moment ago may not have been seen yet.
-                if let Some(policies) = self.policies(of).await {
-                    (decision, trust) = self.decide(consumer, *target, of, Some(&policies));
+            // What was applied a moment ago may not have been seen yet.
+            if !is_fresh || (!decision.allow && is_new) {
+                match self.policies(of).await {
+                    Some(policies) => (decision, trust) = self.decide(consumer, *target, of, Some(&policies)),
+                    None if !is_fresh => return Err("this replica has seen nothing new for a while; see its /readyz"),
+                    None => {}
                 }
             }
             if decision.code == Code::AuditOnly || (!decision.allow && !is_new) {
@@ -170,10 +179,10 @@ impl Desk {
             }
         }
         if denials.is_empty() {
-            return Verdict::Allowed(warnings);
+            return Ok(Verdict::Allowed(warnings));
         }
         let denials = denials.iter().map(|it| denial(consumer, it.target, &it.of, &it.decision, &it.trust));
-        Verdict::Denied(403, denials.collect::<Vec<_>>().join("\n"))
+        Ok(Verdict::Denied(403, denials.collect::<Vec<_>>().join("\n")))
     }
 
     /// What the policies of a namespace say of a consumer: those that the watches have seen, or others.

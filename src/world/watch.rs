@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use futures::{Stream, StreamExt};
@@ -89,34 +89,95 @@ impl Source {
     }
 }
 
-/// Which watches have listed everything once. Before all have, nothing may be decided: a resource
-/// that was not listed yet would look deleted.
+/// How the watches are. Before all have listed everything once, nothing may be decided: a resource that was not listed yet
+/// would look deleted.
 #[derive(Debug, Default)]
 pub struct Sync {
-    watches: Mutex<BTreeMap<String, Result<(), String>>>,
+    watches: Mutex<BTreeMap<String, State>>,
+}
+
+/// How long a watch may fail before what it has seen is too old to answer by.
+const STALE: Duration = Duration::from_secs(30);
+
+/// A watch that has not failed for this long works again. It tells nothing when it does, as long as nothing happens; but
+/// one that fails tries again, and fails again, before that: kube's back-off ends at 30 seconds.
+const WORKS: Duration = Duration::from_secs(60);
+
+/// How a watch is.
+#[derive(Clone, Debug)]
+struct State {
+    listed: bool,
+    /// Whether it fails.
+    failing: Option<Failing>,
+}
+
+/// A watch that fails.
+#[derive(Clone, Debug)]
+struct Failing {
+    since: Instant,
+    last: Instant,
+    error: String,
+}
+
+impl State {
+    /// What is missing of it.
+    fn missing(&self, now: Instant) -> Result<(), String> {
+        match &self.failing {
+            None if self.listed => Ok(()),
+            None => Err("not listed yet".to_owned()),
+            Some(Failing { error, .. }) if !self.listed => Err(error.clone()),
+            Some(Failing { last, .. }) if now.duration_since(*last) >= WORKS => Ok(()),
+            // What was seen a moment ago is as good as what is seen now.
+            Some(Failing { since, .. }) if now.duration_since(*since) < STALE => Ok(()),
+            Some(Failing { since, error, .. }) => {
+                Err(format!("has seen nothing for {} s: {error}", now.duration_since(*since).as_secs()))
+            }
+        }
+    }
 }
 
 impl Sync {
-    fn set(&self, source: &Source, state: Result<(), String>) {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner).insert(source.name(), state);
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fail(&self, source: &Source, error: String) {
-        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once listed, a broken watch is old news, not none: the index stays usable.
-        if let Some(Err(state)) = watches.get_mut(&source.name()) {
-            *state = error;
+    fn begin(&self, source: &Source) {
+        self.lock().insert(source.name(), State { listed: false, failing: None });
+    }
+
+    fn listed(&self, source: &Source) {
+        self.lock().insert(source.name(), State { listed: true, failing: None });
+    }
+
+    fn works(&self, source: &Source) {
+        if let Some(state) = self.lock().get_mut(&source.name()) {
+            state.failing = None;
         }
     }
 
-    /// Each watch, and what is missing of it.
-    pub fn states(&self) -> BTreeMap<String, Result<(), String>> {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn fails(&self, source: &Source, error: String, now: Instant) {
+        if let Some(state) = self.lock().get_mut(&source.name()) {
+            let before = state.failing.as_ref().filter(|it| now.duration_since(it.last) < WORKS);
+            state.failing = Some(Failing { since: before.map_or(now, |it| it.since), last: now, error });
+        }
     }
 
-    /// Whether all have listed everything once.
+    /// Each watch, and what is missing of it: it has not listed everything yet, or has failed for long.
+    pub fn states(&self) -> BTreeMap<String, Result<(), String>> {
+        let now = Instant::now();
+        self.lock().iter().map(|(name, state)| (name.clone(), state.missing(now))).collect()
+    }
+
+    /// Whether all have listed everything once. A broken watch is old news then, not none: the index stays usable for
+    /// whoever looks again later.
     pub fn is_complete(&self) -> bool {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner).values().all(Result::is_ok)
+        self.lock().values().all(|state| state.listed)
+    }
+
+    /// Whether all have, and none has failed for long: what is answered now is not looked at again.
+    pub fn is_fresh(&self) -> bool {
+        let now = Instant::now();
+        self.lock().values().all(|state| state.missing(now).is_ok())
     }
 }
 
@@ -133,7 +194,7 @@ pub fn watch_all(
     for scope in scopes {
         let mut start = |what: Known| {
             let source = Source { what, scope: scope.clone() };
-            sync.set(&source, Err("not listed yet".to_owned()));
+            sync.begin(&source);
             let feed = Feed {
                 source,
                 index: Arc::clone(index),
@@ -287,6 +348,9 @@ impl Feed {
         event: watcher::Result<watcher::Event<K>>,
         change: &impl Fn(&K) -> Change,
     ) {
+        if event.is_ok() {
+            self.sync.works(&self.source);
+        }
         match event {
             Ok(watcher::Event::Init) => self.seen.clear(),
             // An object that is being deleted no longer asks for anything.
@@ -306,7 +370,7 @@ impl Feed {
             Err(error) => {
                 let error = describe(&error);
                 tracing::warn!(watch = self.source.name(), error, "watch failed, trying again");
-                self.sync.fail(&self.source, error);
+                self.sync.fails(&self.source, error, Instant::now());
             }
         }
     }
@@ -331,7 +395,7 @@ impl Feed {
         for (namespace, name) in known.difference(&seen) {
             self.take_in(self.gone(namespace.clone(), name.clone()));
         }
-        self.sync.set(&self.source, Ok(()));
+        self.sync.listed(&self.source);
         self.trigger(self.read(|index| index.keys(namespace)));
     }
 
@@ -349,5 +413,34 @@ impl Feed {
             // A closed channel means that the operator is shutting down.
             let _ = self.triggers.send(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_fails_for_long_is_told() {
+        let (sync, begun) = (Sync::default(), Instant::now());
+        let source = Source { what: Known::Secret, scope: Scope::All };
+        sync.begin(&source);
+        let missing = |after: Duration| sync.lock()["secrets"].missing(begun + after);
+        let second = Duration::from_secs(1);
+        assert_eq!((missing(second), sync.is_complete()), (Err("not listed yet".to_owned()), false));
+        sync.fails(&source, "forbidden".to_owned(), begun);
+        assert_eq!((missing(second), sync.is_complete()), (Err("forbidden".to_owned()), false));
+        sync.listed(&source);
+        sync.fails(&source, "no route".to_owned(), begun);
+        sync.fails(&source, "refused".to_owned(), begun + 20 * second);
+        assert_eq!((missing(29 * second), sync.is_complete(), sync.is_fresh()), (Ok(()), true, true));
+        assert_eq!(missing(31 * second), Err("has seen nothing for 31 s: refused".to_owned()));
+        assert!(sync.is_complete());
+        // Nothing has failed for a while, or something was seen.
+        assert_eq!((missing(79 * second).is_err(), missing(80 * second)), (true, Ok(())));
+        sync.fails(&source, "refused".to_owned(), begun + 85 * second);
+        assert_eq!((missing(114 * second), missing(115 * second).is_err()), (Ok(()), true));
+        sync.works(&source);
+        assert_eq!(missing(115 * second), Ok(()));
     }
 }
