@@ -26,8 +26,9 @@ pub struct Consumer {
 }
 
 /// The kinds that have pods, with API group and resource. Of each the labels of its pods count.
-pub const KINDS: [(&str, &str, &str); 7] = [
+pub const KINDS: [(&str, &str, &str); 8] = [
     ("", "Pod", "pods"),
+    ("", "ReplicationController", "replicationcontrollers"),
     ("apps", "DaemonSet", "daemonsets"),
     ("apps", "Deployment", "deployments"),
     ("apps", "ReplicaSet", "replicasets"),

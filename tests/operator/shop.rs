@@ -61,6 +61,9 @@ impl Stage {
         let of_job = json!({"metadata": {"labels": labels}, "spec": {"restartPolicy": "Never", "containers": spec["containers"]}});
         let (version, spec, own) = match kind {
             "Pod" => ("v1", spec, labels),
+            "ReplicationController" => {
+                ("v1", json!({"selector": selector["matchLabels"], "template": template}), json!({}))
+            }
             "Job" => ("batch/v1", json!({"template": of_job}), json!({})),
             "CronJob" => {
                 ("batch/v1", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": of_job}}}), json!({}))

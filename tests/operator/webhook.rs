@@ -25,7 +25,9 @@ async fn who_is_not_on_the_list_is_told_what_to_paste() {
 
     let nobody = stage.policy(json!([]));
     stage.apply(&nobody).await;
-    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"] {
+    const OTHERS: [&str; 7] =
+        ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"];
+    for kind in OTHERS.into_iter().chain(["Pod"]) {
         let consumer = stage.consumer(kind, "orders").to_string();
         let (done, printed) = stage.try_apply(&consumer).await;
         assert!(!done, "{kind}: {printed}");
@@ -42,7 +44,7 @@ async fn who_is_not_on_the_list_is_told_what_to_paste() {
         let (done, _) = stage.try_apply(&consumer).await;
         assert_eq!(done, kind == "Pod", "{kind}");
     }
-    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"] {
+    for kind in OTHERS {
         let (done, printed) = stage.try_apply(&stage.consumer(kind, "orders").to_string()).await;
         assert!(done, "{kind}: {printed}");
     }

@@ -1,8 +1,12 @@
 //! The list says who comes in, and so do the decisions.
 
 use proptest::prelude::*;
-use timbr_identity::policy::{
-    Caller, Claims, Code, Directory, Door, Entry, Groups, KnownBy, Who, Workload, decide, listing,
+use timbr_identity::{
+    api::PolicyTarget,
+    policy::{
+        Caller, Claims, Code, Directory, Door, Entry, Groups, KnownBy, Policy, State, Trust, Who, Workload, decide,
+        listing,
+    },
 };
 
 use super::{laws::world, question::with};
@@ -85,4 +89,28 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// A registered application that a rule for all lets in is listed as itself.
+#[test]
+fn a_registered_application_is_listed_by_its_own_name() {
+    let spec = serde_json::json!({"target": "Api", "inbound": {"rules": [{"application": "*", "namespace": "shop"}]}});
+    let spec = serde_json::from_value(spec).expect("a spec");
+    let policy =
+        Policy { namespace: "timbr", name: "api", target: Some(PolicyTarget::Api), state: State::Accepted(&spec) };
+    let orders = Workload { application: Some("orders".to_owned()), namespace: "shop".to_owned(), cluster: None };
+    let trust = Trust {
+        directory: Some("11111111-0000-4000-8000-00000000000a".to_owned()),
+        registered: [("a-client".to_owned(), orders)].into(),
+        ..Trust::default()
+    };
+    let listed = listing(&trust, PolicyTarget::Api, &[policy]).1;
+    let listed: Vec<_> = listed.iter().map(|entry| format!("{}, by {}", entry.who, entry.known_by)).collect();
+    assert_eq!(
+        listed,
+        [
+            "every application of namespace shop, by its name",
+            "application orders of namespace shop, by client id a-client of directory 11111111-0000-4000-8000-00000000000a",
+        ]
+    );
 }
