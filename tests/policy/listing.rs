@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use timbr_identity::{
     api::PolicyTarget,
     policy::{
-        Caller, Claims, Code, Directory, Door, Entry, Groups, KnownBy, Policy, State, Trust, Who, Workload, decide,
-        listing,
+        Caller, Claims, Code, Directory, Door, Entry, Groups, Inert, KnownBy, Policy, State, Trust, Who, Workload,
+        decide, listing,
     },
 };
 
@@ -113,4 +113,11 @@ fn a_registered_application_is_listed_by_its_own_name() {
             "application orders of namespace shop, by client id a-client of directory 11111111-0000-4000-8000-00000000000a",
         ]
     );
+}
+
+#[test]
+fn what_lets_nobody_in_says_what_to_do() {
+    let says = |inert: Inert, words: &str| assert!(inert.why().ends_with(words), "{}", inert.why());
+    says(Inert::ClusterUnknown, "give this one a name (--cluster-name)");
+    says(Inert::DirectoryUnknown, "a rule may name its own in tenantId");
 }
