@@ -442,16 +442,8 @@ fn without(values: &Value, at: &str) -> Value {
     less
 }
 
-#[tokio::test]
-async fn every_value_has_an_effect_that_the_api_server_and_the_operator_take() {
-    let options = testkit::Options { controllers: false, ..Default::default() };
-    let plane = ControlPlane::start_with(options).await;
-    let restricted = "pod-security.kubernetes.io/warn";
-    let namespaces: Vec<Value> = [OWN, "a", "b"]
-        .iter()
-        .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {restricted: "restricted"}}}))
-        .collect();
-    // cert-manager's kinds are taken as they come: they are not here, and nobody checks their fields.
+/// cert-manager is not here: its kinds are taken as they come, and nobody checks their fields.
+async fn install_kinds_of_cert_manager(plane: &ControlPlane) {
     let of_cert_manager = ["certificate", "issuer"].map(|kind| {
         let names =
             json!({"kind": kind[..1].to_uppercase() + &kind[1..], "singular": kind, "plural": format!("{kind}s")});
@@ -463,10 +455,23 @@ async fn every_value_has_an_effect_that_the_api_server_and_the_operator_take() {
                 "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]},
         })
     });
-    let needed = [namespaces, of_cert_manager.to_vec()].concat();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": needed});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": of_cert_manager});
     plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
     plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], None).await.ok();
+}
+
+#[tokio::test]
+async fn every_value_has_an_effect_that_the_api_server_and_the_operator_take() {
+    let options = testkit::Options { controllers: false, ..Default::default() };
+    let plane = ControlPlane::start_with(options).await;
+    let restricted = "pod-security.kubernetes.io/warn";
+    let namespaces: Vec<Value> = [OWN, "a", "b"]
+        .iter()
+        .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {restricted: "restricted"}}}))
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": namespaces});
+    plane.kubectl(&["apply", "-f", "-"], Some(&list.to_string())).await.ok();
+    install_kinds_of_cert_manager(&plane).await;
 
     let chart = path(CHART).display().to_string();
     let mut seen = BTreeSet::new();
@@ -597,6 +602,35 @@ impl Release {
         operator
     }
 
+    /// Does what cert-manager does: makes the certificate, and has it trusted.
+    async fn certify(&self) {
+        let of = self.json(&["certificates.cert-manager.io", "timbr-identity-webhook", "-n", &self.namespace]).await;
+        assert_eq!(of["spec"]["ipAddresses"], json!(["127.0.0.1"]));
+        let secret = of["spec"]["secretName"].as_str().expect("a name");
+        let configuration = format!("{NAME}-{}", self.namespace);
+        let trusting = self.json(&["validatingwebhookconfiguration", &configuration]).await;
+        let annotation = &trusting["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(annotation, &json!(format!("{}/{}", self.namespace, name(&of))));
+        let identity = self.plane.authority().server();
+        let args = ["delete", "secret", secret, "-n", &self.namespace, "--ignore-not-found"];
+        self.plane.kubectl(&args, None).await.ok();
+        let authority = self.plane.ca_pem();
+        let made = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": secret, "namespace": self.namespace},
+            "stringData": {"tls.crt": identity.certificate_pem, "tls.key": identity.key_pem, "ca.crt": authority},
+        });
+        self.plane.kubectl(&["apply", "-f", "-"], Some(&made.to_string())).await.ok();
+        use base64::Engine as _;
+        let bundle = base64::engine::general_purpose::STANDARD.encode(authority);
+        let patch = json!([0, 1].map(|i| {
+            json!({"op": "add", "path": format!("/webhooks/{i}/clientConfig/caBundle"), "value": bundle})
+        }));
+        let patch = patch.to_string();
+        let args = ["patch", "validatingwebhookconfiguration", &configuration, "--type=json", "-p", &patch];
+        self.plane.kubectl(&args, None).await.ok();
+    }
+
     fn port(&self) -> u16 {
         let url = self.values["webhook"]["url"].as_str().expect("an address");
         url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
@@ -647,7 +681,8 @@ async fn helm_installs_an_operator_that_delivers_everything_under_the_charts_rig
     let namespace = plane.namespace("identity").await;
     let enforce = "pod-security.kubernetes.io/enforce=restricted";
     plane.kubectl(&["label", "namespace", &namespace, enforce], None).await.ok();
-    let [timbr, other] = [plane.namespace("timbr").await, plane.namespace("other").await];
+    let [timbr, other, certified] =
+        [plane.namespace("timbr").await, plane.namespace("other").await, plane.namespace("certified").await];
     let values = json!({
         "watchNamespaces": [timbr], "checkInterval": "0s", "log": {"format": "json"},
         "extraEnv": [{"name": "TIMBR_IDENTITY_DEBOUNCE", "value": "100ms"}],
@@ -720,6 +755,19 @@ async fn helm_installs_an_operator_that_delivers_everything_under_the_charts_rig
     let refused = release.try_upgrade(&["install"]).expect_err("the CRDs are there");
     assert!(refused.contains("invalid ownership metadata"), "{refused}");
     release.try_upgrade(&["install", "--take-ownership"]).unwrap_or_else(|error| panic!("{error}"));
+
+    // With a certificate of cert-manager's, the operator has no right on its webhook's configuration, and needs none.
+    install_kinds_of_cert_manager(plane).await;
+    release.values["clusterWide"] = json!(false);
+    release.values["watchNamespaces"] = json!([certified]);
+    release.values["webhook"]["certManager"] = json!({"enabled": true});
+    release.upgrade("upgrade");
+    let roles = release.json(&["clusterroles", "-l", &format!("app.kubernetes.io/instance={RELEASE}")]).await;
+    assert_eq!(roles["items"].as_array().map(Vec::len), Some(people().len()));
+    release.certify().await;
+    let operator = release.operator().await;
+    release.delivers(&certified).await;
+    operator.stop().await;
 }
 
 /// By the roles of Kubernetes that take in those of the chart.
