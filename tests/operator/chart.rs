@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -519,6 +519,8 @@ struct Release {
     plane: &'static ControlPlane,
     namespace: String,
     values: Value,
+    /// Of whoever installs it.
+    kubeconfig: PathBuf,
 }
 
 impl Release {
@@ -529,7 +531,7 @@ impl Release {
     fn try_upgrade(&self, verb: &[&str]) -> Result<String, String> {
         let chart = path(CHART).display().to_string();
         let args = [RELEASE, &chart, "--wait", "--timeout=3m", "--namespace", &self.namespace];
-        helm(Some(&self.plane.kubeconfig()), &[verb, &args].concat(), &self.values)
+        helm(Some(&self.kubeconfig), &[verb, &args].concat(), &self.values)
     }
 
     fn uninstall(&self) {
@@ -537,7 +539,7 @@ impl Release {
         // It takes no values.
         let output = Command::new(assets::path("helm"))
             .args(args)
-            .env("KUBECONFIG", self.plane.kubeconfig())
+            .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", self.plane.dir())
             .output()
             .expect("helm can be run");
@@ -575,14 +577,17 @@ impl Release {
         let spec = &deployment["spec"]["template"]["spec"];
         let account = spec["serviceAccountName"].as_str().expect("a ServiceAccount");
         let account = self.plane.service_account(&self.namespace, account).await;
-        let port = self.port();
         // Another for each process.
         let log = self.plane.dir().join(format!("operator-of-chart-{}.log", free_port()));
+        let args = args(&deployment);
+        let has_webhook = !args.iter().any(|arg| arg == "--webhook-bind=off");
         let mut builder = Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), log)
-            .args(args(&deployment))
+            .args(args)
             .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
-            .arg(format!("--webhook-bind=127.0.0.1:{port}"))
             .env("KUBECONFIG", account.kubeconfig);
+        if has_webhook {
+            builder = builder.arg(format!("--webhook-bind=127.0.0.1:{}", self.port()));
+        }
         for variable in container(&deployment)["env"].as_array().expect("variables") {
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 Some("metadata.name") => name(&pods["items"][0]).to_owned(),
@@ -592,8 +597,11 @@ impl Release {
             };
             builder = builder.env(variable["name"].as_str().expect("a name"), value);
         }
-        let operator = Operator::listening(builder.start().expect("the operator can be started"), true).await;
+        let operator = Operator::listening(builder.start().expect("the operator can be started"), has_webhook).await;
         operator.wait_ready().await;
+        if !has_webhook {
+            return operator;
+        }
         eventually("the webhook is trusted", SOON, async || {
             let bundles = self.bundles().await;
             if bundles.len() == 2 { Ok(()) } else { Err(format!("{bundles:?}")) }
@@ -660,14 +668,15 @@ impl Release {
         for deployment in DEPLOYMENTS {
             lab.kubectl(&["rollout", "status", &format!("deployment/{deployment}"), "--timeout=60s"]).await;
         }
-        // The webhook is asked: what it finds wrong the API server refuses, whatever the CRD allows.
-        let of_nowhere = json!({
+        // Whether the webhook is asked shows in what it warns of.
+        let warned = json!({
             "apiVersion": "identity.timbr.ai/v1alpha1", "kind": "JwtAuthentication",
             "metadata": {"name": "second", "namespace": timbr},
             "spec": {"type": "Azure"},
         });
-        let done = self.plane.kubectl(&["create", "--dry-run=server", "-f", "-"], Some(&of_nowhere.to_string())).await;
-        assert!(done.stderr.contains("AudienceNotValidated"), "{done:?}");
+        let done = self.plane.kubectl(&["create", "--dry-run=server", "-f", "-"], Some(&warned.to_string())).await;
+        let has_webhook = self.values["webhook"]["enabled"] != json!(false);
+        assert_eq!(done.stderr.contains("AudienceNotValidated"), has_webhook, "{done:?}");
         let forbidden = self.plane.audit().forbidden_to(&lab.account).await;
         assert_eq!(forbidden, []);
         let requests = self.plane.audit().requests_of(&lab.account).await.len();
@@ -692,7 +701,8 @@ async fn helm_installs_an_operator_that_delivers_everything_under_the_charts_rig
             "failurePolicy": {"resources": "Fail", "consumers": "Fail"},
         },
     });
-    let mut release = Release { plane, namespace: namespace.clone(), values: with_image(values) };
+    let mut release =
+        Release { plane, namespace: namespace.clone(), values: with_image(values), kubeconfig: plane.kubeconfig() };
     let printed = release.upgrade("install");
     let notes = printed.split_once("NOTES:\n").expect("notes").1;
     assert!(notes.contains(&format!("looks after {timbr}.")), "{notes}");
@@ -768,6 +778,25 @@ async fn helm_installs_an_operator_that_delivers_everything_under_the_charts_rig
     let operator = release.operator().await;
     release.delivers(&certified).await;
     operator.stop().await;
+    owner_of_a_namespace_installs(plane).await;
+}
+
+/// Whoever has a namespace, and nothing of the cluster, installs the operator there for this namespace.
+async fn owner_of_a_namespace_installs(plane: &'static ControlPlane) {
+    let namespace = plane.namespace("owned").await;
+    let args = ["create", "rolebinding", "owner", "--clusterrole=cluster-admin", "--user=owner", "-n", &namespace];
+    plane.kubectl(&args, None).await.ok();
+    let values = json!({
+        "crds": {"enabled": false}, "aggregateRoles": false, "webhook": {"enabled": false},
+        "checkInterval": "0s", "log": {"format": "json"},
+    });
+    let kubeconfig = plane.user_kubeconfig("owner", &[]);
+    let release = Release { plane, namespace: namespace.clone(), values: with_image(values), kubeconfig };
+    release.upgrade("install");
+    let operator = release.operator().await;
+    release.delivers(&namespace).await;
+    operator.stop().await;
+    release.uninstall();
 }
 
 /// By the roles of Kubernetes that take in those of the chart.

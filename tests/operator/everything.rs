@@ -89,7 +89,10 @@ pub async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(Stri
         String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).expect("base64")).expect("UTF-8")
     };
     let items = list["items"].as_array().expect("items").iter();
+    // The operator's own Deployment may be there too.
+    let is_operator = |item: &Value| item["metadata"]["labels"]["app.kubernetes.io/component"] == "operator";
     items
+        .filter(|item| !is_operator(item))
         .map(|item| {
             (
                 item["metadata"]["name"].as_str().expect("a name").to_owned(),
