@@ -27,7 +27,7 @@ build: ## Builds the operator and the demo
 	$(CARGO) build --locked --workspace --bins
 
 .PHONY: test
-test: control-plane fmt clippy docs rooms tests crds-check rbac-check examples-check demo-check ## Runs everything that needs only cargo and go
+test: control-plane fmt clippy docs rooms tests crds-check rbac-check chart-check examples-check demo-check ## Runs everything that needs only cargo and go
 	@echo "make test: all passed"
 
 .PHONY: test-full
@@ -103,6 +103,22 @@ rbac-check: ## Checks that deploy/ has the rights of src/rights.rs
 	@diff -u deploy/webhook.yaml <($(RBAC) webhook) || { echo "deploy/webhook.yaml is out of date: run make rbac" >&2; exit 1; }
 	@diff -u deploy/namespaced/webhook.yaml <($(RBAC) webhook timbr) || { echo "deploy/namespaced/webhook.yaml is out of date: run make rbac" >&2; exit 1; }
 	@echo "the manifests of the rights and the webhook are up to date"
+
+CHART := charts/timbr-identity-operator
+# The chart as it was at each version, to upgrade from: of the newest a copy, the others stay.
+CHART_KEPT = tests/fixtures/charts/$$(awk '$$1 == "version:" { print $$2 }' $(CHART)/Chart.yaml)
+
+.PHONY: chart
+chart: ## Writes CRDs, rights and webhook to the Helm chart in charts/, and keeps a copy of the chart for tests
+	for name in $$($(RBAC) chart); do $(RBAC) chart $$name >$(CHART)/templates/$$name; done
+	rm -rf $(CHART_KEPT) && mkdir -p tests/fixtures/charts && cp -R $(CHART) $(CHART_KEPT)
+
+.PHONY: chart-check
+chart-check: ## Checks that charts/ says what the code says
+	@for name in $$($(RBAC) chart); do diff -u $(CHART)/templates/$$name <($(RBAC) chart $$name) || \
+	  { echo "$(CHART)/templates/$$name is out of date: run make chart" >&2; exit 1; }; done
+	@diff -r $(CHART) $(CHART_KEPT) || { echo "$(CHART_KEPT) is out of date: run make chart" >&2; exit 1; }
+	@echo "the chart is up to date"
 
 .PHONY: examples-check
 examples-check: build ## Checks that the examples are valid

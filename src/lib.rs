@@ -10,6 +10,8 @@ pub mod admission;
 pub mod api;
 #[cfg(feature = "operator")]
 mod apply;
+#[cfg(feature = "operator")]
+pub mod chart;
 #[cfg(feature = "offline")]
 pub mod cli;
 pub mod compose;

@@ -1,4 +1,5 @@
-//! What the operator may do in a cluster: one table, and the RBAC manifests that are made from it.
+//! What the operator may do in a cluster: one table, and the RBAC manifests that are made from it. And what people may
+//! do with its kinds, by the roles of the chart.
 //!
 //! Least rights are kept by tests (`tests/operator/rights.rs`): with this table the API server refuses the
 //! operator nothing, and with any verb of it taken away it refuses exactly that. `make rbac` writes
@@ -59,6 +60,84 @@ impl Rule {
             ..Default::default()
         }
     }
+
+    /// Whether it is of no use without a webhook.
+    pub fn is_of_webhook(&self) -> bool {
+        self.place == Place::Cluster || self.names == [WEBHOOK_SECRET] || self.group == "authorization.k8s.io"
+    }
+
+    /// The row in a manifest, with what it is for.
+    pub(crate) fn text(&self) -> String {
+        let mut text = comment(self.why, "  ");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  - apiGroups: [{}]", if self.group.is_empty() { "\"\"" } else { self.group });
+        match self.resources.as_slice() {
+            [one] => text += &format!("    resources: [{one}]\n"),
+            many => {
+                text += "    resources:\n";
+                many.iter().for_each(|name| text += &format!("      - {name}\n"));
+            }
+        }
+        if !self.names.is_empty() {
+            let _ = writeln!(text, "    resourceNames: [{}]", self.names.join(", "));
+        }
+        let _ = writeln!(text, "    verbs: [{}]", self.verbs.join(", "));
+        text
+    }
+}
+
+/// A role for people: what they may do with the operator's kinds. None has a right on a status, which is the operator's.
+#[derive(Clone, Debug)]
+pub struct People {
+    /// What the role is called, after the operator's name.
+    pub name: &'static str,
+    /// Whether the role of Kubernetes that has this name takes the rights in.
+    pub aggregated: bool,
+    /// The kinds.
+    pub kinds: Vec<Kind>,
+    /// Verbs of RBAC.
+    pub verbs: &'static [&'static str],
+    /// Who it is for.
+    pub why: &'static str,
+}
+
+/// The roles for people.
+pub fn people() -> Vec<People> {
+    const WRITE: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
+    // They say whom Timbr trusts, who may use it, and which Deployments are Timbr's.
+    let is_trust =
+        |kind: &Kind| matches!(kind, Kind::TimbrInstallation | Kind::ExternalTokenProvider | Kind::InboundAccessPolicy);
+    let of = |choose: &dyn Fn(&Kind) -> bool| Kind::ALL.iter().copied().filter(choose).collect::<Vec<_>>();
+    vec![
+        People {
+            name: "view",
+            aggregated: true,
+            kinds: of(&|_| true),
+            verbs: &["get", "list", "watch"],
+            why: "Who may view a namespace sees all kinds.",
+        },
+        People {
+            name: "edit",
+            aggregated: true,
+            kinds: of(&|kind| matches!(kind, Kind::AzureSso | Kind::DatabricksPassthrough | Kind::JwtTenant)),
+            verbs: WRITE,
+            why: "Who may edit a namespace sets up single sign-on.",
+        },
+        People {
+            name: "admin",
+            aggregated: true,
+            kinds: of(&|kind| !is_trust(kind)),
+            verbs: WRITE,
+            why: "Who administers a namespace writes all kinds but those that say whom Timbr trusts.",
+        },
+        People {
+            name: "trust",
+            aggregated: false,
+            kinds: of(&is_trust),
+            verbs: WRITE,
+            why: "Whom Timbr trusts, who may use it, and which Deployments are Timbr's. No other role takes this in: bind it to whoever decides that.",
+        },
+    ]
 }
 
 /// The table, as far as it matters to this kind of install.
@@ -227,22 +306,7 @@ fn account() -> String {
 fn role(kind: &str, name: &str, namespace: Option<&str>, rules: &[&Rule]) -> String {
     let mut text =
         format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\n{}rules:\n", metadata(name, namespace));
-    for rule in rules {
-        text += &comment(rule.why, "  ");
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  - apiGroups: [{}]", if rule.group.is_empty() { "\"\"" } else { rule.group });
-        match rule.resources.as_slice() {
-            [one] => text += &format!("    resources: [{one}]\n"),
-            many => {
-                text += "    resources:\n";
-                many.iter().for_each(|name| text += &format!("      - {name}\n"));
-            }
-        }
-        if !rule.names.is_empty() {
-            let _ = writeln!(text, "    resourceNames: [{}]", rule.names.join(", "));
-        }
-        let _ = writeln!(text, "    verbs: [{}]", rule.verbs.join(", "));
-    }
+    rules.iter().for_each(|rule| text += &rule.text());
     text
 }
 
@@ -259,7 +323,7 @@ fn metadata(name: &str, namespace: Option<&str>) -> String {
 }
 
 /// Text as comment lines.
-fn comment(text: &str, indent: &str) -> String {
+pub(crate) fn comment(text: &str, indent: &str) -> String {
     let mut lines = String::new();
     for paragraph in text.split('\n') {
         let mut line = format!("{indent}#");
@@ -371,6 +435,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn people_write_each_kind_by_one_role_that_is_theirs_and_no_status() {
+        let of = |name: &str| people().into_iter().find(|role| role.name == name).expect("a role");
+        let (view, edit, admin, trust) = (of("view"), of("edit"), of("admin"), of("trust"));
+        assert_eq!(view.kinds, Kind::ALL);
+        assert!(edit.kinds.iter().all(|kind| admin.kinds.contains(kind)));
+        assert!(trust.kinds.iter().all(|kind| !admin.kinds.contains(kind)));
+        assert_eq!(admin.kinds.len() + trust.kinds.len(), Kind::ALL.len());
+        assert_eq!(
+            people().iter().filter(|role| !role.aggregated).map(|role| role.name).collect::<Vec<_>>(),
+            ["trust"]
+        );
     }
 
     #[test]

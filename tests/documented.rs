@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use timbr_identity::{
     admission,
     api::{Code, GROUP, Kind, Reason, crds, final_schema},
+    chart,
     rights::{Install, Place, Rule, manifest, rules},
     yaml,
 };
@@ -124,4 +125,75 @@ fn every_right_is_in_the_documentation_and_none_else() {
     let section = document.split("\n## ").find(|section| section.starts_with("Rights\n")).expect("the section");
     let table: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     assert!(table == expected, "docs/operator.md ought to have:\n{}", expected.join("\n"));
+}
+
+/// The values of the chart as the documentation has them: each with its comment in values.yaml, and its default.
+fn rows_of_values() -> Vec<String> {
+    let text = read("charts/timbr-identity-operator/values.yaml");
+    let defaults = yaml::read(&text).expect("YAML").remove(0).value;
+    let schema: serde_json::Value =
+        serde_json::from_str(&read("charts/timbr-identity-operator/values.schema.json")).expect("JSON");
+    let (mut rows, mut comment, mut path): (Vec<String>, Vec<&str>, Vec<&str>) = Default::default();
+    for line in text.lines() {
+        let content = line.trim_start();
+        let depth = (line.len() - content.len()) / 2;
+        if let Some(text) = content.strip_prefix('#') {
+            comment.push(text.trim());
+            continue;
+        }
+        let said = std::mem::take(&mut comment).join(" ");
+        let Some((name, _)) = content.split_once(':') else { continue };
+        path.truncate(depth);
+        path.push(name);
+        let pointer = |between: &str| path.iter().map(|name| format!("{between}/{name}")).collect::<String>();
+        let Some(known) = schema.pointer(&pointer("/properties")) else { continue };
+        // A group, or a value within one that is taken as a whole.
+        if known.get("properties").is_none() {
+            assert!(!said.is_empty(), "values.yaml says nothing of {}", path.join("."));
+            let default = defaults.pointer(&pointer("")).expect("a default");
+            rows.push(format!("| `{}` | `{default}` | {said} |", path.join(".")));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_value_of_the_chart_is_in_the_documentation_as_in_the_values() {
+    let document = read("docs/install.md");
+    let section = document.split("\n## ").find(|section| section.starts_with("Values\n")).expect("the section");
+    let table: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let expected = rows_of_values();
+    assert!(table == expected, "docs/install.md ought to have:\n{}", expected.join("\n"));
+}
+
+/// Every file in a folder and below, with what it holds.
+fn files(folder: &Path) -> std::collections::BTreeMap<PathBuf, String> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).unwrap_or_else(|error| panic!("{}: {error}", next.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("below the folder").to_owned();
+                found.insert(name, std::fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_chart_says_what_the_code_says_and_is_kept_at_its_version() {
+    let chart = path("charts/timbr-identity-operator");
+    for name in chart::TEMPLATES {
+        let written = read(&format!("charts/timbr-identity-operator/templates/{name}"));
+        assert!(Some(written) == chart::template(name), "{name} is out of date: run make chart");
+    }
+    let about = yaml::read(&read("charts/timbr-identity-operator/Chart.yaml")).expect("YAML").remove(0).value;
+    assert_eq!(about["appVersion"], env!("CARGO_PKG_VERSION"), "the chart is of another version");
+    let version = about["version"].as_str().expect("a version");
+    let kept = path(&format!("tests/fixtures/charts/{version}"));
+    assert!(files(&kept) == files(&chart), "{} is out of date: run make chart", kept.display());
 }

@@ -16,19 +16,20 @@ use crate::{
     harness::{Lab, SOON, age, condition},
 };
 
-const DEPLOYMENTS: [&str; 3] = ["timbr-api", "timbr-platform", "timbr-server"];
+pub const DEPLOYMENTS: [&str; 3] = ["timbr-api", "timbr-platform", "timbr-server"];
 
-fn path(name: &str) -> PathBuf {
+/// A path of the repository.
+pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// The documents of a file or folder.
-fn documents(path: &Path) -> Vec<Value> {
+pub fn documents(path: &Path) -> Vec<Value> {
     let read = timbr_identity::offline::read(&[path.to_owned()]).expect("the manifests can be read");
     read.into_iter().map(|document| document.value).collect()
 }
 
-fn is_ours(document: &Value) -> bool {
+pub fn is_ours(document: &Value) -> bool {
     document["apiVersion"].as_str().is_some_and(|version| version.starts_with("identity.timbr.ai/"))
 }
 
@@ -78,7 +79,7 @@ fn environment(
 }
 
 /// The environments of every Deployment as the cluster has them.
-async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, String)>>> {
+pub async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, String)>>> {
     use base64::Engine as _;
     // In this order: a Secret is there before the Deployment that names it.
     let list: Value = serde_json::from_str(&lab.kubectl(&["get", "deployments", "-o", "json"]).await).expect("JSON");
@@ -88,7 +89,10 @@ async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, 
         String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).expect("base64")).expect("UTF-8")
     };
     let items = list["items"].as_array().expect("items").iter();
+    // The operator's own Deployment may be there too.
+    let is_operator = |item: &Value| item["metadata"]["labels"]["app.kubernetes.io/component"] == "operator";
     items
+        .filter(|item| !is_operator(item))
         .map(|item| {
             (
                 item["metadata"]["name"].as_str().expect("a name").to_owned(),
@@ -99,7 +103,7 @@ async fn delivered(lab: &Lab) -> BTreeMap<String, BTreeMap<String, Vec<(String, 
 }
 
 /// The same, as `render` says.
-fn rendered(path: &Path) -> BTreeMap<String, BTreeMap<String, Vec<(String, String)>>> {
+pub fn rendered(path: &Path) -> BTreeMap<String, BTreeMap<String, Vec<(String, String)>>> {
     let output = Command::new(env!("CARGO_BIN_EXE_timbr-identity"))
         .args(["render", "--show-secrets", "-f"])
         .arg(path)

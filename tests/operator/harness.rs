@@ -302,21 +302,8 @@ impl Lab {
             .env("TIMBR_IDENTITY_CLAIM_MARGIN", "10ms")
             .start()
             .expect("the operator can be started");
-        let listening = async |server: &str| {
-            let line = process
-                .wait_for_line(
-                    |line| line.contains("\"listening\"") && line.contains(&format!("\"server\":\"{server}\"")),
-                    SOON,
-                )
-                .await;
-            let record: Value = serde_json::from_str(&line).expect("a JSON record");
-            record["address"].as_str().expect("an address").to_owned()
-        };
-        let [health, metrics] =
-            [listening("health").await, listening("metrics").await].map(|it| format!("http://{it}"));
         let has_webhook = flags.iter().any(|flag| flag.starts_with("--webhook-bind="));
-        let webhook = if has_webhook { listening("webhook").await.parse().ok() } else { None };
-        Operator { process, health, metrics, webhook }
+        Operator::listening(process, has_webhook).await
     }
 
     /// The writes that this operator's account has sent so far, without Events, and without those of the
@@ -332,6 +319,24 @@ impl Lab {
 }
 
 impl Operator {
+    /// Waits until a process, which logs in JSON, says where it listens.
+    pub async fn listening(process: Process, has_webhook: bool) -> Self {
+        let listening = async |server: &str| {
+            let line = process
+                .wait_for_line(
+                    |line| line.contains("\"listening\"") && line.contains(&format!("\"server\":\"{server}\"")),
+                    SOON,
+                )
+                .await;
+            let record: Value = serde_json::from_str(&line).expect("a JSON record");
+            record["address"].as_str().expect("an address").to_owned()
+        };
+        let [health, metrics] =
+            [listening("health").await, listening("metrics").await].map(|it| format!("http://{it}"));
+        let webhook = if has_webhook { listening("webhook").await.parse().ok() } else { None };
+        Self { process, health, metrics, webhook }
+    }
+
     /// Where its webhook answers.
     pub fn webhook_address(&self) -> SocketAddr {
         self.webhook.expect("the operator has a webhook")
