@@ -51,6 +51,11 @@ Made by `make chart` from src/rights.rs. What the operator may do; rbac.yaml tak
   - apiGroups: [""]
     resources: [pods]
     verbs: [list]
+  # Which workloads use Timbr, for the status of access policies: pods with a label that says so, by
+  # their metadata.
+  - apiGroups: [""]
+    resources: [pods]
+    verbs: [watch]
   # What happened, for people.
   - apiGroups: [events.k8s.io]
     resources: [events]
@@ -123,6 +128,11 @@ Made by `make chart` from src/rights.rs. What the operator may do; rbac.yaml tak
   - apiGroups: [""]
     resources: [pods]
     verbs: [list]
+  # Which workloads use Timbr, for the status of access policies: pods with a label that says so, by
+  # their metadata.
+  - apiGroups: [""]
+    resources: [pods]
+    verbs: [watch]
   # What happened, for people.
   - apiGroups: [events.k8s.io]
     resources: [events]

@@ -36,6 +36,9 @@ async fn main() -> ExitCode {
     let cluster = LargeCluster::start().await;
     let client = cluster.plane.admin();
     create_all(&client, [namespace("shop")].into_iter()).await;
+    // No controllers run, and so nobody makes it.
+    let account = json!({"metadata": {"name": "default"}});
+    create_all(&client, [("/api/v1/namespaces/shop/serviceaccounts".to_owned(), account)].into_iter()).await;
     fill(&client, 0..1).await;
     let (process, metrics) = cluster.operator("webhook", &[]).await;
     let webhook = webhook(&cluster, &process).await;
