@@ -1,7 +1,7 @@
 //! The webhook: what the API server asks before it stores an object.
 //!
-//! Two questions: whether a resource of ours is as it should be ([`resources`]), and whether a workload may use the Timbr
-//! that it says it uses ([`consumer`]). This room reads what is asked and words the answer; what is right is decided by
+//! Two questions: whether a resource of ours is as it should be (`resources.rs`), and whether a workload may use the Timbr
+//! that it says it uses (`consumer.rs`). This room reads what is asked and words the answer; what is right is decided by
 //! [`crate::offline`] and [`crate::policy`]. It never reads the value of a Secret: whoever may write a resource could ask
 //! it for one.
 //!
