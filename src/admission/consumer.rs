@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{CONSUMES, PolicyTarget},
-    compose::{application, consumes},
+    compose::application,
     policy::Workload,
 };
 
@@ -159,7 +159,7 @@ impl Consumer {
     pub fn new(title: String, namespace: &str, labels: &BTreeMap<String, String>) -> Self {
         let (mut uses, mut misspelt) = (BTreeSet::new(), Vec::new());
         for (label, of) in labels.iter().filter(|(label, _)| label.starts_with(CONSUMES)) {
-            match PolicyTarget::ALL.into_iter().find(|target| consumes(*target) == *label) {
+            match PolicyTarget::ALL.into_iter().find(|target| target.label() == *label) {
                 Some(target) => {
                     let of = if of.is_empty() { namespace } else { of };
                     uses.insert((target, of.to_owned()));

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommonStatus, InstallationRef, rules, status};
+use super::{CONSUMES, CommonStatus, InstallationRef, rules, status};
 
 /// Who may use a component of Timbr: applications and users that are on the list.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -123,6 +123,11 @@ impl PolicyTarget {
             Self::Platform => "Platform",
             Self::Server => "Server",
         }
+    }
+
+    /// The label by which pods say that they use it; its value is Timbr's namespace, or empty: their own.
+    pub fn label(self) -> String {
+        format!("{CONSUMES}{}", self.as_str().to_lowercase())
     }
 }
 

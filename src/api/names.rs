@@ -47,6 +47,9 @@ pub const ANNOTATION_SYNC: &str = "identity.timbr.ai/sync-requested-at";
 pub const CONSUMES: &str = "consumes.identity.timbr.ai/";
 /// The ValidatingWebhookConfiguration by which the webhook is called, unless the operator is told otherwise.
 pub const WEBHOOK_CONFIGURATION: &str = "timbr-identity-operator";
+/// The labels of a pod that tell its application's name: the first that is there.
+pub const APPLICATION_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];
+
 /// Secret in the operator's namespace that holds the certificate of its webhook.
 pub const WEBHOOK_SECRET: &str = "timbr-identity-webhook";
 

@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
-    api::{CONSUMES, Consumers, InboundAccessPolicyStatus, PolicyTarget, RuleConsumers, Violation},
+    api::{APPLICATION_LABELS, Consumers, InboundAccessPolicyStatus, PolicyTarget, RuleConsumers, Violation},
     policy::{Caller, Code, Decision, Workload, decide},
 };
 
 use super::{Access, Snapshot};
-
-/// The labels that tell an application's name: the first that is there.
-pub const APPLICATION_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];
 
 /// How many are listed in a status.
 const LISTED: usize = 50;
@@ -37,17 +34,12 @@ pub fn application(labels: &BTreeMap<String, String>) -> Option<&String> {
     APPLICATION_LABELS.iter().find_map(|label| labels.get(*label)).filter(|name| !name.is_empty())
 }
 
-/// The label by which pods say that they use a component.
-pub fn consumes(target: PolicyTarget) -> String {
-    format!("{CONSUMES}{}", target.as_str().to_lowercase())
-}
-
 impl Consumer {
     /// What made a pod that uses a component, and the namespace of the Timbr that it uses.
     pub fn of_pod(target: PolicyTarget, pod: &ObjectMeta) -> Option<(String, Self)> {
         let labels = pod.labels.as_ref()?;
         let namespace = pod.namespace.clone().unwrap_or_default();
-        let of = labels.get(&consumes(target))?;
+        let of = labels.get(&target.label())?;
         let of = if of.is_empty() { namespace.clone() } else { of.clone() };
         let (kind, name) = maker(pod);
         Some((of, Self { target, namespace, kind, name, application: application(labels).cloned() }))

@@ -28,7 +28,7 @@ use crate::{
         CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY,
         LABEL_ORGANIZATION, Object, PolicyTarget, VERSION,
     },
-    compose::{Consumer, InstallationKey, OurSecret, consumes},
+    compose::{Consumer, InstallationKey, OurSecret},
 };
 
 use super::{
@@ -229,7 +229,7 @@ pub fn watch_all(
                 }
                 Known::Pod(target) => {
                     let api: Api<PartialObjectMeta<Pod>> = scoped(client, scope);
-                    let config = config.labels(&consumes(target));
+                    let config = config.labels(&target.label());
                     let events = move || watcher(api.clone(), config.clone());
                     tasks.spawn(feed.run(events, move |object: &PartialObjectMeta<Pod>| {
                         let (namespace, name) = place(&object.metadata);

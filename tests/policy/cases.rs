@@ -10,6 +10,7 @@ use timbr_identity::policy::{Code, Decision};
 use super::{
     golden,
     matrix::{self, Parameter},
+    network::lets_in,
     oracle::oracle,
     question::{answer, name},
     world::{Caller, Issuer, Policy, Rule, World},
@@ -314,6 +315,9 @@ fn every_case_is_answered_as_the_table_and_the_oracle_say() {
             assert_eq!(outcome(&decision), line[parameters.len()..], "{block}: {}", line.join(" "));
             let verdict = oracle(&world);
             assert_eq!(decision.allow, verdict.allow, "the oracle, {block}: {}", line.join(" "));
+            if let Some(is_in) = lets_in(&world) {
+                assert_eq!(decision.allow, is_in, "the network, {block}: {}", line.join(" "));
+            }
             let matched: Vec<_> =
                 verdict.rules.iter().map(|(p, r)| (name(*p), format!("spec.inbound.rules[{r}]"))).collect();
             let rules = decision.matched_rules.iter().filter(|part| part.path.contains("rules"));

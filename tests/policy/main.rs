@@ -8,6 +8,7 @@ mod laws;
 mod listing;
 mod matrix;
 mod messages;
+mod network;
 mod oracle;
 mod question;
 mod world;
