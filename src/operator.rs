@@ -172,8 +172,16 @@ pub async fn operate(options: Options, stop: CancellationToken) -> anyhow::Resul
     let reconciler = Reconciler::new(reader, writer, index, metrics.clone(), post, checker, rollouts);
     let (timing, concurrency) = (options.timing, options.concurrency);
     let runner = Runner { reconciler, leadership, claims, sync, timing, concurrency, metrics, heartbeat };
+    let webhook_died = async {
+        match &answering {
+            Some(answering) => answering.died(&stop).await,
+            None => std::future::pending().await,
+        }
+    };
     let ended = tokio::select! {
-        () = runner.run(triggered, stop) => Ok(()),
+        () = runner.run(triggered, stop.clone()) => Ok(()),
+        // Nobody would be asked any more, and everything let pass.
+        () = webhook_died => Err(anyhow::anyhow!("the webhook has ended; restart the operator")),
         // A watch goes on for ever; without one of them the rest would decide on half the truth.
         _ = watches.join_next() => Err(anyhow::anyhow!("a watch has ended; restart the operator")),
         // Nobody would know any more whose its namespace is.

@@ -21,6 +21,14 @@ impl Running {
     pub async fn ended(self) {
         self.ended.cancelled().await;
     }
+
+    /// Ends when the webhook does without having been told to.
+    pub async fn died(&self, stop: &CancellationToken) {
+        self.ended.cancelled().await;
+        if stop.is_cancelled() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// Starts the webhook; when the operator is told to stop, it goes on for `linger`.
