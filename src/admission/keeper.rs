@@ -117,15 +117,22 @@ impl Keeper {
             return Ok(());
         }
         let configurations: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
-        let found = configurations.get_opt(&self.configuration);
-        let found = read("the ValidatingWebhookConfiguration", found).await?;
+        // Where nobody may read it, nobody is told whom to trust; but there is a certificate.
+        let (found, unread) = match read(CONFIGURATION, configurations.get_opt(&self.configuration)).await {
+            Ok(found) => (found, None),
+            Err(error) => (None, Some(error)),
+        };
         let newest = bundle.as_ref().map_or("", Bundle::newest);
         trusted.note(newest, found.as_ref().is_some_and(|found| trusts(found, newest)));
         // Nobody calls a webhook that is not configured.
-        let settled = found.is_none() || trusted.since(newest) >= settle(life);
-        let names = names(found.as_ref(), &self.namespace);
-        let now = Timestamp::now();
+        let settled = (found.is_none() && unread.is_none()) || trusted.since(newest) >= settle(life);
         let held = bundle.as_ref().and_then(Bundle::held);
+        let names = match (&unread, &held) {
+            // As long as nobody knows what it is called by, it is called as before.
+            (Some(_), Some(held)) => held.leaf.names.clone(),
+            _ => names(found.as_ref(), &self.namespace),
+        };
+        let now = Timestamp::now();
         let next = step(held.as_ref(), &names, settled, life, now);
         let renewed = match (next, &bundle) {
             (Step::Nothing, _) => None,
@@ -142,9 +149,12 @@ impl Keeper {
         if let (Some(bundle), Some(found)) = (renewed.or(bundle), &found) {
             self.writer.trust(found, &bundle.ca_bundle()).await?;
         }
-        Ok(())
+        unread.map_or(Ok(()), Err)
     }
 }
+
+/// What a configuration is called in a sentence.
+const CONFIGURATION: &str = "the ValidatingWebhookConfiguration";
 
 /// Whether an authority (PEM) is trusted wherever the webhook is called from.
 fn trusts(configuration: &ValidatingWebhookConfiguration, authority: &str) -> bool {

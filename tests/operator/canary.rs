@@ -48,6 +48,7 @@ fn encodings(value: &str) -> Vec<String> {
 
 fn assert_clean(where_: &str, output: &[u8]) {
     let text = String::from_utf8_lossy(output);
+    assert!(!text.contains("PRIVATE KEY"), "{where_} holds a private key: {}", around(&text, "PRIVATE KEY"));
     assert!(!text.contains("k4n4r1e"), "{where_} holds a piece of a secret: {}", around(&text, "k4n4r1e"));
     for (name, canary) in canaries() {
         for encoded in encodings(&canary) {
@@ -126,6 +127,9 @@ async fn no_secret_in_any_output() {
             .args([
                 "operator",
                 "--debounce=100ms",
+                "--webhook-bind=127.0.0.1:0",
+                "--webhook-linger=0s",
+                &format!("--webhook-configuration={0}", lab.namespace),
                 &format!("--watch-namespaces={0}", lab.namespace),
                 &format!("--namespace={0}", lab.namespace),
             ])

@@ -28,6 +28,9 @@ async fn probes_metrics_and_logs_tell_what_happens() {
         "jwtauthentications",
         "jwttenants",
         "keyvaultbindings",
+        "pods that use api",
+        "pods that use platform",
+        "pods that use server",
         "rolegroupsyncs",
         "secrets",
         "timbrinstallations",
@@ -92,7 +95,7 @@ async fn without_crds_it_is_not_ready_and_says_which_watch_misses_what() {
     let account = plane.user_kubeconfig("operator", &["system:masters"]);
     let port = testkit::ports::free_port();
     let operator = testkit::Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), plane.dir().join("bare.log"))
-        .args(["operator", "--metrics-bind=127.0.0.1:0", "--log-format=json"])
+        .args(["operator", "--metrics-bind=127.0.0.1:0", "--webhook-bind=127.0.0.1:0", "--log-format=json"])
         .arg(format!("--health-bind=127.0.0.1:{port}"))
         .arg(format!("--namespace={namespace}"))
         .env("KUBECONFIG", account)
@@ -122,6 +125,7 @@ async fn wrong_flags_are_refused_with_a_sentence() {
         (&["--lease-duration=10s"], "error: --lease-duration must be longer than --lease-renew-deadline"),
         (&["--lease-retry=5s"], "error: --lease-retry must be longer than 0s and shorter than 5s: later than that"),
         (&["--concurrency=0"], "0 is not in 1..=65535"),
+        (&["--webhook-bind=on"], "`on` is no address; write [::]:9443, 127.0.0.1:9443 or off"),
         (&["--log-level=info,[["], "--log-level info,[["),
     ] {
         let (code, text) = run(args);

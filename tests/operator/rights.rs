@@ -341,7 +341,7 @@ async fn without_the_rights_of_its_own_an_operator_of_all_namespaces_is_not_read
         let port = testkit::ports::free_port();
         let operator =
             testkit::Process::builder(env!("CARGO_BIN_EXE_timbr-identity"), plane.dir().join(format!("{turn}.log")))
-                .args(["operator", "--metrics-bind=127.0.0.1:0"])
+                .args(["operator", "--metrics-bind=127.0.0.1:0", "--webhook-bind=127.0.0.1:0"])
                 .arg(format!("--health-bind=127.0.0.1:{port}"))
                 .arg(format!("--namespace={own}"))
                 .env("KUBECONFIG", &account.kubeconfig)

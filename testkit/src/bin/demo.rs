@@ -207,7 +207,7 @@ async fn operator(cluster: &ControlPlane, binary: &Path, log: &Path, flags: &[St
         .env_clear()
         .env("KUBECONFIG", &account.kubeconfig)
         .args(["operator", "--namespace", OPERATOR_NAMESPACE])
-        .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0"])
+        .args(["--health-bind=127.0.0.1:0", "--metrics-bind=127.0.0.1:0", "--webhook-bind=127.0.0.1:0"])
         .args(flags)
         .start()
         .expect("the operator can be started")
