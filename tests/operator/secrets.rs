@@ -342,7 +342,9 @@ async fn in_a_quiet_cluster_nobody_asks_who_uses_what() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     proxy.on_read(move |call| {
-        if matches!(call.resource.as_str(), "pods" | "replicasets") {
+        // Who says that it uses Timbr is watched, which is another question.
+        let is_watched = call.uri.contains("labelSelector=consumes.identity.timbr.ai");
+        if matches!(call.resource.as_str(), "pods" | "replicasets") && !is_watched {
             count.fetch_add(1, Ordering::SeqCst);
         }
         Action::Pass
