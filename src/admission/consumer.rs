@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{CONSUMES, PolicyTarget},
-    compose::application,
+    compose::{application, used},
     policy::Workload,
 };
 
@@ -157,18 +157,11 @@ impl Object {
 impl Consumer {
     /// By the labels of its pods.
     pub fn new(title: String, namespace: &str, labels: &BTreeMap<String, String>) -> Self {
-        let (mut uses, mut misspelt) = (BTreeSet::new(), Vec::new());
-        for (label, of) in labels.iter().filter(|(label, _)| label.starts_with(CONSUMES)) {
-            match PolicyTarget::ALL.into_iter().find(|target| target.label() == *label) {
-                Some(target) => {
-                    let of = if of.is_empty() { namespace } else { of };
-                    uses.insert((target, of.to_owned()));
-                }
-                None => misspelt.push(label.clone()),
-            }
-        }
+        let uses = PolicyTarget::ALL.into_iter().filter_map(|target| Some((target, used(target, namespace, labels)?)));
+        let is_known = |label: &String| PolicyTarget::ALL.iter().any(|target| target.label() == *label);
+        let misspelt = labels.keys().filter(|label| label.starts_with(CONSUMES) && !is_known(label));
         let workload =
             Workload { application: application(labels).cloned(), namespace: namespace.to_owned(), cluster: None };
-        Self { title, workload, uses, misspelt }
+        Self { title, workload, uses: uses.collect(), misspelt: misspelt.cloned().collect() }
     }
 }

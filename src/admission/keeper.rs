@@ -78,7 +78,7 @@ impl Keeper {
     /// Looks again and again.
     pub async fn run(self) {
         let pause = match self.maker {
-            Maker::Operator(life) => life.settle.try_into().map_or(PAUSE, |settle: Duration| (settle / 4).min(PAUSE)),
+            Maker::Operator(life) => (settle(life) / 4).min(PAUSE),
             Maker::Other => PAUSE,
         };
         let mut trusted = Trusted::default();

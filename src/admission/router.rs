@@ -123,14 +123,6 @@ fn refuse(status: StatusCode, sentence: &str) -> Response {
     (status, format!("{sentence}\n")).into_response()
 }
 
-/// A use that the policies do not allow.
-struct Refusal {
-    target: PolicyTarget,
-    of: String,
-    decision: Decision,
-    trust: Trust,
-}
-
 impl Desk {
     fn answer(&self, webhook: &'static str, request: &Request, verdict: Verdict) -> Response {
         let result = match &verdict {
@@ -175,14 +167,10 @@ impl Desk {
                 let use_ = format!("{} of the Timbr in namespace {of}", target.as_str());
                 warnings.push(message(&format!("{} uses {use_}: {}", consumer.title, decision.message)));
             } else if !decision.allow {
-                denials.push(Refusal { target: *target, of: of.clone(), decision, trust });
+                denials.push(denial(consumer, *target, of, &decision, &trust));
             }
         }
-        if denials.is_empty() {
-            return Ok(Verdict::Allowed(warnings));
-        }
-        let denials = denials.iter().map(|it| denial(consumer, it.target, &it.of, &it.decision, &it.trust));
-        Ok(Verdict::Denied(403, denials.collect::<Vec<_>>().join("\n")))
+        Ok(if denials.is_empty() { Verdict::Allowed(warnings) } else { Verdict::Denied(403, denials.join("\n")) })
     }
 
     /// What the policies of a namespace say of a consumer: those that the watches have seen, or others.

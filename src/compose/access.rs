@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    api::{AccessPolicy, InboundAccessPolicySpec, Resource, Severity, Spec, TimbrInstallationSpec},
-    policy::{Directory, Policy, State, Trust, Unlisted},
+    api::{AccessPolicy, Kind, Resource, Severity, Spec, TimbrInstallationSpec},
+    policy::{Policy, State, Trust, Unlisted},
 };
 
 use super::{Settings, is_guid, kinds};
@@ -36,7 +36,7 @@ impl<'a> Access<'a> {
         let trust = Trust {
             cluster: settings.cluster_name.clone(),
             directory: directory(resources.clone(), &names),
-            entra: Directory { v1: settings.sts_url.clone(), v2: settings.authority_url.clone() },
+            entra: settings.entra(),
             unlisted: if installations.clone().any(is_closed) { Unlisted::Closed } else { Unlisted::Open },
             ..Trust::default()
         };
@@ -47,19 +47,14 @@ impl<'a> Access<'a> {
 /// A resource as a policy, if it is one.
 fn policy<'a>(resource: &'a Resource<Spec>, installations: &BTreeSet<&str>) -> Option<Policy<'a>> {
     let (target, state) = match &resource.spec {
-        Ok(Spec::InboundAccessPolicy(spec)) => (Some(spec.target), state(resource, spec, installations)),
-        Err(_) if resource.meta.kind == crate::api::Kind::InboundAccessPolicy => (None, State::Invalid),
+        Ok(Spec::InboundAccessPolicy(spec)) if is_valid(resource, installations) => {
+            (Some(spec.target), State::Accepted(spec))
+        }
+        Ok(Spec::InboundAccessPolicy(spec)) => (Some(spec.target), State::Invalid),
+        Err(_) if resource.meta.kind == Kind::InboundAccessPolicy => (None, State::Invalid),
         _ => return None,
     };
     Some(Policy { namespace: &resource.meta.namespace, name: &resource.meta.name, target, state })
-}
-
-fn state<'a>(
-    resource: &Resource<Spec>,
-    spec: &'a InboundAccessPolicySpec,
-    installations: &BTreeSet<&str>,
-) -> State<'a> {
-    if is_valid(resource, installations) { State::Accepted(spec) } else { State::Invalid }
 }
 
 /// Whether nothing is wrong with a resource by itself, and it belongs to an installation.

@@ -34,13 +34,18 @@ pub fn application(labels: &BTreeMap<String, String>) -> Option<&String> {
     APPLICATION_LABELS.iter().find_map(|label| labels.get(*label)).filter(|name| !name.is_empty())
 }
 
+/// The namespace of the Timbr of which pods with these labels use a component. An empty value is the pods' own.
+pub fn used(target: PolicyTarget, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    let of = labels.get(&target.label())?;
+    Some(if of.is_empty() { namespace } else { of }.to_owned())
+}
+
 impl Consumer {
     /// What made a pod that uses a component, and the namespace of the Timbr that it uses.
     pub fn of_pod(target: PolicyTarget, pod: &ObjectMeta) -> Option<(String, Self)> {
         let labels = pod.labels.as_ref()?;
         let namespace = pod.namespace.clone().unwrap_or_default();
-        let of = labels.get(&target.label())?;
-        let of = if of.is_empty() { namespace.clone() } else { of.clone() };
+        let of = used(target, &namespace, labels)?;
         let (kind, name) = maker(pod);
         Some((of, Self { target, namespace, kind, name, application: application(labels).cloned() }))
     }

@@ -65,7 +65,7 @@ pub use azure_sso::is_administrator;
 pub use case::Case;
 pub use checks::{Application, Audience, Check, Probe, Registration, SignIn, VaultUse};
 pub use cleanup::{AGAIN, Census, Charge, Circumstances, Clearance, OurSecret, Spare, User, Users};
-pub use consumer::{Consumer, application};
+pub use consumer::{Consumer, application, used};
 pub use databricks_passthrough::{DATABRICKS_SCOPE, is_looked_at_late};
 pub use demand::{Demand, EnvName, PlainValue, Value};
 pub use deployment::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer};

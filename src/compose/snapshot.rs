@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Delivery, OnConflict, Resource, RolloutPolicy, Spec, TimbrInstallationSpec};
+use crate::{
+    api::{Delivery, OnConflict, Resource, RolloutPolicy, Spec, TimbrInstallationSpec},
+    policy::Directory,
+};
 
 use super::{
     Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, LiveValue, NameKey,
@@ -116,6 +119,13 @@ pub struct Settings {
     pub allowed_sql_hosts: BTreeSet<String>,
     /// Only Secrets with the label `identity.timbr.ai/credential: "true"` may be referenced.
     pub require_secret_opt_in: bool,
+}
+
+impl Settings {
+    /// Where directories' tokens come from.
+    pub fn entra(&self) -> Directory {
+        Directory { v1: self.sts_url.clone(), v2: self.authority_url.clone() }
+    }
 }
 
 impl Default for Settings {

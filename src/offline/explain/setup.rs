@@ -33,8 +33,7 @@ pub struct Authentication<'a> {
 impl<'a> Setup<'a> {
     /// Of a namespace.
     pub fn new(judged: &'a Judged<'_>, namespace: &str) -> Self {
-        let settings = &judged.settings;
-        let entra = Directory { v1: settings.sts_url.clone(), v2: settings.authority_url.clone() };
+        let entra = judged.settings.entra();
         let here = || judged.objects.ours.iter().filter(|ours| ours.object.meta().namespace == namespace);
         let mut setup = Self { entra, authentications: vec![], providers: vec![], not_accepted: vec![] };
         for installation in judged.installations.iter().filter(|it| it.snapshot.key.namespace == namespace) {
