@@ -22,15 +22,13 @@ mod vault;
 mod world;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::ServerConfig;
 use serde::Serialize;
 use serde_json::Value;
-use tokio_rustls::TlsAcceptor;
 
 pub use crate::fault::Fault;
 pub use directory::{App, Grant, Group, Secret, Tenant, guid};
@@ -38,9 +36,9 @@ pub use objects::{GRAPH_PRINCIPAL, GRAPH_ROLES};
 pub use platform::Platform;
 pub use vault::{Denial, Operation, Vault, VaultSecret};
 
-use crate::certificates::{self, Authority};
+use crate::certificates::Authority;
 use crate::fault::Faults;
-use crate::http_server::Background;
+use crate::http_server::{Background, acceptor, listen};
 use world::World;
 
 /// Microsoft Graph's application id, the same in every tenant.
@@ -129,26 +127,17 @@ impl Azure {
     /// Starts a double on free ports, with one tenant, no applications, no groups and an empty vault of
     /// that tenant in which everything is allowed.
     pub fn start() -> Self {
-        certificates::use_aws_lc();
         let authority = Authority::new();
-        let (certificate, key) = authority.server().der();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificate, key);
-        let acceptor = TlsAcceptor::from(Arc::new(config.expect("the double's certificate is valid")));
+        let acceptor = acceptor(&authority.server());
 
-        let listeners = Service::ALL.map(|service| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the double of Azure");
-            listener.set_nonblocking(true).expect("a non-blocking listener");
-            (service, listener)
-        });
-        let url = |listener: &TcpListener| {
-            format!("https://{}", listener.local_addr().expect("a bound listener has an address"))
-        };
-        let urls: BTreeMap<_, _> = listeners.iter().map(|(service, listener)| (*service, url(listener))).collect();
+        let listeners = Service::ALL.map(|service| (service, listen((Ipv4Addr::LOCALHOST, 0))));
+        let urls: BTreeMap<_, _> =
+            listeners.iter().map(|(service, (_, address))| (*service, format!("https://{address}"))).collect();
         let home = Tenant::new("Contoso", ["contoso.onmicrosoft.com"]);
         let tenant = home.id.clone();
         let world = Arc::new(Mutex::new(World::new(urls.clone(), home)));
         let served =
-            listeners.map(|(service, listener)| serve::accept(service, listener, acceptor.clone(), world.clone()));
+            listeners.map(|(service, (listener, _))| serve::accept(service, listener, acceptor.clone(), world.clone()));
         let server = Background::run("azure", async {
             futures::future::join_all(served).await;
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use crate::http_server::Background;
+use crate::http_server::{Background, listen};
 
 /// A running balancer. Dropping it closes its connections and its port.
 pub struct Balancer {
@@ -25,9 +25,7 @@ impl Balancer {
     /// # Panics
     /// Without a free port.
     pub fn start(servers: &[SocketAddr]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the balancer");
-        listener.set_nonblocking(true).expect("a listener for tokio");
-        let address = listener.local_addr().expect("an address");
+        let (listener, address) = listen((Ipv4Addr::LOCALHOST, 0));
         let servers: Arc<[SocketAddr]> = servers.into();
         Self { address, _server: Background::run("balancer", accept(listener, servers)) }
     }

@@ -1,17 +1,14 @@
 //! A webhook that reads what it is asked and allows everything: what asking costs by itself.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use rustls::ServerConfig;
-use tokio_rustls::TlsAcceptor;
 
-use crate::certificates::{Authority, use_aws_lc};
-use crate::http_server::{Background, Body, Broken, full, serve_tls};
+use crate::certificates::Authority;
+use crate::http_server::{Background, Body, Broken, acceptor, full, listen, serve_tls};
 
 /// A running webhook. Dropping it ends it.
 pub struct EmptyWebhook {
@@ -32,15 +29,10 @@ impl EmptyWebhook {
     /// # Panics
     /// Without a free port.
     pub fn start() -> Self {
-        use_aws_lc();
         let authority = Authority::new();
-        let (chain, key) = authority.server().der();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-        let acceptor = TlsAcceptor::from(Arc::new(config.expect("a usable certificate")));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the webhook");
-        listener.set_nonblocking(true).expect("a listener for tokio");
-        let address = listener.local_addr().expect("an address");
-        Self { address, authority, _server: Background::run("empty-webhook", serve_tls(listener, acceptor, allow)) }
+        let (listener, address) = listen((Ipv4Addr::LOCALHOST, 0));
+        let server = serve_tls(listener, acceptor(&authority.server()), allow);
+        Self { address, authority, _server: Background::run("empty-webhook", server) }
     }
 
     /// Where it listens.

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt::{self, Display};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -11,10 +13,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::{Identity, use_aws_lc};
 
 /// An answer's body: streamed, so that it may have no end, or break off.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Broken>;
@@ -75,15 +79,31 @@ impl Drop for Background {
     }
 }
 
+/// Listens at an address, of which port 0 leaves the port to the system; and where that is.
+pub(crate) fn listen(at: impl Into<SocketAddr>) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(at.into()).expect("a port for the server");
+    listener.set_nonblocking(true).expect("a non-blocking listener");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    (listener, address)
+}
+
+/// Ends TLS with a server's certificate.
+pub(crate) fn acceptor(identity: &Identity) -> TlsAcceptor {
+    use_aws_lc();
+    let (chain, key) = identity.der();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    TlsAcceptor::from(Arc::new(config.expect("the server's certificate is valid")))
+}
+
 /// Serves a listener's connections over TLS until the runtime ends.
 pub(crate) async fn serve_tls<A>(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     acceptor: TlsAcceptor,
     answer: impl Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
 ) where
     A: Future<Output = Result<Response<Body>, Broken>> + Send + 'static,
 {
-    let listener = TcpListener::from_std(listener).expect("a listener of the server's runtime");
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener of the server's runtime");
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;

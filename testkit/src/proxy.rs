@@ -10,22 +10,22 @@ mod forward;
 mod hook;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::response;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
 pub use call::Call;
 pub use hook::Hook;
 
 use crate::certificates::{self, Authority};
-use crate::http_server::Background;
+use crate::http_server::{Background, acceptor, listen};
 
 /// What the proxy does with a request.
 #[derive(Debug, Clone)]
@@ -100,13 +100,9 @@ impl Proxy {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der()).expect("the authority's certificate is valid");
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let (certificate, key) = authority.server().der();
-        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(certificate, key);
-        let server = server.expect("the proxy's certificate is valid");
 
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the proxy");
-        listener.set_nonblocking(true).expect("a non-blocking listener");
-        let url = format!("https://{}", listener.local_addr().expect("a bound listener has an address"));
+        let (listener, address) = listen((Ipv4Addr::LOCALHOST, 0));
+        let url = format!("https://{address}");
         let state = Arc::new(State {
             upstream: upstream.expect("the API server's address is an IP and a port"),
             connector: TlsConnector::from(Arc::new(client)),
@@ -120,8 +116,8 @@ impl Proxy {
             under_way: AtomicUsize::default(),
             cut: watch::Sender::new(0),
         });
-        let server =
-            Background::run("proxy", forward::accept(listener, TlsAcceptor::from(Arc::new(server)), state.clone()));
+        let accepted = forward::accept(listener, acceptor(&authority.server()), state.clone());
+        let server = Background::run("proxy", accepted);
         Self { url, state, _server: server }
     }
 

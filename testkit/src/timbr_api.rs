@@ -11,7 +11,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 pub use crate::fault::Fault;
 
 use crate::fault::Faults;
-use crate::http_server::Background;
+use crate::http_server::{Background, listen};
 use world::World;
 
 /// The ontology for statements that concern no ontology. It always exists.
@@ -95,9 +95,8 @@ impl TimbrApi {
 
     /// Starts a double at this address.
     pub fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).expect("a port for the double of Timbr's API");
-        listener.set_nonblocking(true).expect("a non-blocking listener");
-        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let (listener, address) = listen(address);
+        let url = format!("http://{address}");
         // Hashers are seeded at random: two doubles never have the same key.
         let random = || RandomState::new().hash_one(());
         let key = format!("tk_{:016x}{:016x}", random(), random());

@@ -4,8 +4,7 @@
 //! own. This passes a request on to there, and the answer back as it is. The scope is left out: Entra's names a service
 //! (`https://graph.microsoft.com/.default`), and Keycloak has none of that name.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
@@ -13,12 +12,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Identity;
-use crate::http_server::{Background, Body, Broken, full, serve_tls};
+use crate::http_server::{Background, Body, Broken, acceptor, full, listen, serve_tls};
 
 /// A running door. Dropping it closes it.
 pub struct AsEntra {
@@ -34,13 +31,9 @@ impl std::fmt::Debug for AsEntra {
 
 impl AsEntra {
     pub(super) fn start(identity: &Identity, keycloak: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a listener for tokio");
-        let url = format!("https://{}", listener.local_addr().expect("an address"));
-        let (chain, key) = identity.der();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-        let acceptor = TlsAcceptor::from(Arc::new(config.expect("a usable certificate")));
-        let server = serve_tls(listener, acceptor, move |request| pass_on(keycloak, request));
+        let (listener, address) = listen((Ipv4Addr::LOCALHOST, 0));
+        let url = format!("https://{address}");
+        let server = serve_tls(listener, acceptor(identity), move |request| pass_on(keycloak, request));
         Self { url, _server: Background::run("keycloak-as-entra", server) }
     }
 
