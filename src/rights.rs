@@ -185,6 +185,12 @@ pub fn rules(install: Install<'_>) -> Vec<Rule> {
             &["watch"],
             "Which workloads use Timbr, for the status of access policies: pods with a label that says so, by their metadata.",
         ),
+        watched(
+            "networking.k8s.io",
+            &["networkpolicies"],
+            &["get", "list", "watch", "create", "patch", "delete"],
+            "The NetworkPolicies that access policies ask for (networkPolicy.mode: Managed). Watched by their metadata, and only those that it made.",
+        ),
         watched("events.k8s.io", &["events"], &["create"], "What happened, for people."),
         watched(
             "authorization.k8s.io",

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CONSUMES, CommonStatus, InstallationRef, rules, status};
+use super::{CONSUMES, CommonStatus, Component, InstallationRef, NetworkGuard, rules, status};
 
 /// Who may use a component of Timbr: applications and users that are on the list.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -36,6 +36,9 @@ pub struct InboundAccessPolicySpec {
     /// Which users may come in, by what their tokens say.
     #[serde(default)]
     pub claims: PolicyClaims,
+    /// Whether the network, too, lets in only pods of the applications above.
+    #[serde(default)]
+    pub network_policy: NetworkGuard,
     /// The TimbrInstallation this belongs to. Not needed while the namespace holds at most one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation_ref: Option<InstallationRef>,
@@ -122,6 +125,15 @@ impl PolicyTarget {
             Self::Api => "Api",
             Self::Platform => "Platform",
             Self::Server => "Server",
+        }
+    }
+
+    /// The component itself.
+    pub const fn component(self) -> Component {
+        match self {
+            Self::Api => Component::Api,
+            Self::Platform => Component::Platform,
+            Self::Server => Component::Server,
         }
     }
 

@@ -18,6 +18,7 @@ mod jwt_authentication;
 mod jwt_tenant;
 mod key_vault_binding;
 mod names;
+mod network_guard;
 mod object;
 mod portal;
 mod problem;
@@ -56,6 +57,7 @@ pub use jwt_authentication::{
 pub use jwt_tenant::{JwtTenant, JwtTenantSpec, JwtTenantStatus};
 pub use key_vault_binding::{DeletionPolicy, KeyVaultBinding, KeyVaultBindingSpec, KeyVaultBindingStatus};
 pub use names::*;
+pub use network_guard::{IpBlock, NetworkGuard, NetworkMode, NetworkPeer, PEER_EXACTLY_ONE};
 pub use object::{Object, without_values};
 pub use portal::PortalEntry;
 pub use problem::{Code, Problem, Severity};

@@ -35,6 +35,8 @@ pub const ANNOTATION_DELIVERED: &str = "identity.timbr.ai/delivered";
 /// Annotation on a pod template, under `delivery: Reference`: another content of the Secret is another value here, and
 /// so a rollout.
 pub const ANNOTATION_CONTENT: &str = "identity.timbr.ai/content";
+/// Annotation on a NetworkPolicy of ours: by which access policies it is there. One that is deleted stays in it.
+pub const ANNOTATION_POLICIES: &str = "identity.timbr.ai/policies";
 /// Annotation on a resource: any new value makes the operator look at it again.
 pub const ANNOTATION_RECONCILE: &str = "identity.timbr.ai/reconcile-requested-at";
 /// Annotation on a Secret: when the credential in it ends, such as 2027-01-31T00:00:00Z.

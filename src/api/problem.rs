@@ -182,6 +182,12 @@ closed_list! {
         CallerInvalid,
         /// A role or scope that cannot be one.
         PermissionInvalid,
+        /// A peer that no NetworkPolicy can have.
+        PeerInvalid,
+        /// The network would keep out what a component cannot do without.
+        IngressFromMissing,
+        /// A NetworkPolicy outlives the access policies that it was made for.
+        NetworkPolicyStays,
         /// Nothing enforces the access policy yet.
         PolicyNotEnforced,
         /// Event: a variable was another's, and was taken over.

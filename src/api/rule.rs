@@ -203,6 +203,15 @@ pub mod rules {
         /// A role or scope that a policy grants.
         PERMISSION = PermissionInvalid r"^[!-~]+$":
             "must be the name of a role or scope: visible ASCII characters, no spaces";
+        /// A range of addresses.
+        CIDR = PeerInvalid r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$":
+            "must be a range of addresses, such as 10.0.0.0/8 or 2001:db8::/64";
+        /// The key of a label.
+        LABEL_KEY = PeerInvalid r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$":
+            "must be the key of a label, such as app.kubernetes.io/name";
+        /// The value of a label.
+        LABEL_VALUE = PeerInvalid r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$":
+            "must be the value of a label: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
     }
 }
 

@@ -233,6 +233,16 @@ impl Component {
         }
     }
 
+    /// The port at which it listens, unless a Deployment is another than Timbr's.
+    /// Source: Timbr, "Kubernetes deployment", ports of the services.
+    pub const fn usual_port(self) -> i32 {
+        match self {
+            Component::Platform => 8088,
+            Component::Server => 11000,
+            Component::Api => 9000,
+        }
+    }
+
     /// Container names that are tried, in this order, when none is given. Timbr's published
     /// manifests call the server's container `timbr`, its documentation `timbr-server`.
     pub const fn usual_containers(self) -> &'static [&'static str] {

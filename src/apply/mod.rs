@@ -10,6 +10,7 @@ mod error;
 mod leadership;
 mod lease;
 mod name_key;
+mod network_policy;
 mod secret;
 mod status;
 mod timbr;

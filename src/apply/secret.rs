@@ -177,7 +177,7 @@ impl Writer {
 }
 
 /// A precondition did not hold: somebody wrote in between.
-fn overtaken(error: WriteError) -> WriteError {
+pub(super) fn overtaken(error: WriteError) -> WriteError {
     if error.is_code(409) { WriteError::Overtaken } else { error }
 }
 

@@ -492,6 +492,8 @@ mod tests {
                 ("timbr-api".to_owned(), Lookup::Missing),
             ]),
             secrets: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            unguarded: BTreeMap::new(),
             consumers: Default::default(),
             hands: Hands::default(),
             trials: None,

@@ -149,7 +149,7 @@ pub(super) fn delivered_verdict(
             );
         if let Some((name, failure)) = failures.into_iter().next() {
             return match failure {
-                Some(failure) => failure.verdict(name),
+                Some(failure) => failure.verdict(&format!("Deployment {name}")),
                 None => Verdict::pending(format!("Deployment {name} was not reached; trying again")),
             };
         }

@@ -179,7 +179,8 @@ fn judge_claim(snapshot: &Snapshot, sites: &[Site<'_>], claims: &[Claim], claim:
     }
     if refusals.len() > 1 {
         for (deployment, refusal) in &mut refusals {
-            let refused = snapshot.refused.get(*deployment).map(|failure| failure.verdict(deployment));
+            let refused =
+                snapshot.refused.get(*deployment).map(|failure| failure.verdict(&format!("Deployment {deployment}")));
             *refusal = refusal.take().or(refused);
         }
     }

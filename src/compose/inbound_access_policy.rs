@@ -1,8 +1,13 @@
 //! What an InboundAccessPolicy says. It delivers nothing.
 
-use crate::api::{CheckLevel::Advisory, Code, Group, InboundAccessPolicySpec, Problem, rules};
+use crate::api::{
+    CheckLevel::Advisory, Code, Group, InboundAccessPolicySpec, NetworkMode, PolicyTarget, Problem, Spec, rules,
+};
 
-use super::{Case, Probe, credentials, plan::Asked};
+use super::{Case, Probe, credentials, network_peer, plan::Asked};
+
+/// Where peers stand that a policy lets in beside its rules.
+const INGRESS_FROM: &str = "spec.networkPolicy.ingressFrom";
 
 /// What is wrong with the spec by itself.
 pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
@@ -29,6 +34,9 @@ pub fn problems(spec: &InboundAccessPolicySpec) -> Vec<Problem> {
     for (i, group) in spec.claims.groups.iter().enumerate() {
         problems.extend(rules::GROUP_ID.check(&format!("spec.claims.groups[{i}].id"), &group.id));
     }
+    for (i, peer) in spec.network_policy.ingress_from.iter().enumerate() {
+        problems.extend(network_peer::problems(&format!("{INGRESS_FROM}[{i}]"), peer));
+    }
     problems
 }
 
@@ -52,6 +60,7 @@ pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
             ),
         )
     }));
+    asked.problems.extend(cuts_off(spec, case));
     let sign_on = case.sign_ons.iter().find(|lead| lead.ready);
     let application = sign_on.and_then(|lead| credentials::application(lead.spec?, case));
     for group in &spec.claims.groups {
@@ -61,4 +70,27 @@ pub fn ask(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Asked {
         });
     }
     asked
+}
+
+/// A warning, where the network would keep out what a component cannot do without. Who uses timbr-api is a matter of
+/// the rules alone.
+fn cuts_off(spec: &InboundAccessPolicySpec, case: &Case<'_>) -> Option<Problem> {
+    let needs = match spec.target {
+        PolicyTarget::Api => return None,
+        PolicyTarget::Platform => "people's browsers come in through an ingress controller, whose pods are to be named",
+        PolicyTarget::Server => {
+            "timbr-platform and timbr-api use timbr-server, and their pods are to be named, as by podSelector: {matchLabels: {app: timbr-platform}}"
+        }
+    };
+    let policies = case.snapshot.resources.iter().filter_map(|resource| match &resource.spec {
+        Ok(Spec::InboundAccessPolicy(other)) if other.target == spec.target => Some(&other.network_policy),
+        _ => None,
+    });
+    let mut managed = policies.filter(|guard| guard.mode == NetworkMode::Managed);
+    let names_none = managed.all(|guard| guard.ingress_from.is_empty());
+    let is_managed = spec.network_policy.mode == NetworkMode::Managed;
+    (is_managed && names_none).then(|| {
+        let message = format!("nobody is let in beside the rules: {needs}");
+        Problem::warning(INGRESS_FROM, Code::IngressFromMissing, message)
+    })
 }

@@ -325,6 +325,8 @@ mod tests {
             content: None,
             elsewhere: Default::default(),
             workload_identity: false,
+            selector: Default::default(),
+            ports: Default::default(),
             rollout: Default::default(),
         };
         let target = |component, container: Option<&str>| Target {

@@ -162,6 +162,7 @@ impl<'a> Judge<'a> {
                 true => "not judged while the conditions above are not met",
                 false => "not judged while suspended",
             }),
+            network: None,
             problems,
             accepted,
             references,

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashMap;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Container, EnvVar, PodSpec},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Container, EnvVar, PodSpec},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use serde_json::{Value as Json, json};
 
@@ -39,6 +42,10 @@ pub struct LiveDeployment {
     pub elsewhere: BTreeSet<String>,
     /// Whether Azure Workload Identity sets variables in its pods.
     pub workload_identity: bool,
+    /// Which pods are its.
+    pub selector: LabelSelector,
+    /// The ports that its pods say they listen at.
+    pub ports: BTreeSet<LivePort>,
     /// How far its pods are.
     pub rollout: Rollout,
 }
@@ -52,6 +59,17 @@ pub struct LiveContainer {
     pub env: Vec<LiveEnv>,
     /// The Secrets all of whose keys are variables too, unless there is one of that name in `env`.
     pub env_from: Vec<LiveEnvFrom>,
+}
+
+/// A port that a container says it listens at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LivePort {
+    /// The container.
+    pub container: String,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// Its number.
+    pub number: i32,
 }
 
 /// A Secret all of whose keys are variables.
@@ -228,6 +246,8 @@ pub fn live_deployment(deployment: &Deployment) -> LiveDeployment {
             LABEL_WORKLOAD_IDENTITY,
         )
         .is_some_and(|value| value == "true"),
+        selector: deployment.spec.selector.clone(),
+        ports: pod.map(ports).unwrap_or_default(),
         rollout: Rollout::read(deployment),
     }
 }
@@ -238,6 +258,20 @@ fn container(container: &Container) -> LiveContainer {
         env: container.env.iter().flatten().map(|env| LiveEnv { name: env.name.clone(), value: value(env) }).collect(),
         env_from: env_from(container).collect(),
     }
+}
+
+/// Of what runs beside each other. An init container that goes on running is one that is restarted always.
+fn ports(pod: &PodSpec) -> BTreeSet<LivePort> {
+    let runs = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    let running = pod.containers.iter().chain(pod.init_containers.iter().flatten().filter(runs));
+    let of_container = running.flat_map(|container| {
+        container.ports.iter().flatten().map(|port| LivePort {
+            container: container.name.clone(),
+            protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
+            number: port.container_port,
+        })
+    });
+    of_container.collect()
 }
 
 fn env_from(container: &Container) -> impl Iterator<Item = LiveEnvFrom> {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Component, Credentials, Delivery, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
+use crate::api::{Component, Credentials, Delivery, PolicyTarget, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
 use super::{
     InstallationKey,
     installation::{Claims, Target, named},
     kinds::components_of,
+    network_policy::{guarded_by, guards, network_name},
 };
 
 /// Names of objects in the installation's namespace.
@@ -17,16 +18,19 @@ pub struct Needs {
     pub deployments: BTreeSet<String>,
     /// Secrets that its resources name, and those that its Deployments are to name.
     pub secrets: BTreeSet<String>,
+    /// NetworkPolicies in front of its Deployments: those that are to be there, and those that are.
+    pub networks: BTreeSet<String>,
 }
 
-/// What an installation needs, given the resources of its namespace, the Deployments there that carry our label, and
-/// the components whose Secrets that charts name are there.
+/// What an installation needs, given the resources of its namespace, the Deployments there that carry our label, the
+/// components whose Secrets that charts name are there, and the NetworkPolicies there that we made.
 pub fn needs(
     key: &InstallationKey,
     installations: &[Resource<TimbrInstallationSpec>],
     resources: &[Resource<Spec>],
     managed: &BTreeSet<String>,
     stable: &BTreeSet<Component>,
+    networks: &BTreeSet<String>,
 ) -> Needs {
     // Whether anything still names such a Secret tells the usual Deployment.
     let usual = stable.iter().map(|component| component.usual_deployment().to_owned());
@@ -34,14 +38,25 @@ pub fn needs(
     let claims = Claims::new(installations);
     let names = claims.names();
     let mine: Vec<_> = resources.iter().filter(|resource| resource.key(&names).as_ref() == Ok(key)).collect();
-    let wanted: BTreeSet<Component> = mine.iter().flat_map(|resource| components_of(resource.meta.kind)).collect();
+    let guarded: BTreeSet<Component> =
+        mine.iter().filter_map(|resource| guards(resource)).map(PolicyTarget::component).collect();
+    let wanted: BTreeSet<Component> =
+        mine.iter().flat_map(|resource| components_of(resource.meta.kind)).chain(guarded.iter().copied()).collect();
+    let mut networks: BTreeSet<String> =
+        networks.iter().filter(|name| claims.holder(guarded_by(name)) == key.name.as_deref()).cloned().collect();
     // A Deployment with nothing of ours and no resource that wants it is not even read, unless a TimbrInstallation
     // tells of it.
     let is_read = |target: &Target| {
-        key.name.is_some() || wanted.contains(&target.component) || managed.contains(&target.deployment)
+        key.name.is_some()
+            || wanted.contains(&target.component)
+            || managed.contains(&target.deployment)
+            || networks.contains(&network_name(&target.deployment))
     };
+    let targets = claims.targets(key);
     let mut deployments: BTreeSet<String> =
-        claims.targets(key).into_iter().filter(is_read).map(|target| target.deployment).collect();
+        targets.iter().filter(|target| is_read(target)).map(|target| target.deployment.clone()).collect();
+    let guarded = targets.iter().filter(|target| guarded.contains(&target.component));
+    networks.extend(guarded.map(|target| network_name(&target.deployment)));
     if key.name.is_none() {
         let given_up: Vec<&String> = managed.iter().filter(|name| claims.holder(name).is_none()).collect();
         if !given_up.is_empty() || !stable.is_empty() {
@@ -57,7 +72,7 @@ pub fn needs(
     if spec.is_some_and(|spec| spec.delivery == Delivery::Reference) {
         secrets.extend(Component::ALL.map(|component| component.stable_secret().to_owned()));
     }
-    Needs { deployments, secrets }
+    Needs { deployments, secrets, networks }
 }
 
 /// Every Secret that a resource names.

@@ -17,6 +17,7 @@ use super::{
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
     moving::{have_all_arrived, moving},
+    network_policy::{self, NetworkPlan},
     references::Unresolved,
     site::{Site, forbidden},
     sql::{self, Sql},
@@ -30,6 +31,8 @@ pub struct Plan {
     pub deployments: Vec<DeploymentPlan>,
     /// What is to become of Secrets that charts name, and that no plan of a Deployment speaks of.
     pub leftovers: Vec<Leftover>,
+    /// NetworkPolicies that are not as they ought to be.
+    pub networks: Vec<NetworkPlan>,
     /// Its Deployments that the operator may not read: what is on them is as it was.
     pub unread: BTreeSet<String>,
     /// Its resources, oldest first; and, under the implicit installation, those that belong to none.
@@ -109,6 +112,8 @@ pub struct Judgement {
     pub unresolved: Vec<Unresolved>,
     /// Delivered, if every Deployment in `deployments` can be written.
     pub delivered: Verdict,
+    /// Of an access policy that asks for a NetworkPolicy: Delivered.
+    pub network: Option<Verdict>,
     /// While its variables are not taken from the Secret that charts name: whether all are there otherwise.
     pub in_force: bool,
     /// The Deployments it is on, or wants to be on.
@@ -227,6 +232,7 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     }
     judge_checks(snapshot, &sites, &mut judgements, &mut asked);
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
+    let network = network_policy::plan(snapshot, &claims, &sites, &mut judgements);
     let adrift = belongs_nowhere(snapshot, &claims);
     let staying = |site: &Site<'_>| match is_target(&targets, site.name) {
         true => adrift.clone(),
@@ -239,9 +245,9 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
     if let Some(installation) = &mut installation {
-        installation.problems.extend(retained(&deployments));
+        installation.problems.extend(retained(&deployments).chain(network.stays));
     }
-    Plan { deployments, leftovers, unread, resources: judgements, installation, sql }
+    Plan { deployments, leftovers, networks: network.plans, unread, resources: judgements, installation, sql }
 }
 
 /// Whether Timbr takes the statements of a RoleGroupSync is tried out with the rest of it.

@@ -8,8 +8,8 @@ use crate::{
 };
 
 use super::{
-    Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveSecret, LiveValue, NameKey,
-    Trials, Value,
+    Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveNetwork, LiveSecret,
+    LiveValue, NameKey, Trials, Value,
 };
 
 /// The result of looking for an object.
@@ -164,6 +164,10 @@ pub struct Snapshot {
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     /// The Secrets that [`super::needs`] names, live; ours among them.
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// The NetworkPolicies that [`super::needs`] names, live.
+    pub networks: BTreeMap<String, Lookup<LiveNetwork>>,
+    /// NetworkPolicies that could not be written, and why.
+    pub unguarded: BTreeMap<String, Failure>,
     /// Who runs that uses this namespace's Timbr.
     pub consumers: BTreeSet<Consumer>,
     /// What is remembered of other hands on the Deployments.

@@ -34,7 +34,7 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// Why a Deployment could not be written.
+/// Why an object could not be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The operator lacks a right; says which.
@@ -46,16 +46,16 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What it means for a resource that wants to be on the Deployment.
-    pub fn verdict(&self, deployment: &str) -> Verdict {
+    /// What it means for a resource that needs the object to be written, such as `Deployment timbr-api`.
+    pub fn verdict(&self, object: &str) -> Verdict {
         let (reason, text) = match self {
             Failure::Forbidden(text) => (Reason::Forbidden, text),
             Failure::Conflict(text) => (Reason::Conflict, text),
             Failure::Transient(text) => {
-                return Verdict::pending(format!("Deployment {deployment}: {text}; trying again"));
+                return Verdict::pending(format!("{object}: {text}; trying again"));
             }
         };
-        Verdict::no(reason, format!("Deployment {deployment}: {text}"))
+        Verdict::no(reason, format!("{object}: {text}"))
     }
 }
 
@@ -168,6 +168,7 @@ impl Teller<'_> {
         if kind.is_delivered() {
             steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
         }
+        steps.extend(judgement.network.iter().map(|network| (ConditionType::Delivered, network.clone())));
         let done = done(&details, judgement);
         said.again = said.again.into_iter().chain(judgement.again).min();
         let summary = Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done };
@@ -245,7 +246,13 @@ fn done(details: &Status, judgement: &Judgement) -> Verdict {
             Reason::TrustOnly,
             "the provider is recorded as trusted; there is nothing to deliver, and nothing in this version asks for it yet",
         ),
-        Status::InboundAccessPolicy(_) => Verdict::yes(Reason::Ready, "the policy is accepted"),
+        Status::InboundAccessPolicy(_) => Verdict::yes(
+            Reason::Ready,
+            match &judgement.network {
+                Some(network) => format!("the policy is accepted; {}", network.message),
+                None => "the policy is accepted".to_owned(),
+            },
+        ),
         Status::RoleGroupSync(status) if !status.statements.is_empty() => {
             let done = delivered_and(&judgement.verified);
             let message = format!("{}; run the statements in status.statements in Timbr's SQL Lab", done.message);

@@ -9,7 +9,9 @@ use std::{
 
 use crate::{
     apply::WriteError,
-    compose::{DeploymentPlan, Failure, InstallationKey, LiveDeployment, Outcome, Plan, Snapshot, Step, compose},
+    compose::{
+        DeploymentPlan, Failure, InstallationKey, LiveDeployment, Lookup, Outcome, Plan, Snapshot, Step, compose,
+    },
 };
 
 use super::reconcile::{Next, Reconciler};
@@ -54,8 +56,29 @@ impl<'a> Delivery<'a> {
         let plan = compose(&snapshot);
         let (progress, outcomes) = (BTreeMap::new(), BTreeMap::new());
         let mut delivery = Self { reconciler, key, progress, snapshot, plan, outcomes, next: Next::Wait };
+        delivery.guard().await;
         delivery.try_pairs().await;
         delivery
+    }
+
+    /// Brings the NetworkPolicies to the plan, before anything is delivered to what they guard.
+    async fn guard(&mut self) {
+        let networks = std::mem::take(&mut self.plan.networks);
+        for plan in &networks {
+            let name = plan.name.clone();
+            match self.reconciler.writer.network_policy(&self.key.namespace, plan).await {
+                Ok(live) => drop(self.snapshot.networks.insert(name, live.map_or(Lookup::Missing, Lookup::Found))),
+                Err(error) => {
+                    tracing::warn!(installation = %self.key, network_policy = name, %error, "cannot write the NetworkPolicy");
+                    let failure = error.failure();
+                    self.next = max(self.next, after(&failure, &error));
+                    self.snapshot.unguarded.insert(name, failure);
+                }
+            }
+        }
+        if !networks.is_empty() {
+            self.plan = compose(&self.snapshot);
+        }
     }
 
     async fn try_pairs(&mut self) {

@@ -151,7 +151,7 @@ fn snapshot(
     let managed: BTreeSet<String> = managed.map(|((_, name), _)| name.clone()).collect();
     let is_there = |component: &Component| objects.secrets.contains_key(&of(&component.stable_secret().to_owned()));
     let stable = Component::ALL.into_iter().filter(is_there).collect();
-    let mut needs = needs(&key, &here.installations, &here.resources, &managed, &stable);
+    let mut needs = needs(&key, &here.installations, &here.resources, &managed, &stable, &BTreeSet::new());
     // Also for resources that belong to no installation: nothing that they name is missing here.
     let tokens = here.installations.iter().filter_map(token_ref);
     let references = here.resources.iter().flat_map(secret_refs).chain(tokens);
@@ -176,6 +176,8 @@ fn snapshot(
         complete: false,
         deployments: deployments.collect(),
         secrets: secrets.collect(),
+        networks: needs.networks.into_iter().map(|name| (name, Lookup::NotInInput)).collect(),
+        unguarded: BTreeMap::new(),
         consumers: BTreeSet::new(),
         hands: Hands::default(),
         trials: None,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     api::{ANNOTATION_CONTENT, ANNOTATION_DELIVERED, LABEL_MANAGED},
-    compose::{DeploymentPlan, EnvEntry, EnvSource, PlannedContainer, SecretPlan, Value},
+    compose::{DeploymentPlan, EnvEntry, EnvSource, NetworkStep, PlannedContainer, SecretPlan, Value},
     yaml::{self, WriteError},
 };
 
@@ -21,7 +21,7 @@ const REDACTED: &str = "<redacted>";
 /// kubectl's memory of what was applied: it repeats every value.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Everything that would be made or changed, Secrets before Deployments: the whole Deployment where it
+/// Everything that would be made or changed, in kubectl's order, Deployments last: the whole Deployment where it
 /// is in the input, else the patch for it.
 ///
 /// # Errors
@@ -29,6 +29,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub fn manifests(judged: &Judged<'_>, show_secrets: bool) -> Result<String, WriteError> {
     let mut secrets = Vec::new();
     let mut deployments = Vec::new();
+    let networks: Vec<Json> = judged.installations.iter().flat_map(networks).collect();
     for (installation, plan) in plans(judged) {
         let namespace = &installation.snapshot.key.namespace;
         secrets.extend(
@@ -43,8 +44,7 @@ pub fn manifests(judged: &Judged<'_>, show_secrets: bool) -> Result<String, Writ
             None => apply.clone(),
         });
     }
-    secrets.append(&mut deployments);
-    yaml::write_stream(&secrets)
+    yaml::write_stream(&[secrets, networks, deployments].concat())
 }
 
 /// A unified diff between each Deployment of the input that would change and what it would become.
@@ -112,6 +112,14 @@ fn plans<'a>(judged: &'a Judged<'_>) -> impl Iterator<Item = (&'a Installation, 
         .installations
         .iter()
         .flat_map(|installation| installation.plan.deployments.iter().map(move |plan| (installation, plan)))
+}
+
+/// The NetworkPolicies that would be made.
+fn networks(installation: &Installation) -> impl Iterator<Item = Json> {
+    installation.plan.networks.iter().filter_map(|plan| match &plan.next {
+        NetworkStep::Apply { manifest, .. } => serde_json::to_value(manifest).ok(),
+        NetworkStep::Delete { .. } => None,
+    })
 }
 
 fn input<'a>(

@@ -43,6 +43,15 @@ pub enum Change {
         /// When it is there and surely made by us: all that there is to know of it.
         ours: Option<OurSecret>,
     },
+    /// A NetworkPolicy that we made was seen, or is gone.
+    Network {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Whether it is there.
+        is_there: bool,
+    },
     /// A namespace was seen, or is gone.
     Namespace {
         /// Its name.
@@ -89,6 +98,7 @@ impl Change {
             | Change::Deployment { namespace, .. }
             | Change::Secret { namespace, .. }
             | Change::Pod { namespace, .. }
+            | Change::Network { namespace, .. }
             | Change::Claim { namespace, .. } => namespace,
             Change::Namespace { name, .. } => name,
         }
@@ -117,6 +127,8 @@ pub enum Known {
     Secret,
     /// Namespaces that are labelled with their organization.
     Namespace,
+    /// NetworkPolicies that we made.
+    Network,
     /// Pods that use a component.
     Pod(PolicyTarget),
     /// Claims to namespaces.

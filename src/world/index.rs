@@ -57,6 +57,8 @@ pub struct View {
     pub stable: BTreeSet<String>,
     /// The usual Deployments that Secrets were made for which are there still.
     pub owners: BTreeSet<String>,
+    /// Its NetworkPolicies that we made.
+    pub networks: BTreeSet<String>,
     /// Who runs that uses its Timbr.
     pub consumers: BTreeSet<Consumer>,
 }
@@ -90,6 +92,7 @@ impl Index {
             Change::Secret { namespace, name, installation, ours } => {
                 self.secret(&namespace, name, installation.map(|label| Labelled { label, ours }))
             }
+            Change::Network { namespace, name, is_there } => self.network(&namespace, name, is_there),
             Change::Namespace { name, organization } => self.organization(name, organization),
             Change::Claim { namespace, record } => self.claimed(namespace, record),
             Change::Pod { namespace, name, target, seen } => {
@@ -109,6 +112,7 @@ impl Index {
             foreign: self.foreign(namespace, here),
             managed: here.managed.clone(),
             owners: here.owners(),
+            networks: here.networks.clone(),
             consumers: self.consumers.of(namespace),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
@@ -246,6 +250,7 @@ impl Index {
                 }
                 Known::Deployment => here.managed.iter().collect(),
                 Known::Secret => here.secrets.keys().collect(),
+                Known::Network => here.networks.iter().collect(),
                 Known::Namespace | Known::Claim | Known::Pod(_) => Vec::new(),
             };
             names.into_iter().map(|name| (namespace.clone(), name.clone())).collect::<Vec<_>>()
@@ -338,9 +343,11 @@ impl Index {
             return BTreeSet::new();
         }
         let after = here.key_of(&namespace, &now.resource);
+        let is_shared = is_shared(place.0);
         let before = here.resources.insert(place, now);
         let before = before.map(|before| here.key_of(&namespace, &before.resource));
-        before.into_iter().chain([after]).chain(here.releasing(&namespace)).collect()
+        let others = is_shared.then(|| keys(&namespace, &here.names())).into_iter().flatten();
+        before.into_iter().chain([after]).chain(here.releasing(&namespace)).chain(others).collect()
     }
 
     fn gone(&mut self, kind: Kind, namespace: &str, name: &str) -> BTreeSet<InstallationKey> {
@@ -350,8 +357,9 @@ impl Index {
             return here.installations.remove(name).map(|_| concerned).unwrap_or_default();
         }
         let before = here.resources.remove(&(kind, name.to_owned()));
-        let concerned = before.map(|before| here.key_of(namespace, &before.resource));
-        concerned.into_iter().flat_map(|key| [key].into_iter().chain(here.releasing(namespace))).collect()
+        let Some(before) = before else { return BTreeSet::new() };
+        let others = is_shared(kind).then(|| keys(namespace, &here.names())).into_iter().flatten();
+        [here.key_of(namespace, &before.resource)].into_iter().chain(here.releasing(namespace)).chain(others).collect()
     }
 
     fn deployment(
@@ -435,6 +443,17 @@ impl Index {
         concerned
     }
 
+    /// Whose it is tells the Deployment that it guards, so it may be of any: there are few.
+    fn network(&mut self, namespace: &str, name: String, is_there: bool) -> BTreeSet<InstallationKey> {
+        if is_there {
+            self.namespaces.entry(namespace.to_owned()).or_default().networks.insert(name);
+        } else if let Some(here) = self.namespaces.get_mut(namespace) {
+            here.networks.remove(&name);
+        }
+        let here = self.namespaces.get(namespace);
+        here.into_iter().flat_map(|here| keys(namespace, &here.names())).collect()
+    }
+
     /// Every renewal concerns all that is there: whoever keeps out begins to count anew.
     fn claimed(&mut self, namespace: String, record: Option<Record>) -> BTreeSet<InstallationKey> {
         let concerned = self.keys(Some(&namespace));
@@ -444,6 +463,11 @@ impl Index {
         };
         concerned
     }
+}
+
+/// Whether a resource is every installation's of its namespace: they are guarded together.
+fn is_shared(kind: Kind) -> bool {
+    kind == Kind::InboundAccessPolicy
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(super) struct Namespace {
     pub managed: BTreeSet<String>,
     /// Secrets that we made, or that are called as if we had.
     pub secrets: BTreeMap<String, Box<Labelled>>,
+    /// NetworkPolicies that we made.
+    pub networks: BTreeSet<String>,
 }
 
 /// A Secret that we made, or that is called as if we had.
@@ -111,7 +113,11 @@ impl Namespace {
 
     /// Whether there is nothing of ours in it.
     pub fn is_empty(&self) -> bool {
-        self.installations.is_empty() && self.resources.is_empty() && self.managed.is_empty() && self.secrets.is_empty()
+        self.installations.is_empty()
+            && self.resources.is_empty()
+            && self.managed.is_empty()
+            && self.secrets.is_empty()
+            && self.networks.is_empty()
     }
 
     /// The implicit installation, when there are Deployments of other installations that none names any more:

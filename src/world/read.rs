@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, networking::v1::NetworkPolicy};
 use kube::{Api, Client};
 
 use crate::api::Component;
 use crate::compose::{
     Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, OurSecret, Settings, Snapshot,
-    live_deployment, live_secret, needs,
+    live_deployment, live_network, live_secret, needs,
 };
 
 use super::{describe, index::Index, users::LastReading};
@@ -68,7 +68,7 @@ impl Reader {
             managed.extend(view.owners);
         }
         let stable = Component::ALL.into_iter().filter(|component| view.stable.contains(component.stable_secret()));
-        let needs = needs(key, &view.installations, &view.resources, &managed, &stable.collect());
+        let needs = needs(key, &view.installations, &view.resources, &managed, &stable.collect(), &view.networks);
         let mut deployments = BTreeMap::new();
         for name in needs.deployments {
             let found = self.deployment(&key.namespace, &name).await?;
@@ -86,6 +86,11 @@ impl Reader {
             let found = self.secret(&key.namespace, &name).await?;
             secrets.insert(name, found);
         }
+        let mut networks = BTreeMap::new();
+        for name in needs.networks {
+            let found = self.get::<NetworkPolicy>("NetworkPolicy", &key.namespace, &name).await?;
+            networks.insert(name, map(found, live_network));
+        }
         Ok(Snapshot {
             key: key.clone(),
             settings: self.settings.clone(),
@@ -96,6 +101,8 @@ impl Reader {
             complete: true,
             deployments,
             secrets,
+            networks,
+            unguarded: BTreeMap::new(),
             consumers: view.consumers,
             hands: Hands::default(),
             trials: None,

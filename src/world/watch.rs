@@ -13,6 +13,7 @@ use k8s_openapi::{
         apps::v1::Deployment,
         coordination::v1::Lease,
         core::v1::{Namespace, Pod, Secret},
+        networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -76,6 +77,7 @@ impl Source {
             Known::Object(kind) => kind.plural(),
             Known::Deployment => "deployments",
             Known::Secret => "secrets",
+            Known::Network => "networkpolicies",
             Known::Namespace => "namespaces",
             Known::Claim => "claims",
             Known::Pod(PolicyTarget::Api) => "pods that use api",
@@ -237,6 +239,15 @@ pub fn watch_all(
                         Change::Pod { namespace, name, target, seen: seen.map(|(of, it)| (of, Box::new(it))) }
                     }));
                 }
+                Known::Network => {
+                    let api: Api<PartialObjectMeta<NetworkPolicy>> = scoped(client, scope);
+                    let config = config.labels(&format!("{LABEL_MANAGED_BY}={FIELD_MANAGER}"));
+                    let events = move || watcher(api.clone(), config.clone());
+                    tasks.spawn(feed.run(events, |object: &PartialObjectMeta<NetworkPolicy>| {
+                        let (namespace, name) = place(&object.metadata);
+                        Change::Network { namespace, name, is_there: true }
+                    }));
+                }
                 Known::Namespace => {
                     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
                     let config = config.labels(LABEL_ORGANIZATION);
@@ -261,6 +272,7 @@ pub fn watch_all(
         Kind::ALL.iter().copied().map(Known::Object).for_each(&mut start);
         start(Known::Deployment);
         start(Known::Secret);
+        start(Known::Network);
         PolicyTarget::ALL.map(Known::Pod).into_iter().for_each(&mut start);
         if *scope == Scope::All {
             start(Known::Namespace);
@@ -380,6 +392,7 @@ impl Feed {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
             Known::Deployment => Change::Deployment { namespace, name, managed: false, version: None },
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
+            Known::Network => Change::Network { namespace, name, is_there: false },
             Known::Namespace => Change::Namespace { name, organization: None },
             Known::Claim => Change::Claim { namespace, record: None },
             Known::Pod(target) => Change::Pod { namespace, name, target, seen: None },

@@ -94,6 +94,8 @@ pub fn deployment(container: &str, env: &[(&str, &str)]) -> LiveDeployment {
         content: None,
         elsewhere: Default::default(),
         workload_identity: false,
+        selector: Default::default(),
+        ports: Default::default(),
         rollout: complete(1),
     }
 }

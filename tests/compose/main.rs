@@ -26,6 +26,7 @@ mod installations;
 mod kinds;
 mod last_good;
 mod needs;
+mod network_policy;
 mod order;
 mod past_the_schema;
 mod patches;

@@ -22,7 +22,7 @@ fn where_something_is_given_up_everybody_s_deployments_are_read() {
     for (managed, stable, expected) in rows {
         let managed: BTreeSet<String> = managed.iter().map(|name| (*name).to_owned()).collect();
         let stable = stable.iter().copied().collect();
-        let needs = needs(&key(None), &[installation("a", "a-platform")], &[], &managed, &stable);
+        let needs = needs(&key(None), &[installation("a", "a-platform")], &[], &managed, &stable, &BTreeSet::new());
         let read: Vec<&str> = needs.deployments.iter().map(String::as_str).collect();
         assert_eq!(read, expected, "{managed:?} {stable:?}");
     }

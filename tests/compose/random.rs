@@ -314,6 +314,7 @@ fn of_kind(kind: Kind) -> BoxedStrategy<Json> {
                 json!({"rules": [{"application": "shop"}]}),
                 &[json!({"rules": [{"application": "a b"}]})],
             ),
+            optional("networkPolicy", vec![json!({"mode": "Managed"}), json!({"mode": "Disabled"})]),
         ]),
         Kind::TimbrInstallation => unreachable!("it has a strategy of its own"),
     }
@@ -464,6 +465,8 @@ fn deployment(name: &'static str) -> impl Strategy<Value = LiveDeployment> {
                 ownership,
                 managed,
                 workload_identity,
+                selector: Default::default(),
+                ports: Default::default(),
                 content: None,
                 elsewhere: BTreeSet::new(),
                 delivered: Some(if garbage { "{".to_owned() } else { attribution.write() }),

@@ -15,8 +15,9 @@ use timbr_identity::{
     },
     compose::{
         Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Hands, InstallationKey, Leftover, LiveDeployment,
-        LiveEnv, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, Outcome, Owner, Plan, ResourceStatus,
-        SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys, needs, statuses,
+        LiveEnv, LiveNetwork, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, NetworkStep, Outcome, Owner, Plan,
+        ResourceStatus, SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys, live_network, needs,
+        statuses,
     },
 };
 
@@ -34,6 +35,8 @@ pub struct World {
     pub foreign: Vec<Foreign>,
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// NetworkPolicies that we made, or that are called as if we had.
+    pub networks: BTreeMap<String, LiveNetwork>,
     /// Whether there may be more of ours than is here, as in files.
     pub partial: bool,
     /// Deployments that refuse whatever is tried on them.
@@ -82,7 +85,8 @@ impl World {
             self.secrets.get(component.stable_secret()).is_some_and(|lookup| lookup.found().is_some())
         };
         let stable = Component::ALL.into_iter().filter(is_there).collect();
-        let needs = needs(key, &self.installations, &self.resources, &managed, &stable);
+        let networks = self.networks.keys().cloned().collect();
+        let needs = needs(key, &self.installations, &self.resources, &managed, &stable, &networks);
         let missing = || Lookup::Missing;
         let deployments = needs.deployments.into_iter().map(|name| {
             let found = self.deployments.get(&name).cloned().unwrap_or(Lookup::Missing);
@@ -92,6 +96,10 @@ impl World {
         let secrets = needs.secrets.iter().chain(ours.map(|(name, _)| name)).map(|name| {
             let found = self.secrets.get(name).cloned().unwrap_or_else(missing);
             (name.clone(), found)
+        });
+        let networks = needs.networks.iter().map(|name| {
+            let found = self.networks.get(name).cloned();
+            (name.clone(), found.map_or(Lookup::Missing, Lookup::Found))
         });
         Snapshot {
             key: key.clone(),
@@ -103,6 +111,8 @@ impl World {
             complete: !self.partial,
             deployments: deployments.collect(),
             secrets: secrets.collect(),
+            networks: networks.collect(),
+            unguarded: BTreeMap::new(),
             consumers: Default::default(),
             hands: self.hands.get(key).cloned().unwrap_or_default(),
             trials: self.trials.clone(),
@@ -181,6 +191,28 @@ impl World {
             self.moments.push(self.effective());
         }
         (plan, outcomes)
+    }
+
+    /// Sends the requests about an installation's NetworkPolicies; returns what they were.
+    pub fn guard(&mut self, key: &InstallationKey) -> Vec<String> {
+        let plans = self.plan(key).networks;
+        plans
+            .iter()
+            .map(|plan| match &plan.next {
+                NetworkStep::Apply { manifest, version } => {
+                    let there = self.networks.get(&plan.name);
+                    assert_eq!(version.as_ref(), there.map(|live| &live.version), "{}: another's", plan.name);
+                    // As the API server has it: what is empty is left out.
+                    let manifest = serde_json::to_value(manifest).expect("JSON");
+                    self.networks.insert(plan.name.clone(), kept(manifest, self.networks.len()));
+                    format!("apply {}", plan.name)
+                }
+                NetworkStep::Delete { .. } => {
+                    self.networks.remove(&plan.name).expect("it is there");
+                    format!("delete {}", plan.name)
+                }
+            })
+            .collect()
     }
 
     /// Keeps a status, as the API server would.
@@ -412,4 +444,14 @@ pub fn entries(patch: &Json) -> Vec<(Place, LiveValue)> {
             env.map(|env| ((text(&container["name"]), text(&env["name"])), value_of(env)))
         })
         .collect()
+}
+
+/// A NetworkPolicy as the API server keeps it and answers with it.
+pub fn kept(mut manifest: Json, version: usize) -> LiveNetwork {
+    manifest["metadata"]["uid"] = "uid-of-the-network-policy".into();
+    manifest["metadata"]["resourceVersion"] = version.to_string().into();
+    if manifest.pointer("/spec/ingress").is_some_and(|ingress| ingress == &Json::Array(vec![])) {
+        manifest["spec"].as_object_mut().expect("a spec").remove("ingress");
+    }
+    live_network(serde_json::from_value(manifest).expect("a NetworkPolicy"))
 }
