@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 
 use crate::{
@@ -25,15 +25,23 @@ impl Writer {
         let name = &plan.name;
         match &plan.next {
             NetworkStep::Apply { manifest, version } => {
-                let mut manifest = manifest.clone();
-                manifest.metadata.resource_version.clone_from(version);
-                let params = PatchParams::apply(FIELD_MANAGER);
-                // Of one that is ours everything is; of one that is there all the same, nothing.
-                let params = if version.is_some() { params.force() } else { params };
-                let written = self.send("patch", RESOURCE, api.patch(name, &params, &Patch::Apply(&manifest))).await;
-                let written = if version.is_some() { written.map_err(overtaken)? } else { written? };
+                let written = match version {
+                    // What is there by now is looked at first: it may be anybody's.
+                    None => {
+                        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
+                        self.send("create", RESOURCE, api.create(&params, manifest)).await
+                    }
+                    Some(version) => {
+                        let mut manifest = manifest.clone();
+                        manifest.metadata.resource_version = Some(version.clone());
+                        // Ours: forced over what anybody else wrote there.
+                        let params = PatchParams::apply(FIELD_MANAGER).force();
+                        self.send("patch", RESOURCE, api.patch(name, &params, &Patch::Apply(&manifest))).await
+                    }
+                };
+                let live = live_network(written.map_err(overtaken)?);
                 tracing::info!(namespace, network_policy = name, "written");
-                Ok(Some(live_network(written)))
+                Ok(Some(live))
             }
             NetworkStep::Delete { uid, version } => {
                 let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret, rbac::v1::PolicyRule};
+use k8s_openapi::api::{
+    apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret, networking::v1::NetworkPolicy,
+    rbac::v1::PolicyRule,
+};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
@@ -198,6 +201,7 @@ impl Lab {
             "deployment" => ApiResource::erase::<Deployment>(&()),
             "secret" => ApiResource::erase::<Secret>(&()),
             "lease" => ApiResource::erase::<Lease>(&()),
+            "networkpolicy" => ApiResource::erase::<NetworkPolicy>(&()),
             ours => {
                 let ours = ours.trim_end_matches(".identity.timbr.ai").to_lowercase();
                 let plural = ours.strip_suffix('y').map_or(format!("{ours}s"), |stem| format!("{stem}ies"));

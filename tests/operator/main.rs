@@ -23,6 +23,7 @@ mod history;
 mod installations;
 mod kubectl;
 mod leader;
+mod network_policy;
 mod orders;
 mod provider;
 mod providers;

@@ -117,6 +117,12 @@ fn sso(name: &str, installation: &str) -> Value {
     resource(Kind::AzureSso, name, installation, spec)
 }
 
+/// An access policy that has a NetworkPolicy, or none.
+fn policy(rules: Value, mode: &str) -> Value {
+    let spec = json!({"target": "Api", "inbound": {"rules": rules}, "networkPolicy": {"mode": mode}});
+    resource(Kind::InboundAccessPolicy, "policy", "main", spec)
+}
+
 /// A Timbr with every kind of resource, and another whose chart names a Secret.
 fn manifests(api: &TimbrApi) -> Vec<Value> {
     let mut chart = deployment("chart-platform", &["timbr-platform"]);
@@ -140,7 +146,6 @@ fn manifests(api: &TimbrApi) -> Vec<Value> {
         "displayName": "Power BI", "audiences": ["api://timbr"], "userClaim": "upn",
         "issuerUrl": "https://sts.windows.net/contoso/",
     });
-    let policy = json!({"target": "Api", "inbound": {"rules": [{"application": "orders"}]}});
     vec![
         platform(),
         deployment("timbr-server", &["timbr-server"]),
@@ -158,7 +163,7 @@ fn manifests(api: &TimbrApi) -> Vec<Value> {
         resource(Kind::JwtAuthentication, "jwt", "main", jwt),
         resource(Kind::JwtTenant, "contoso", "main", json!({"tenant": "contoso", "audience": "timbr"})),
         resource(Kind::ExternalTokenProvider, "bi", "main", provider),
-        resource(Kind::InboundAccessPolicy, "policy", "main", policy),
+        policy(json!([{"application": "orders"}]), "Managed"),
     ]
 }
 
@@ -221,7 +226,8 @@ impl Stage {
         .await
     }
 
-    /// All that happens in a Timbr's life: delivered, and rotated until the first Secret is needed by nobody.
+    /// All that happens in a Timbr's life: delivered, rotated until the first Secret is needed by nobody, closed to
+    /// others and opened.
     async fn life(&self) -> Vec<String> {
         self.apply(&manifests(&self.api)).await;
         let mut names = vec![self.names_another(&[]).await];
@@ -231,6 +237,21 @@ impl Stage {
             self.apply(&[secret("entra", "client-secret", value)]).await;
             names.push(self.names_another(&names).await);
         }
+        self.apply(&[policy(json!([]), "Managed")]).await;
+        let network =
+            ["get", "networkpolicy", "timbr-api-identity", "--ignore-not-found", "-o", "jsonpath={.spec.ingress}"];
+        eventually("nobody connects", MISSED, async || {
+            let found = self.kubectl(&[&network[..4], &["-o", "name"]].concat(), None).await;
+            let ingress = self.kubectl(&network, None).await;
+            if !found.is_empty() && ingress.is_empty() { Ok(()) } else { Err(found + &ingress) }
+        })
+        .await;
+        self.apply(&[policy(json!([]), "Disabled")]).await;
+        eventually("everybody connects", MISSED, async || {
+            let found = self.kubectl(&[&network[..4], &["-o", "name"]].concat(), None).await;
+            if found.is_empty() { Ok(()) } else { Err(found) }
+        })
+        .await;
         names
     }
 

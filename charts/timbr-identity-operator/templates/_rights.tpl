@@ -56,6 +56,11 @@ Made by `make chart` from src/rights.rs. What the operator may do; rbac.yaml tak
   - apiGroups: [""]
     resources: [pods]
     verbs: [watch]
+  # The NetworkPolicies that access policies ask for (networkPolicy.mode: Managed). Watched by their
+  # metadata, and only those that it made.
+  - apiGroups: [networking.k8s.io]
+    resources: [networkpolicies]
+    verbs: [get, list, watch, create, patch, delete]
   # What happened, for people.
   - apiGroups: [events.k8s.io]
     resources: [events]
@@ -133,6 +138,11 @@ Made by `make chart` from src/rights.rs. What the operator may do; rbac.yaml tak
   - apiGroups: [""]
     resources: [pods]
     verbs: [watch]
+  # The NetworkPolicies that access policies ask for (networkPolicy.mode: Managed). Watched by their
+  # metadata, and only those that it made.
+  - apiGroups: [networking.k8s.io]
+    resources: [networkpolicies]
+    verbs: [get, list, watch, create, patch, delete]
   # What happened, for people.
   - apiGroups: [events.k8s.io]
     resources: [events]
