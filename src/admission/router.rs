@@ -184,8 +184,8 @@ impl Desk {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let installations = index.installations(of);
         let access = match policies {
-            Some(policies) => Access::new(&self.settings, installations, policies.iter()),
-            None => Access::new(&self.settings, installations, index.resources(of)),
+            Some(policies) => Access::new(&self.settings, of, installations, policies.iter(), index.guards(of)),
+            None => Access::new(&self.settings, of, installations, index.resources(of), index.guards(of)),
         };
         let decision = decide(&access.trust, target, &access.policies, &Caller::Workload(consumer.workload.clone()));
         (decision, access.trust)

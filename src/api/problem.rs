@@ -186,6 +186,8 @@ closed_list! {
         PeerInvalid,
         /// The network would keep out what a component cannot do without.
         IngressFromMissing,
+        /// A component stays shut on account of an access policy that is gone.
+        PolicyRemoved,
         /// A NetworkPolicy outlives the access policies that it was made for.
         NetworkPolicyStays,
         /// Nothing enforces the access policy yet.

@@ -10,7 +10,7 @@ use crate::{
     policy::{Policy, State, Trust, Unlisted},
 };
 
-use super::{Settings, is_guid, kinds};
+use super::{Guards, Settings, Snapshot, guards::removed, is_guid, kinds};
 
 /// What of a namespace decides who may use its Timbr.
 #[derive(Clone, Debug)]
@@ -22,11 +22,19 @@ pub struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    /// Of the installations and the resources of one namespace.
+    /// Of a snapshot.
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let (installations, resources) = (snapshot.installations.iter(), snapshot.resources.iter());
+        Self::new(&snapshot.settings, &snapshot.key.namespace, installations, resources, snapshot.guards.values())
+    }
+
+    /// Of the installations and the resources of one namespace, and what its Deployments remember of policies.
     pub fn new(
         settings: &Settings,
+        namespace: &'a str,
         installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>> + Clone,
         resources: impl Iterator<Item = &'a Resource<Spec>> + Clone,
+        guards: impl Iterator<Item = &'a Guards>,
     ) -> Self {
         let names: BTreeSet<&str> = installations.clone().map(|found| found.meta.name.as_str()).collect();
         // What cannot be read may say Required.
@@ -40,7 +48,9 @@ impl<'a> Access<'a> {
             unlisted: if installations.clone().any(is_closed) { Unlisted::Closed } else { Unlisted::Open },
             ..Trust::default()
         };
-        Self { trust, policies: resources.filter_map(|resource| policy(resource, &names)).collect() }
+        let mut policies: Vec<Policy<'a>> = resources.filter_map(|resource| policy(resource, &names)).collect();
+        policies.extend(removed(guards, namespace, &policies));
+        Self { trust, policies }
     }
 }
 

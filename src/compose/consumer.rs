@@ -76,7 +76,7 @@ impl<'a> Guests<'a> {
         if snapshot.consumers.is_empty() {
             return Self(vec![]);
         }
-        let access = Access::new(&snapshot.settings, snapshot.installations.iter(), snapshot.resources.iter());
+        let access = Access::of(snapshot);
         let decided = snapshot.consumers.iter().map(|consumer| {
             let Consumer { application, namespace, .. } = consumer;
             let workload = Workload { application: application.clone(), namespace: namespace.clone(), cluster: None };

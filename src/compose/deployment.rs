@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashSet, HashSetExt as _};
 use serde_json::{Value as Json, json};
 
-use crate::api::{Code, Component, Kind, Meta};
+use crate::api::{Code, Component, Kind, Meta, PolicyTarget};
 
 use super::{
-    Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
+    Access, Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
     displaced::Displaced,
+    guards::guards,
     hands::Demander,
     hindrance::Seizure,
     keep::{KeptValue, keep},
@@ -68,6 +69,8 @@ pub struct DeploymentPlan {
     pub seized: BTreeMap<Place, Seizure>,
     /// Variables that are left to other hands, and to which demand they are lost.
     pub lost: BTreeMap<Place, Demander>,
+    /// The components that run in it, as access policies call them.
+    pub targets: BTreeSet<PolicyTarget>,
     /// Whether the next request replaces pods.
     pub changes_template: bool,
     /// Variables that only a deleted KeyVaultBinding stands for.
@@ -187,6 +190,7 @@ pub fn plan_deployment(
     site: &Site<'_>,
     claims: &[Claim],
     adrift: &[&Meta],
+    access: &Access<'_>,
 ) -> Option<DeploymentPlan> {
     if site.absence(&snapshot.key.namespace).is_some() {
         return None;
@@ -252,7 +256,10 @@ pub fn plan_deployment(
         (&seizure.deployment, (seizure.place.clone(), seizure.clone()))
     });
     displace(site, &seized, &containers, &mut attribution);
-    let is_held = !containers.is_empty() || stable_secrets.iter().any(|secret| secret.stays && !secret.data.is_empty());
+    attribution.guard(guards(snapshot, site, access));
+    let is_held = !containers.is_empty()
+        || stable_secrets.iter().any(|secret| secret.stays && !secret.data.is_empty())
+        || !attribution.guards().is_empty();
     let template =
         Template { containers: &containers, content: content.as_deref(), record: is_held.then_some(&attribution) };
     let apply = match live {
@@ -290,6 +297,7 @@ pub fn plan_deployment(
         seized,
         lost,
         name: site.name.to_owned(),
+        targets: site.targets().collect(),
         uid,
         version: live.map(|live| live.version.clone()).filter(|version| !version.is_empty()),
         containers,

@@ -155,6 +155,10 @@ impl<'a> Judge<'a> {
                 Ok(Spec::AzureSso(spec)) => Some(spec.clone()),
                 _ => None,
             },
+            target: match &resource.spec {
+                Ok(Spec::InboundAccessPolicy(spec)) => Some(spec.target),
+                _ => None,
+            },
             untrusted: matches!(&resource.spec, Ok(Spec::ExternalTokenProvider(spec)) if !spec.enabled),
             previous: resource.status.clone(),
             suspended,

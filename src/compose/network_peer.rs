@@ -24,13 +24,14 @@ fn of_block(path: &str, block: &IpBlock) -> Vec<Problem> {
         Ok(range) => range,
         Err(problem) => return vec![problem],
     };
-    let excepted = block.except.iter().enumerate().map(|(i, except)| {
-        let path = format!("{path}.except[{i}]");
+    // As the rules of the schema: a list's at the list.
+    let path = format!("{path}.except");
+    let excepted = block.except.iter().map(|except| {
         let except = self::range(&path, except)?;
         let is_part = except != range && range.contains(&except);
-        is_part.then_some(()).ok_or_else(|| invalid(&path, "must be a part of cidr, and not all of it"))
+        is_part.then_some(()).ok_or_else(|| invalid(&path, "must be parts of cidr, and not all of it"))
     });
-    excepted.filter_map(Result::err).collect()
+    excepted.filter_map(Result::err).take(1).collect()
 }
 
 fn range(path: &str, text: &str) -> Result<IpNet, Problem> {
@@ -59,8 +60,8 @@ fn of_requirement(path: &str, requirement: &LabelSelectorRequirement) -> Vec<Pro
     };
     let wrong = wrong.map(|(field, message)| invalid(&format!("{path}.{field}"), message));
     let key = rules::LABEL_KEY.check(&format!("{path}.key"), &requirement.key);
-    let value = |(i, value): (usize, &String)| rules::LABEL_VALUE.check(&format!("{path}.values[{i}]"), value);
-    wrong.into_iter().chain(key).chain(values.iter().enumerate().filter_map(value)).collect()
+    let value = values.iter().find_map(|value| rules::LABEL_VALUE.check(&format!("{path}.values"), value));
+    wrong.into_iter().chain(key).chain(value).collect()
 }
 
 fn invalid(path: &str, message: &str) -> Problem {
@@ -105,7 +106,7 @@ mod tests {
             (json!({"ipBlock": {"cidr": "1:2::3::/64"}}), vec!["p.ipBlock.cidr"]),
             (
                 json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16", "10.0.0.0/8", "10.0.0.0/9", "x"]}}),
-                vec!["p.ipBlock.except[0]", "p.ipBlock.except[1]", "p.ipBlock.except[3]"],
+                vec!["p.ipBlock.except"],
             ),
             (json!({"podSelector": {"matchLabels": {"a b": "c"}}}), vec!["p.podSelector.matchLabels.a b"]),
             (json!({"podSelector": {"matchLabels": {"a": "c d"}}}), vec!["p.podSelector.matchLabels.a"]),
@@ -120,7 +121,7 @@ mod tests {
                     "p.namespaceSelector.matchExpressions[1].values",
                     "p.namespaceSelector.matchExpressions[2].operator",
                     "p.namespaceSelector.matchExpressions[2].key",
-                    "p.namespaceSelector.matchExpressions[2].values[0]",
+                    "p.namespaceSelector.matchExpressions[2].values",
                 ],
             ),
         ];

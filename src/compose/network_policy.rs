@@ -25,7 +25,8 @@ use crate::{
 };
 
 use super::{
-    Access, Judgement, LiveDeployment, Lookup, Snapshot, Verdict,
+    Access, Guards, Judgement, LiveDeployment, Lookup, Snapshot, Verdict,
+    guards::{remembered, removed, words},
     installation::Claims,
     judge::taken_sentence,
     plan::is_ours,
@@ -44,9 +45,6 @@ pub fn network_name(deployment: &str) -> String {
 pub fn guarded_by(network: &str) -> &str {
     network.strip_suffix(SUFFIX).unwrap_or(network)
 }
-
-/// By which access policies a NetworkPolicy is there: their names, by component.
-type Record = BTreeMap<PolicyTarget, BTreeSet<String>>;
 
 /// A live NetworkPolicy.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +79,7 @@ pub fn live_network(network: NetworkPolicy) -> LiveNetwork {
 
 impl LiveNetwork {
     /// By which policies it is there; nothing that can be read: by none.
-    fn record(&self) -> Record {
+    fn guards(&self) -> Guards {
         self.record.as_deref().and_then(|record| serde_json::from_str(record).ok()).unwrap_or_default()
     }
 
@@ -150,12 +148,17 @@ impl Front {
 }
 
 /// Plans the NetworkPolicies of an installation, and says of each access policy that asks for one how it stands.
-pub fn plan(snapshot: &Snapshot, claims: &Claims<'_>, sites: &[Site<'_>], judgements: &mut [Judgement]) -> Network {
+pub fn plan(
+    snapshot: &Snapshot,
+    claims: &Claims<'_>,
+    sites: &[Site<'_>],
+    access: &Access<'_>,
+    judgements: &mut [Judgement],
+) -> Network {
     // Only where a policy asks for one, or one is there.
     if snapshot.networks.is_empty() {
         return Network::default();
     }
-    let access = Access::new(&snapshot.settings, snapshot.installations.iter(), snapshot.resources.iter());
     let guard = Guard { snapshot, claims, sites, access };
     for judgement in judgements.iter_mut() {
         judgement.network = guard.verdict(judgement);
@@ -175,7 +178,7 @@ struct Guard<'a, 's> {
     snapshot: &'a Snapshot,
     claims: &'a Claims<'a>,
     sites: &'a [Site<'s>],
-    access: Access<'a>,
+    access: &'a Access<'a>,
 }
 
 impl Guard<'_, '_> {
@@ -216,43 +219,24 @@ impl Guard<'_, '_> {
 
     /// How the network is to let pods in, by the components that run in a Deployment.
     fn fronts(&self, site: &Site<'_>, there: Option<&LiveNetwork>) -> BTreeMap<PolicyTarget, Front> {
-        let record = there.map(LiveNetwork::record).unwrap_or_default();
-        let here = PolicyTarget::ALL.into_iter().filter(|target| site.container(target.component()).is_some());
-        here.map(|target| (target, self.front(target, record.get(&target)))).collect()
+        let before = there.map(LiveNetwork::guards).unwrap_or_default();
+        site.targets().map(|target| (target, self.front(target, &before))).collect()
     }
 
-    fn front(&self, target: PolicyTarget, recorded: Option<&BTreeSet<String>>) -> Front {
-        let names = self.claims.names();
+    fn front(&self, target: PolicyTarget, before: &Guards) -> Front {
+        let (names, namespace) = (self.claims.names(), &self.snapshot.key.namespace);
         let is_mine = |resource: &&Resource<Spec>| resource.key(&names).as_ref() == Ok(&self.snapshot.key);
         let mine = self.snapshot.resources.iter().filter(is_mine);
-        let said: BTreeMap<&str, NetworkMode> = mine
-            .filter_map(|resource| Some((resource.meta.name.as_str(), policy_of(resource)?)))
-            .filter(|(_, spec)| spec.target == target)
-            .map(|(name, spec)| (name, spec.network_policy.mode))
-            .collect();
-        let managed = said.iter().filter(|(_, mode)| **mode == NetworkMode::Managed);
-        let managed: BTreeSet<String> = managed.map(|(name, _)| (*name).to_owned()).collect();
-        let is_said = !managed.is_empty();
-        let policies = match is_said {
-            true => managed,
-            // What is gone, or cannot be read any more, has not said that it is enough.
-            false => recorded.into_iter().flatten().filter(|name| !said.contains_key(name.as_str())).cloned().collect(),
-        };
-        let namespace = &self.snapshot.key.namespace;
-        let is_of = |policy: &Policy<'_>| policy.target.is_none_or(|its| its == target);
-        let is_there = |name: &String| self.access.policies.iter().any(|it| it.name == name && is_of(it));
-        let removed = policies.iter().filter(|name| !is_there(name)).map(|name| Policy {
-            namespace,
-            name,
-            target: Some(target),
-            state: State::Removed,
-        });
-        let all: Vec<Policy<'_>> = self.access.policies.iter().copied().chain(removed).collect();
+        let words = words(self.access, target, mine, |spec| spec.network_policy.mode == NetworkMode::Managed);
+        let policies = remembered(before.of(target), &words);
+        let guards = Guards::from_iter([(target, policies.clone())]);
+        let mut all = self.access.policies.clone();
+        all.extend(removed([&guards].into_iter(), namespace, &all));
         let peers = peers(&self.access.trust, target, namespace, &all).map(|mut peers| {
             peers.extend(ingress_from(target, &all).map(peer));
             sorted(peers)
         });
-        Front { policies, is_said, peers }
+        Front { policies, is_said: words.values().any(|closes| *closes), peers }
     }
 
     fn manifest(
@@ -263,11 +247,8 @@ impl Guard<'_, '_> {
         fronts: &BTreeMap<PolicyTarget, Front>,
     ) -> NetworkPolicy {
         let key = &self.snapshot.key;
-        let record: Record = fronts
-            .iter()
-            .filter(|(_, front)| front.is_guarded())
-            .map(|(target, front)| (*target, front.policies.clone()))
-            .collect();
+        let guarded = fronts.iter().filter(|(_, front)| front.is_guarded());
+        let guards: Guards = guarded.map(|(target, front)| (*target, front.policies.clone())).collect();
         // A component that nothing guards is open as before, though another runs beside it. And a rule without peers
         // is for everybody.
         let rule = |(target, front): (&PolicyTarget, &Front)| {
@@ -275,13 +256,13 @@ impl Guard<'_, '_> {
             let is_closed = from.as_ref().is_some_and(Vec::is_empty);
             (!is_closed).then(|| NetworkPolicyIngressRule { from, ports: Some(ports(*target, site, live)) })
         };
-        let components: Vec<&str> = record.keys().map(|target| target.component().name()).collect();
+        let components: Vec<&str> = guards.targets().map(|target| target.component().name()).collect();
         let labels = [
             (LABEL_MANAGED_BY, FIELD_MANAGER.to_owned()),
             (LABEL_COMPONENT, components.join(".")),
             (LABEL_INSTALLATION, key.label()),
         ];
-        let record = serde_json::to_string(&record).unwrap_or_default();
+        let record = serde_json::to_string(&guards).unwrap_or_default();
         NetworkPolicy {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -350,7 +331,7 @@ impl Guard<'_, '_> {
         if let Some(failure) = snapshot.unguarded.get(&name) {
             return failure.verdict(&format!("NetworkPolicy {name}"));
         }
-        if !self.front(target, there.map(LiveNetwork::record).as_ref().and_then(|it| it.get(&target))).is_guarded() {
+        if !self.front(target, &there.map(LiveNetwork::guards).unwrap_or_default()).is_guarded() {
             let target = target.as_str();
             let message = format!("every policy of {target} says enforcement: Audit, so there is no NetworkPolicy");
             return Verdict::yes(Reason::Delivered, message);
@@ -368,12 +349,6 @@ fn policy_of(resource: &Resource<Spec>) -> Option<&InboundAccessPolicySpec> {
         Ok(Spec::InboundAccessPolicy(spec)) => Some(spec),
         _ => None,
     }
-}
-
-/// The component whose NetworkPolicy a resource asks for, if it asks for one.
-pub fn guards(resource: &Resource<Spec>) -> Option<PolicyTarget> {
-    let spec = policy_of(resource)?;
-    (spec.network_policy.mode == NetworkMode::Managed).then_some(spec.target)
 }
 
 /// Who else may connect to a component, of the policies that are heard.
@@ -409,7 +384,7 @@ fn stays(name: &str, target: PolicyTarget, front: &Front) -> Option<Problem> {
     let (names, target) = (names.join(", "), target.as_str());
     (front.is_guarded() && !front.is_said).then(|| {
         let message = format!(
-            "NetworkPolicy {name} stays, and keeps everybody else out of {target}, though InboundAccessPolicy {names} was deleted or cannot be read: what is removed opens nothing; to open it, delete the NetworkPolicy, or make that policy anew with networkPolicy.mode: Disabled"
+            "NetworkPolicy {name} stays, and keeps everybody else out of {target}, though InboundAccessPolicy {names} was deleted or is not accepted: what is removed opens nothing; to open it, delete the NetworkPolicy, or make that policy anew with networkPolicy.mode: Disabled"
         );
         Problem::warning("spec", Code::NetworkPolicyStays, message)
     })

@@ -4,15 +4,19 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::api::{
-    AzureSsoSpec, CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta,
-    Problem, Reason, Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
+use crate::{
+    api::{
+        AzureSsoSpec, CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta,
+        PolicyTarget, Problem, Reason, Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
+    },
+    policy::{Policy, State},
 };
 
 use super::{
-    Check, ClientSecret, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
+    Access, Check, ClientSecret, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     gate::judge_checks,
+    guards::removed,
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
@@ -96,6 +100,8 @@ pub struct Judgement {
     pub groups: Option<RoleGroupSyncSpec>,
     /// Of an AzureSso: what it asks for.
     pub sign_on: Option<AzureSsoSpec>,
+    /// Of an access policy: the component that it guards.
+    pub target: Option<PolicyTarget>,
     /// Of an ExternalTokenProvider: whether it says that it is not to be trusted.
     pub untrusted: bool,
     /// What was last said about it.
@@ -232,20 +238,21 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     }
     judge_checks(snapshot, &sites, &mut judgements, &mut asked);
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
-    let network = network_policy::plan(snapshot, &claims, &sites, &mut judgements);
+    let access = Access::of(snapshot);
+    let network = network_policy::plan(snapshot, &claims, &sites, &access, &mut judgements);
     let adrift = belongs_nowhere(snapshot, &claims);
     let staying = |site: &Site<'_>| match is_target(&targets, site.name) {
         true => adrift.clone(),
         false => adrift.iter().copied().chain(moving(snapshot, &claims, site.record())).collect(),
     };
     let deployments: Vec<DeploymentPlan> =
-        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site))).collect();
+        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site), &access)).collect();
     let leftovers = leftovers(snapshot, &claims, &sites, &deployments, &asked, adrift.is_empty());
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
     if let Some(installation) = &mut installation {
-        installation.problems.extend(retained(&deployments).chain(network.stays));
+        installation.problems.extend(retained(&deployments).chain(network.stays).chain(shut(&deployments, &access)));
     }
     Plan { deployments, leftovers, networks: network.plans, unread, resources: judgements, installation, sql }
 }
@@ -355,6 +362,21 @@ fn retained(deployments: &[DeploymentPlan]) -> impl Iterator<Item = Problem> {
         let message = format!("Deployment {}: {} are {RETAINED_NOTE}", deployment.name, variables.join(", "));
         Problem::warning("spec", Code::KeyVaultRetained, message)
     })
+}
+
+/// What keeps components shut on account of access policies that are gone.
+fn shut(deployments: &[DeploymentPlan], access: &Access<'_>) -> Vec<Problem> {
+    let there: Vec<Policy<'_>> =
+        access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed)).copied().collect();
+    let guards = deployments.iter().map(|plan| plan.attribution.guards());
+    let problem = |policy: Policy<'_>| {
+        let (name, target) = (policy.name, policy.target?.as_str());
+        let message = format!(
+            "InboundAccessPolicy {name} was deleted, and {target} stays shut to whoever no other policy admits: what is removed opens nothing; to open it, make that policy anew with enforcement: Audit, and delete it once it is Ready"
+        );
+        Some(Problem::warning("spec", Code::PolicyRemoved, message))
+    };
+    removed(guards, "", &there).into_iter().filter_map(problem).collect()
 }
 
 fn judge_installation(

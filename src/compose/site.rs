@@ -5,10 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use crate::api::{Component, Delivery, Reason, Sensitive};
+use crate::api::{Component, Delivery, PolicyTarget, Reason, Sensitive};
 
 use super::{
-    Attribution, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
+    Attribution, Guards, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
     attribution::DISPLACED,
     displaced::Displaced,
     installation::Target,
@@ -91,6 +91,16 @@ impl<'a> Site<'a> {
     pub fn record(&self) -> Option<&Attribution> {
         let read = || Attribution::read(self.live().and_then(|live| live.delivered.as_deref()));
         self.record.get_or_init(read).as_ref()
+    }
+
+    /// By which access policies it was guarded, as our annotation has it.
+    pub fn guards(&self) -> Guards {
+        self.live().map(LiveDeployment::guards).unwrap_or_default()
+    }
+
+    /// The components that run in it, as access policies call them.
+    pub fn targets(&self) -> impl Iterator<Item = PolicyTarget> {
+        PolicyTarget::ALL.into_iter().filter(|target| self.containers.contains_key(&target.component()))
     }
 
     /// What stood in a variable's place before it was adopted, as our annotation has it.

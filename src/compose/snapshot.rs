@@ -8,8 +8,8 @@ use crate::{
 };
 
 use super::{
-    Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveNetwork, LiveSecret,
-    LiveValue, NameKey, Trials, Value,
+    Consumer, DeploymentPlan, Failure, Foreign, Guards, Hands, InstallationKey, LiveDeployment, LiveNetwork,
+    LiveSecret, LiveValue, NameKey, Trials, Value,
 };
 
 /// The result of looking for an object.
@@ -168,6 +168,8 @@ pub struct Snapshot {
     pub networks: BTreeMap<String, Lookup<LiveNetwork>>,
     /// NetworkPolicies that could not be written, and why.
     pub unguarded: BTreeMap<String, Failure>,
+    /// By which access policies the namespace's Deployments remember to be guarded.
+    pub guards: BTreeMap<String, Guards>,
     /// Who runs that uses this namespace's Timbr.
     pub consumers: BTreeSet<Consumer>,
     /// What is remembered of other hands on the Deployments.
@@ -181,6 +183,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes in what a Deployment's request left: the Deployment, and the Secrets that were made for it.
     pub fn take_in(&mut self, plan: &DeploymentPlan, live: LiveDeployment) {
+        self.guards.insert(plan.name.clone(), live.guards());
         self.deployments.insert(plan.name.clone(), Lookup::Found(live));
         for secret in plan.secrets.iter().filter(|secret| !secret.present) {
             self.secrets.insert(secret.name.clone(), Lookup::Found(secret.live()));

@@ -169,6 +169,7 @@ impl Teller<'_> {
             steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
         }
         steps.extend(judgement.network.iter().map(|network| (ConditionType::Delivered, network.clone())));
+        let pending = pending.or_else(|| self.unremembered(judgement));
         let done = done(&details, judgement);
         said.again = said.again.into_iter().chain(judgement.again).min();
         let summary = Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done };
@@ -186,6 +187,16 @@ impl Teller<'_> {
         };
         *details.common_mut() = common;
         ResourceStatus { meta: judgement.meta.clone(), previous: judgement.previous.clone(), status: details }
+    }
+
+    /// Of an access policy: why the Deployment does not remember yet by which policies it is guarded.
+    fn unremembered(&self, judgement: &Judgement) -> Option<String> {
+        let target = judgement.target?;
+        let deployment = self.plan.deployments.iter().find(|plan| plan.targets.contains(&target))?;
+        match self.outcomes.get(&deployment.name)? {
+            Outcome::Failed(failure) => Some(failure.verdict(&format!("Deployment {}", deployment.name)).message),
+            Outcome::Done { .. } => None,
+        }
     }
 
     /// Where the statements of a RoleGroupSync stand; returns why not all are applied, while that is a

@@ -178,6 +178,7 @@ fn snapshot(
         secrets: secrets.collect(),
         networks: needs.networks.into_iter().map(|name| (name, Lookup::NotInInput)).collect(),
         unguarded: BTreeMap::new(),
+        guards: objects.guards(&key.namespace).map(|(name, guards)| (name.clone(), guards.clone())).collect(),
         consumers: BTreeSet::new(),
         hands: Hands::default(),
         trials: None,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{API_VERSION, Code, Component, GROUP, Kind, LABEL_ORGANIZATION, Object, Problem, without_values},
-    compose::{Attribution, LiveDeployment, LiveSecret, LiveValue, is_guid, live_deployment, live_secret},
+    compose::{Attribution, Guards, LiveDeployment, LiveSecret, LiveValue, is_guid, live_deployment, live_secret},
 };
 
 use super::{
@@ -76,6 +76,16 @@ pub struct InputDeployment {
     pub value: Value,
     /// The object as compose sees it.
     pub live: LiveDeployment,
+    /// By which access policies it remembers to be guarded.
+    pub guards: Guards,
+}
+
+impl Objects {
+    /// By which access policies the Deployments of a namespace remember to be guarded, by their names.
+    pub fn guards(&self, namespace: &str) -> impl Iterator<Item = (&String, &Guards)> {
+        let here = self.deployments.iter().filter(move |((there, _), _)| there == namespace);
+        here.map(|((_, name), deployment)| (name, &deployment.guards))
+    }
 }
 
 /// Reads objects; what is wrong with one by itself becomes a finding.
@@ -222,7 +232,8 @@ impl<'a> Reader<'a> {
             Ok(deployment) => {
                 let mut live = live_deployment(&deployment);
                 recall_ownership(&deployment, &mut live);
-                self.objects.deployments.insert(name, InputDeployment { at, value, live });
+                let guards = live.guards();
+                self.objects.deployments.insert(name, InputDeployment { at, value, live, guards });
             }
             Err((path, message)) => {
                 self.find(at, &Problem::error(path, Code::FieldType, message));

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Kind, Object, PolicyTarget},
-    compose::{Consumer, OurSecret},
+    compose::{Consumer, Guards, OurSecret},
 };
 
 use super::Record;
@@ -29,6 +29,8 @@ pub enum Change {
         name: String,
         /// Whether it is there and carries our label.
         managed: bool,
+        /// By which access policies it remembers to be guarded.
+        guards: Guards,
         /// Its version, when it is there.
         version: Option<Version>,
     },

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
     compose::{
-        Charge, Consumer, Foreign, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs, token_ref,
-        wanted,
+        Charge, Consumer, Foreign, Guards, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs,
+        token_ref, wanted,
     },
 };
 
@@ -59,6 +59,8 @@ pub struct View {
     pub owners: BTreeSet<String>,
     /// Its NetworkPolicies that we made.
     pub networks: BTreeSet<String>,
+    /// By which access policies its Deployments remember to be guarded.
+    pub guards: BTreeMap<String, Guards>,
     /// Who runs that uses its Timbr.
     pub consumers: BTreeSet<Consumer>,
 }
@@ -86,8 +88,13 @@ impl Index {
                 Object::Resource(resource) => self.resource(resource, version),
             },
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
-            Change::Deployment { namespace, name, managed, version } => {
-                self.deployment(&namespace, name, managed, version)
+            Change::Deployment { namespace, name, managed, guards, version } => {
+                let is_guarded_otherwise = self.guarded(&namespace, &name, guards);
+                let mut concerned = self.deployment(&namespace, name, managed, version);
+                if is_guarded_otherwise {
+                    concerned.extend(self.keys(Some(&namespace)));
+                }
+                concerned
             }
             Change::Secret { namespace, name, installation, ours } => {
                 self.secret(&namespace, name, installation.map(|label| Labelled { label, ours }))
@@ -113,6 +120,7 @@ impl Index {
             managed: here.managed.clone(),
             owners: here.owners(),
             networks: here.networks.clone(),
+            guards: here.guards.clone(),
             consumers: self.consumers.of(namespace),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
@@ -126,6 +134,25 @@ impl Index {
     /// The other resources of a namespace.
     pub fn resources(&self, namespace: &str) -> impl Iterator<Item = &Resource<Spec>> + Clone {
         self.namespaces.get(namespace).into_iter().flat_map(Namespace::resources)
+    }
+
+    /// By which access policies a namespace's Deployments remember to be guarded.
+    pub fn guards(&self, namespace: &str) -> impl Iterator<Item = &Guards> {
+        self.namespaces.get(namespace).into_iter().flat_map(|here| here.guards.values())
+    }
+
+    /// Takes in by which access policies a Deployment is guarded; returns whether that is news.
+    fn guarded(&mut self, namespace: &str, name: &str, guards: Guards) -> bool {
+        let before = self.namespaces.get(namespace).and_then(|here| here.guards.get(name));
+        if before.is_none_or(|before| *before == guards) && before.is_some() == !guards.is_empty() {
+            return false;
+        }
+        let here = self.namespaces.entry(namespace.to_owned()).or_default();
+        match guards.is_empty() {
+            true => here.guards.remove(name),
+            false => here.guards.insert(name.to_owned(), guards),
+        };
+        true
     }
 
     /// What providers in other namespaces want of what a namespace's want.
@@ -510,7 +537,13 @@ mod tests {
     }
 
     fn deployment(name: &str, managed: bool) -> Change {
-        Change::Deployment { namespace: "ns".into(), name: name.into(), managed, version: None }
+        Change::Deployment {
+            namespace: "ns".into(),
+            name: name.into(),
+            managed,
+            guards: Guards::default(),
+            version: None,
+        }
     }
 
     fn key(name: &str) -> InstallationKey {
@@ -649,6 +682,7 @@ mod tests {
             namespace: "ns".into(),
             name: name.into(),
             managed,
+            guards: Guards::default(),
             version: Version::parse(version),
         };
         wrote(&mut index, "7");
@@ -680,7 +714,13 @@ mod tests {
     fn a_secret_of_an_installation_that_is_gone_is_looked_after() {
         let mut index = Index::default();
         index.apply(installation("a", "web"));
-        let seen = || Change::Deployment { namespace: "ns".into(), name: "web".into(), managed: true, version: None };
+        let seen = || Change::Deployment {
+            namespace: "ns".into(),
+            name: "web".into(),
+            managed: true,
+            guards: Guards::default(),
+            version: None,
+        };
         assert_eq!(names(index.apply(seen())), ["a"]);
         for (label, concerned) in [("default", &["-", "a"][..]), ("gone", &["-", "a"][..]), ("a", &["a"][..])] {
             index.apply(secret("timbr-platform-identity", Some(label)));
@@ -697,6 +737,7 @@ mod tests {
             namespace: "ns".into(),
             name: "web".into(),
             managed,
+            guards: Guards::default(),
             version: Version::parse(version),
         };
         let nobody: [&str; 0] = [];
@@ -713,7 +754,13 @@ mod tests {
         assert_eq!(names(index.apply(seen(false, "9"))), ["a"]);
         assert!(!index.write_ends(&key("a"), "web", &none, Some("9")));
         // What arrived lets go of what it came from.
-        let old = Change::Deployment { namespace: "ns".into(), name: "old".into(), managed: true, version: None };
+        let old = Change::Deployment {
+            namespace: "ns".into(),
+            name: "old".into(),
+            managed: true,
+            guards: Guards::default(),
+            version: None,
+        };
         index.apply(old);
         index.write_begins(&key("a"), "web", &none);
         assert_eq!(names(index.apply(seen(true, "10"))), ["-"]);
@@ -740,6 +787,7 @@ mod tests {
             namespace: "ns".into(),
             name: "web".into(),
             managed,
+            guards: Guards::default(),
             version: Version::parse(version),
         };
         // Written and seen, before or after the answer.
@@ -799,7 +847,13 @@ mod tests {
         assert_eq!(foreign(&index, "elsewhere"), []);
         // Nothing new is no news, and nothing else of a namespace is another's business.
         assert_eq!(keys(index.apply(provider("b", "x"))), [] as [&str; 0]);
-        let seen = Change::Deployment { namespace: "b".into(), name: "timbr-api".into(), managed: true, version: None };
+        let seen = Change::Deployment {
+            namespace: "b".into(),
+            name: "timbr-api".into(),
+            managed: true,
+            guards: Guards::default(),
+            version: None,
+        };
         assert_eq!(keys(index.apply(seen)), ["b"]);
         let claim = Change::Claim { namespace: "b".into(), record: Some(Record::default()) };
         assert_eq!(keys(index.apply(claim)), ["b"]);

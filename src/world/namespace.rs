@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     api::{Component, Kind, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{InstallationKey, OurSecret, named},
+    compose::{Guards, InstallationKey, OurSecret, named},
 };
 
 use super::change::Version;
@@ -24,6 +24,8 @@ pub(super) struct Namespace {
     pub secrets: BTreeMap<String, Box<Labelled>>,
     /// NetworkPolicies that we made.
     pub networks: BTreeSet<String>,
+    /// By which access policies Deployments remember to be guarded.
+    pub guards: BTreeMap<String, Guards>,
 }
 
 /// A Secret that we made, or that is called as if we had.
@@ -118,6 +120,7 @@ impl Namespace {
             && self.managed.is_empty()
             && self.secrets.is_empty()
             && self.networks.is_empty()
+            && self.guards.is_empty()
     }
 
     /// The implicit installation, when there are Deployments of other installations that none names any more:

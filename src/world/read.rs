@@ -86,6 +86,9 @@ impl Reader {
             let found = self.secret(&key.namespace, &name).await?;
             secrets.insert(name, found);
         }
+        let mut guards = view.guards;
+        let live = deployments.iter().filter_map(|(name, found)| Some((name.clone(), found.found()?.guards())));
+        guards.extend(live);
         let mut networks = BTreeMap::new();
         for name in needs.networks {
             let found = self.get::<NetworkPolicy>("NetworkPolicy", &key.namespace, &name).await?;
@@ -103,6 +106,7 @@ impl Reader {
             secrets,
             networks,
             unguarded: BTreeMap::new(),
+            guards,
             consumers: view.consumers,
             hands: Hands::default(),
             trials: None,

@@ -26,10 +26,10 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     api::{
-        CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED, LABEL_MANAGED_BY,
-        LABEL_ORGANIZATION, Object, PolicyTarget, VERSION,
+        ANNOTATION_DELIVERED, CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED,
+        LABEL_MANAGED_BY, LABEL_ORGANIZATION, Object, PolicyTarget, VERSION,
     },
-    compose::{Consumer, InstallationKey, OurSecret},
+    compose::{Attribution, Consumer, Guards, InstallationKey, OurSecret},
 };
 
 use super::{
@@ -304,7 +304,10 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a String> {
 fn deployment(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
     let version = meta.resource_version.as_deref().and_then(Version::parse);
-    Change::Deployment { namespace, name, managed: label(meta, LABEL_MANAGED).is_some(), version }
+    let managed = label(meta, LABEL_MANAGED).is_some();
+    let record = meta.annotations.as_ref().filter(|_| managed).and_then(|all| all.get(ANNOTATION_DELIVERED));
+    let guards = Attribution::guards_of(record.map(String::as_str));
+    Change::Deployment { namespace, name, managed, guards, version }
 }
 
 fn secret(meta: &ObjectMeta) -> Change {
@@ -390,7 +393,9 @@ impl Feed {
     fn gone(&self, namespace: String, name: String) -> Change {
         match self.source.what {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
-            Known::Deployment => Change::Deployment { namespace, name, managed: false, version: None },
+            Known::Deployment => {
+                Change::Deployment { namespace, name, managed: false, guards: Guards::default(), version: None }
+            }
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
             Known::Network => Change::Network { namespace, name, is_there: false },
             Known::Namespace => Change::Namespace { name, organization: None },

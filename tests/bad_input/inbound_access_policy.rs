@@ -79,20 +79,21 @@ fn network_policy() -> Vec<Row> {
     const GUARD: &str = "spec.networkPolicy";
     const PEERS: &str = "spec.networkPolicy.ingressFrom";
     const BLOCK: &str = "spec.networkPolicy.ingressFrom[0].ipBlock";
-    const PODS: &str = "spec.networkPolicy.ingressFrom[0].podSelector";
     let peer =
         |what: &str, peer: Value, path: &str, code: &'static str| told_at(what, PEERS, json!([peer]), path, code);
     let block = |what: &str, cidr: Value, except: Value, path: &str, code: &'static str| {
         peer(what, json!({"ipBlock": {"cidr": cidr, "except": except}}), &format!("{BLOCK}.{path}"), code)
     };
     let requirement = |what: &str, it: Value, path: &str| {
-        let selector = json!({"podSelector": {"matchExpressions": [it]}});
-        peer(what, selector, &format!("{PODS}.matchExpressions[0].{path}"), "PeerInvalid")
+        ["podSelector", "namespaceSelector"].map(|selector| {
+            let at = format!("{PEERS}[0].{selector}.matchExpressions[0].{path}");
+            peer(what, json!({selector: {"matchExpressions": [it]}}), &at, "PeerInvalid").past_the_schema()
+        })
     };
     let first = format!("{PEERS}[0]");
     let many = vec![json!({"podSelector": {}}); 65];
     let long = format!("10.0.0.0/{}", "8".repeat(40));
-    vec![
+    let mut rows = vec![
         set("string for a mapping", GUARD, json!("Managed"), "FieldType"),
         set("not in the list", &format!("{GUARD}.mode"), json!("managed"), "FieldNotSupported"),
         set("expanded", &format!("{GUARD}.mode"), json!(EXPANDED), "FieldNotSupported"),
@@ -105,19 +106,32 @@ fn network_policy() -> Vec<Row> {
             &first,
             "PeerInvalid",
         ),
-        peer("unknown field", json!({"podSelectors": {}}), &format!("{first}.podSelectors"), "FieldUnknown"),
+        peer(
+            "unknown field",
+            json!({"podSelector": {}, "podSelectors": {}}),
+            &format!("{first}.podSelectors"),
+            "FieldUnknown",
+        ),
         peer("no range", json!({"ipBlock": {}}), &format!("{BLOCK}.cidr"), "FieldRequired"),
         block("an address", json!("10.0.0.1"), json!([]), "cidr", "PeerInvalid"),
         block("expanded", json!(EXPANDED), json!([]), "cidr", "PeerInvalid"),
         block("too many bits", json!("10.0.0.0/33"), json!([]), "cidr", "PeerInvalid"),
-        block("no IPv6", json!("1::2::3/64"), json!([]), "cidr", "PeerInvalid"),
+        block("no IPv6", json!("1::2::3/64"), json!([]), "cidr", "PeerInvalid").past_the_schema(),
         block("too long", json!(long), json!([]), "cidr", "FieldLimit"),
-        block("outside", json!("10.0.0.0/8"), json!(["11.0.0.0/9"]), "except[0]", "PeerInvalid"),
-        block("all of it", json!("10.0.0.0/8"), json!(["10.0.0.0/8"]), "except[0]", "PeerInvalid"),
+        block("outside", json!("10.0.0.0/8"), json!(["11.0.0.0/9"]), "except", "PeerInvalid").past_the_schema(),
+        block("all of it", json!("10.0.0.0/8"), json!(["10.0.0.0/8"]), "except", "PeerInvalid").past_the_schema(),
+        block("expanded", json!("10.0.0.0/8"), json!([EXPANDED]), "except", "PeerInvalid"),
+    ];
+    let requirements = [
         requirement("no label", json!({"key": "a b", "operator": "Exists"}), "key"),
+        requirement("expanded", json!({"key": EXPANDED, "operator": "Exists"}), "key"),
         requirement("no operator", json!({"key": "a", "operator": "Is"}), "operator"),
+        requirement("expanded", json!({"key": "a", "operator": EXPANDED}), "operator"),
         requirement("In without values", json!({"key": "a", "operator": "In"}), "values"),
         requirement("Exists with values", json!({"key": "a", "operator": "Exists", "values": ["b"]}), "values"),
-        requirement("no value", json!({"key": "a", "operator": "In", "values": ["b", "c d"]}), "values[1]"),
-    ]
+        requirement("no value", json!({"key": "a", "operator": "In", "values": ["b", "c d"]}), "values"),
+        requirement("expanded", json!({"key": "a", "operator": "In", "values": [EXPANDED]}), "values"),
+    ];
+    rows.extend(requirements.into_iter().flatten());
+    rows
 }

@@ -22,6 +22,8 @@ pub struct Case {
     pub path: String,
     /// The problem's code.
     pub code: &'static str,
+    /// Whether the schema and its rules cannot tell, and the webhook is the first that can.
+    pub past_the_schema: bool,
 }
 
 /// What must never reach a value: the kubelet would put another variable's value there.
@@ -58,9 +60,9 @@ pub fn cases() -> Vec<Case> {
     azure_sso_cases(&mut cases);
     timbr_installation_cases(&mut cases);
     for (kind, base, rows) in tables() {
-        for Row { name, set, at, code } in rows.into_iter().chain(common(&base)) {
+        for Row { name, set, at, code, past_the_schema } in rows.into_iter().chain(common(&base)) {
             let object = set.into_iter().fold(base.clone(), |object, (path, value)| with(object, &path, value));
-            cases.push(Case { name: format!("{kind}: {name}: {at}"), object, path: at, code });
+            cases.push(Case { name: format!("{kind}: {name}: {at}"), object, path: at, code, past_the_schema });
         }
     }
     cases
@@ -91,6 +93,14 @@ pub struct Row {
     set: Vec<(String, Option<Value>)>,
     at: String,
     code: &'static str,
+    past_the_schema: bool,
+}
+
+impl Row {
+    /// The same, of what the schema and its rules cannot tell.
+    fn past_the_schema(self) -> Self {
+        Self { past_the_schema: true, ..self }
+    }
 }
 
 /// A field is set to a value that it cannot hold.
@@ -101,7 +111,7 @@ fn set(name: &str, path: &str, value: Value, code: &'static str) -> Row {
 /// The same, told elsewhere.
 fn told_at(name: &str, path: &str, value: Value, at: &str, code: &'static str) -> Row {
     let set = vec![(path.to_owned(), Some(value))];
-    Row { name: name.to_owned(), set, at: at.to_owned(), code }
+    Row { name: name.to_owned(), set, at: at.to_owned(), code, past_the_schema: false }
 }
 
 /// A required field is absent, or null.
@@ -111,6 +121,7 @@ fn required(path: &str) -> [Row; 2] {
         set: vec![(path.to_owned(), value)],
         at: path.to_owned(),
         code: "FieldRequired",
+        past_the_schema: false,
     };
     [row("absent", None), row("null", Some(Value::Null))]
 }
@@ -206,7 +217,13 @@ fn azure_sso_cases(cases: &mut Vec<Case>) {
         with(object, "spec.clientIdRef", Some(json!({"name": "entra", "key": "client-id"})))
     };
     let mut case = |name: &str, object: Value, path: &str, code: &'static str| {
-        cases.push(Case { name: format!("AzureSso: {name}"), object, path: path.to_owned(), code });
+        cases.push(Case {
+            name: format!("AzureSso: {name}"),
+            object,
+            path: path.to_owned(),
+            code,
+            past_the_schema: false,
+        });
     };
     // Where the fault is in the field that is set.
     let set: &[(&str, &str, Value, &str)] = &[
@@ -305,7 +322,13 @@ fn timbr_installation_cases(cases: &mut Vec<Case>) {
     let mut case = |name: &str, spec: Value, path: &str, code: &'static str| {
         let mut object = timbr_installation();
         object["spec"] = spec;
-        cases.push(Case { name: format!("TimbrInstallation: {name}"), object, path: path.to_owned(), code });
+        cases.push(Case {
+            name: format!("TimbrInstallation: {name}"),
+            object,
+            path: path.to_owned(),
+            code,
+            past_the_schema: false,
+        });
     };
     case("unknown component", json!({"components": {"gateway": {}}}), "spec.components.gateway", "FieldUnknown");
     case("unknown field", json!({"deployment": "web"}), "spec.deployment", "FieldUnknown");

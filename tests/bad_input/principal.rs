@@ -29,6 +29,7 @@ pub fn rows() -> Vec<Row> {
             set: vec![(path.clone(), None)],
             at: "spec".to_owned(),
             code: "CredentialsExactlyOne",
+            past_the_schema: false,
         });
         rows.push(told_at(&format!("{field} null"), &path, Value::Null, "spec", "CredentialsExactlyOne"));
     }
@@ -42,7 +43,7 @@ pub fn rows() -> Vec<Row> {
         let fields = ["tenantId", "clientId", "clientSecretRef"].map(|field| (format!("spec.{field}"), None));
         let mut set = Vec::from(fields);
         set.push(("spec.credentialsFrom".to_owned(), Some(from)));
-        Row { name: name.to_owned(), set, at: at.to_owned(), code }
+        Row { name: name.to_owned(), set, at: at.to_owned(), code, past_the_schema: false }
     };
     const SSO: &str = "spec.credentialsFrom.azureSso";
     rows.extend([

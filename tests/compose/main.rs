@@ -20,6 +20,7 @@ mod failures;
 mod fixed_point;
 mod fixtures;
 mod gate;
+mod guards;
 mod hands;
 mod histories;
 mod installations;

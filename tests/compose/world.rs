@@ -14,10 +14,10 @@ use timbr_identity::{
         TimbrInstallationSpec,
     },
     compose::{
-        Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Hands, InstallationKey, Leftover, LiveDeployment,
-        LiveEnv, LiveNetwork, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, NetworkStep, Outcome, Owner, Plan,
-        ResourceStatus, SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys, live_network, needs,
-        statuses,
+        Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Guards, Hands, InstallationKey, Leftover,
+        LiveDeployment, LiveEnv, LiveNetwork, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, NetworkStep,
+        Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys,
+        live_network, needs, statuses,
     },
 };
 
@@ -112,12 +112,19 @@ impl World {
             deployments: deployments.collect(),
             secrets: secrets.collect(),
             networks: networks.collect(),
+            guards: self.guards(),
             unguarded: BTreeMap::new(),
             consumers: Default::default(),
             hands: self.hands.get(key).cloned().unwrap_or_default(),
             trials: self.trials.clone(),
             refused: self.refused.clone(),
         }
+    }
+
+    /// By which policies the Deployments remember to be guarded.
+    fn guards(&self) -> BTreeMap<String, Guards> {
+        let live = self.deployments.iter();
+        live.filter_map(|(name, found)| Some((name.clone(), found.found()?.guards()))).collect()
     }
 
     pub fn plan(&self, key: &InstallationKey) -> Plan {

@@ -28,6 +28,7 @@ async fn probes_metrics_and_logs_tell_what_happens() {
         "jwtauthentications",
         "jwttenants",
         "keyvaultbindings",
+        "networkpolicies",
         "pods that use api",
         "pods that use platform",
         "pods that use server",

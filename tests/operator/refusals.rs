@@ -63,7 +63,8 @@ async fn the_api_server_refuses_what_validate_refuses_with_the_same_field_and_co
         assert_eq!(refusal(&lab, &good).await.map(|status| status.message), None);
     }
     let mut different = Vec::new();
-    let cases = bad_input::cases();
+    let mut cases = bad_input::cases();
+    cases.retain(|case| !case.past_the_schema);
     for case in &cases {
         let wanted = vec![(case.path.clone(), case.code.to_owned())];
         let found = refusal(&lab, &case.object).await;

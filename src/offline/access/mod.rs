@@ -18,7 +18,7 @@ pub use matrix::{Matrix, matrix};
 
 /// What of a namespace decides who may use its Timbr. A policy that a cluster would not take may not be missed: it is
 /// there, and admits nobody.
-pub fn access<'a>(judged: &'a Judged<'_>, namespace: &str) -> Access<'a> {
+pub fn access<'a>(judged: &'a Judged<'_>, namespace: &'a str) -> Access<'a> {
     let here = || judged.objects.ours.iter().filter(move |ours| ours.object.meta().namespace == namespace);
     let installations = here().filter_map(|ours| match &ours.object {
         Object::Installation(installation) => Some(installation),
@@ -30,7 +30,8 @@ pub fn access<'a>(judged: &'a Judged<'_>, namespace: &str) -> Access<'a> {
         }
         _ => None,
     });
-    let mut access = Access::new(&judged.settings, installations, resources);
+    let guards = judged.objects.guards(namespace).map(|(_, guards)| guards);
+    let mut access = Access::new(&judged.settings, namespace, installations, resources, guards);
     let of_kind = |kind: Kind| here().filter(move |ours| ours.object.meta().kind == kind);
     for policy in &mut access.policies {
         let is_it = |ours: &&Ours| ours.object.meta().name == policy.name;
