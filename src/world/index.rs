@@ -144,7 +144,7 @@ impl Index {
     /// Takes in by which access policies a Deployment is guarded; returns whether that is news.
     fn guarded(&mut self, namespace: &str, name: &str, guards: Guards) -> bool {
         let before = self.namespaces.get(namespace).and_then(|here| here.guards.get(name));
-        if before.is_none_or(|before| *before == guards) && before.is_some() == !guards.is_empty() {
+        if before.unwrap_or(&Guards::default()) == &guards {
             return false;
         }
         let here = self.namespaces.entry(namespace.to_owned()).or_default();

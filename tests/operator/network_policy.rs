@@ -129,9 +129,10 @@ async fn the_network_follows_the_policies() {
     println!("one policy's NetworkPolicy: {tally:?}");
     assert_eq!((tally["create networkpolicies"], tally["delete networkpolicies"]), (2, 1), "{tally:?}");
     assert_eq!(tally["patch networkpolicies"], 4, "put back, other rules, other pods, no policy: {tally:?}");
-    let others = ["create secrets", "patch inboundaccesspolicies/status"];
+    let others = ["create secrets", "patch deployments", "patch inboundaccesspolicies/status"];
     let networks = |what: &&String| what.ends_with(" networkpolicies");
     assert_eq!(tally.keys().filter(|it| !networks(it)).collect::<Vec<_>>(), others, "the key of names, and statuses");
+    assert_eq!(tally["patch deployments"], 2, "each of the two remembers by which policy it is guarded");
 }
 
 /// What somebody else called so is neither changed nor deleted.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use testkit::ControlPlane;
 
 use crate::{
-    fixtures::{CLIENT_ID, TENANT, entra, secret},
-    harness::{Lab, SOON},
+    fixtures::{CLIENT_ID, TENANT, deployment, entra, secret},
+    harness::{Lab, SOON, tally},
     shop::{Stage, loosen, own_plane_without_controllers},
 };
 
@@ -48,6 +48,41 @@ async fn who_is_not_on_the_list_is_told_what_to_paste() {
         let (done, printed) = stage.try_apply(&stage.consumer(kind, "orders").to_string()).await;
         assert!(done, "{kind}: {printed}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_is_deleted_opens_nothing() {
+    let stage = Stage::new("Fail").await;
+    let (lab, shop) = (&stage.lab, &stage.shop);
+    lab.apply(&deployment("timbr-api", &["timbr-api"])).await;
+    stage.apply(&stage.policy(json!([]))).await;
+    lab.wait("inboundaccesspolicy/api", "Ready").await;
+    let api = lab.get("deployment/timbr-api").await;
+    assert_eq!(
+        api["metadata"]["annotations"]["identity.timbr.ai/delivered"],
+        r#"{"v":1,"vars":{},"guards":{"Api":["api"]}}"#
+    );
+    lab.kubectl(&["delete", "iap", "api"]).await;
+    let consumer = stage.consumer("Deployment", "orders").to_string();
+    let (done, printed) = stage.try_apply(&consumer).await;
+    assert!(!done, "{printed}");
+    let expected = format!(
+        "Deployment {shop}/orders may not use Api of the Timbr in namespace {}: nobody may use Api: InboundAccessPolicy api was removed, which opens nothing; write one with target: Api that admits application orders of namespace {shop}, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready\n",
+        lab.namespace
+    );
+    assert!(refusal(&printed).starts_with(&expected), "{printed}");
+    // As it says: once it was said that it may be open, it is.
+    let mut audit = stage.policy(json!([]));
+    audit["spec"]["enforcement"] = json!("Audit");
+    stage.apply(&audit).await;
+    lab.wait("inboundaccesspolicy/api", "Ready").await;
+    lab.kubectl(&["delete", "iap", "api"]).await;
+    let (done, printed) = stage.try_apply(&consumer).await;
+    assert!(done, "{printed}");
+    let api = lab.get("deployment/timbr-api").await;
+    assert!(api["metadata"]["annotations"]["identity.timbr.ai/delivered"].is_null(), "{api}");
+    let writes = lab.writes().await;
+    assert_eq!(tally(&writes)["patch deployments"], 2, "remembered, and forgotten");
 }
 
 /// Must show 1, the end.
