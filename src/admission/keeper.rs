@@ -81,11 +81,11 @@ impl Keeper {
             Maker::Operator(life) => (settle(life) / 4).min(PAUSE),
             Maker::Other => PAUSE,
         };
-        let mut trusted = Trusted::default();
+        let mut seen = Seen::default();
         let mut said = String::new();
         loop {
             // What is wrong is said once, and not every few seconds.
-            match self.look(&mut trusted).await {
+            match self.look(&mut seen).await {
                 Ok(()) | Err(LookError::Write(WriteError::NotLeading | WriteError::Overtaken)) => said.clear(),
                 Err(error) => {
                     let error = error.to_string();
@@ -99,7 +99,7 @@ impl Keeper {
         }
     }
 
-    async fn look(&self, trusted: &mut Trusted) -> Result<(), LookError> {
+    async fn look(&self, seen: &mut Seen) -> Result<(), LookError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let secret = read("the Secret of the webhook", secrets.get_opt(WEBHOOK_SECRET)).await?;
         let bundle =
@@ -108,10 +108,14 @@ impl Keeper {
                 Some(Err(error)) if self.maker == Maker::Other => return Err(error.into()),
                 _ => None,
             };
-        if let Some(bundle) = &bundle {
+        let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
+        if let Some(bundle) = bundle.as_ref().filter(|_| version.is_none() || version != seen.version) {
             self.shown.show(bundle.certified()?);
+            tracing::info!(version, "the webhook answers with the certificate of its Secret");
+            seen.version = version;
         }
         let Maker::Operator(life) = self.maker else { return Ok(()) };
+        let trusted = &mut seen.trusted;
         if !self.leadership.may_write() {
             *trusted = Trusted::default();
             return Ok(());
@@ -193,6 +197,14 @@ fn host(config: &WebhookClientConfig) -> Option<String> {
         }
         (None, None) => None,
     }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The version of the Secret whose certificate is shown.
+    version: Option<String>,
+    trusted: Trusted,
 }
 
 /// Since when the newest authority has been trusted.

@@ -65,7 +65,7 @@ fn objects(values: Value) -> Vec<Value> {
     documents.into_iter().map(|document| document.value).collect()
 }
 
-fn with_image(mut values: Value) -> Value {
+pub fn with_image(mut values: Value) -> Value {
     set(&mut values, "image.repository", json!("registry.example.com/timbr-identity"));
     values
 }
@@ -515,16 +515,16 @@ async fn every_value_has_an_effect_that_the_api_server_and_the_operator_take() {
 }
 
 /// A release on a control plane of its own.
-struct Release {
-    plane: &'static ControlPlane,
-    namespace: String,
-    values: Value,
+pub struct Release {
+    pub plane: &'static ControlPlane,
+    pub namespace: String,
+    pub values: Value,
     /// Of whoever installs it.
-    kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
 }
 
 impl Release {
-    fn upgrade(&self, verb: &str) -> String {
+    pub fn upgrade(&self, verb: &str) -> String {
         self.try_upgrade(&[verb]).unwrap_or_else(|error| panic!("helm {verb}: {error}"))
     }
 
@@ -546,7 +546,7 @@ impl Release {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    async fn json(&self, args: &[&str]) -> Value {
+    pub async fn json(&self, args: &[&str]) -> Value {
         let args: Vec<&str> = ["get", "-o", "json"].into_iter().chain(args.iter().copied()).collect();
         serde_json::from_str(&self.plane.kubectl(&args, None).await.ok()).expect("JSON")
     }
@@ -571,7 +571,7 @@ impl Release {
     }
 
     /// Starts the process of the Deployment as a node would, where pods have no network.
-    async fn operator(&self) -> Operator {
+    pub async fn operator(&self) -> Operator {
         let deployment = self.json(&["deployment", NAME, "-n", &self.namespace]).await;
         let pods = self.json(&["pods", "-n", &self.namespace, "-l", "app.kubernetes.io/component=operator"]).await;
         let spec = &deployment["spec"]["template"]["spec"];
@@ -644,7 +644,7 @@ impl Release {
         url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
-    async fn bundles(&self) -> Vec<String> {
+    pub async fn bundles(&self) -> Vec<String> {
         let name = format!("{NAME}-{}", self.namespace);
         let configuration = self.json(&["validatingwebhookconfiguration", &name]).await;
         let webhooks = configuration["webhooks"].as_array().expect("webhooks").iter();
@@ -652,7 +652,7 @@ impl Release {
     }
 
     /// `examples/everything` in this namespace is delivered, and taken off again.
-    async fn delivers(&self, timbr: &str) {
+    pub async fn delivers(&self, timbr: &str) {
         let account = self.plane.service_account(&self.namespace, NAME).await;
         let lab = Lab::of(self.plane, timbr.to_owned(), account, vec![]);
         let folder = path("examples/everything");

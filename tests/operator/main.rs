@@ -3,6 +3,7 @@
 #[path = "../bad_input/mod.rs"]
 mod bad_input;
 mod canary;
+mod cert_manager;
 mod chart;
 mod claims;
 mod conflicts;
