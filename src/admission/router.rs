@@ -16,6 +16,7 @@ use axum::{
 use k8s_openapi::api::{
     authentication::v1::UserInfo,
     authorization::v1::{LocalSubjectAccessReview, ResourceAttributes, SubjectAccessReviewSpec},
+    core::v1::Secret,
 };
 use kube::{
     Api, Client,
@@ -23,8 +24,8 @@ use kube::{
 };
 
 use crate::{
-    api::{Kind, Object, PolicyTarget, Resource, Spec, message},
-    compose::{Access, Settings},
+    api::{GUARDS_SECRET, Kind, Object, PolicyTarget, Resource, Spec, message},
+    compose::{Access, LiveGuards, Settings, live_guards},
     metrics::Metrics,
     policy::{Caller, Code, Decision, Trust, decide},
     world::{Index, Sync, api_resource, describe},
@@ -45,6 +46,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longest time to ask the API server something. It waits 5 seconds for the webhook.
 const ASKING: Duration = Duration::from_secs(2);
+
+/// What the API server tells of a namespace now.
+struct Live {
+    policies: Vec<Resource<Spec>>,
+    guards: Option<LiveGuards>,
+}
 
 /// What is needed to answer.
 #[derive(Clone)]
@@ -157,8 +164,8 @@ impl Desk {
             let (mut decision, mut trust) = self.decide(consumer, *target, of, None);
             // What was applied a moment ago may not have been seen yet.
             if !is_fresh || (!decision.allow && is_new) {
-                match self.policies(of).await {
-                    Some(policies) => (decision, trust) = self.decide(consumer, *target, of, Some(&policies)),
+                match self.live(of).await {
+                    Some(live) => (decision, trust) = self.decide(consumer, *target, of, Some(&live)),
                     None if !is_fresh => return Err("this replica has seen nothing new for a while; see its /readyz"),
                     None => {}
                 }
@@ -174,24 +181,38 @@ impl Desk {
     }
 
     /// What the policies of a namespace say of a consumer: those that the watches have seen, or others.
-    fn decide(
-        &self,
-        consumer: &Consumer,
-        target: PolicyTarget,
-        of: &str,
-        policies: Option<&[Resource<Spec>]>,
-    ) -> (Decision, Trust) {
+    fn decide(&self, consumer: &Consumer, target: PolicyTarget, of: &str, live: Option<&Live>) -> (Decision, Trust) {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let installations = index.installations(of);
-        let access = match policies {
-            Some(policies) => Access::new(&self.settings, of, installations, policies.iter(), index.guards(of)),
+        let access = match live {
+            Some(Live { policies, guards }) => {
+                Access::new(&self.settings, of, installations, policies.iter(), guards.as_ref())
+            }
             None => Access::new(&self.settings, of, installations, index.resources(of), index.guards(of)),
         };
         let decision = decide(&access.trust, target, &access.policies, &Caller::Workload(consumer.workload.clone()));
         (decision, access.trust)
     }
 
-    /// The policies of a namespace, asked of the API server now. `None`: it does not tell.
+    /// The policies of a namespace and what is recorded of them, asked of the API server now. `None`: it does not tell.
+    async fn live(&self, namespace: &str) -> Option<Live> {
+        let (policies, guards) = tokio::join!(self.policies(namespace), self.guards(namespace));
+        Some(Live { policies: policies?, guards: guards? })
+    }
+
+    async fn guards(&self, namespace: &str) -> Option<Option<LiveGuards>> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let found = tokio::time::timeout(ASKING, api.get_metadata_opt(GUARDS_SECRET)).await.ok()?;
+        let found = found.inspect_err(|error| {
+            tracing::warn!(
+                namespace,
+                error = describe(error),
+                "{GUARDS_SECRET} cannot be read; what was seen last counts"
+            );
+        });
+        Some(found.ok()?.map(|secret| live_guards(&secret.metadata)))
+    }
+
     async fn policies(&self, namespace: &str) -> Option<Vec<Resource<Spec>>> {
         const KIND: Kind = Kind::InboundAccessPolicy;
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &api_resource(KIND));

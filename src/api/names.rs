@@ -52,6 +52,14 @@ pub const WEBHOOK_CONFIGURATION: &str = "timbr-identity-operator";
 /// The labels of a pod that tell its application's name: the first that is there.
 pub const APPLICATION_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];
 
+/// Secret in the namespace of a Timbr that has no data: its annotation [`ANNOTATION_GUARDS`] tells by which access policies
+/// the Timbr is guarded.
+pub const GUARDS_SECRET: &str = "timbr-identity-guards";
+/// Annotation on [`GUARDS_SECRET`]: names of access policies, by component.
+pub const ANNOTATION_GUARDS: &str = "identity.timbr.ai/guards";
+/// Annotation on what we made and what outlives what it was made for: why it is still there, for people.
+pub const ANNOTATION_NOTE: &str = "identity.timbr.ai/note";
+
 /// Secret in the operator's namespace that holds the certificate of its webhook.
 pub const WEBHOOK_SECRET: &str = "timbr-identity-webhook";
 

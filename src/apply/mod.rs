@@ -7,6 +7,7 @@
 
 mod deployment;
 mod error;
+mod guards;
 mod leadership;
 mod lease;
 mod name_key;

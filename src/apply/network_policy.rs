@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{
-    Api,
+    Api, Resource as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 
 use crate::{
-    api::FIELD_MANAGER,
+    api::{ANNOTATION_NOTE, Code, FIELD_MANAGER},
     compose::{LiveNetwork, NetworkPlan, NetworkStep, live_network},
 };
 
@@ -34,14 +34,18 @@ impl Writer {
                     Some(version) => {
                         let mut manifest = manifest.clone();
                         manifest.metadata.resource_version = Some(version.clone());
+                        // What somebody added is none of ours, and goes.
+                        manifest.spec.get_or_insert_default().egress.get_or_insert_default();
                         // Ours: forced over what anybody else wrote there.
                         let params = PatchParams::apply(FIELD_MANAGER).force();
                         self.send("patch", RESOURCE, api.patch(name, &params, &Patch::Apply(&manifest))).await
                     }
                 };
-                let live = live_network(written.map_err(overtaken)?);
+                let written = written.map_err(overtaken)?;
                 tracing::info!(namespace, network_policy = name, "written");
-                Ok(Some(live))
+                let note = manifest.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_NOTE)).cloned();
+                self.tell(&written.object_ref(&()), Code::NetworkPolicyStays, note).await;
+                Ok(Some(live_network(written)))
             }
             NetworkStep::Delete { uid, version } => {
                 let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };

@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    api::{API_VERSION, FIELD_MANAGER, Meta},
+    api::{API_VERSION, Code, FIELD_MANAGER, Meta},
     compose::{self, EventType, ResourceStatus, events as events_of},
     world::{api_resource, describe},
 };
@@ -56,6 +56,12 @@ impl Writer {
     pub async fn claimed_by_another(&self, claim: &ObjectReference, message: String) {
         let reason = "ClaimedByAnother".to_owned();
         self.publish(claim, &[compose::Event { type_: EventType::Warning, reason, message }]).await;
+    }
+
+    /// Warns of what is noted on an object that outlives what it was made for.
+    pub(super) async fn tell(&self, about: &ObjectReference, code: Code, note: Option<String>) {
+        let event = |message| compose::Event { type_: EventType::Warning, reason: code.to_string(), message };
+        self.publish(about, note.map(event).as_slice()).await;
     }
 
     /// Events are for people; a lost one is logged and changes nothing.

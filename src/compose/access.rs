@@ -10,7 +10,7 @@ use crate::{
     policy::{Policy, State, Trust, Unlisted},
 };
 
-use super::{Guards, Settings, Snapshot, guards::removed, is_guid, kinds};
+use super::{LiveGuards, Lookup, Settings, Snapshot, is_guid, kinds};
 
 /// What of a namespace decides who may use its Timbr.
 #[derive(Clone, Debug)]
@@ -25,16 +25,17 @@ impl<'a> Access<'a> {
     /// Of a snapshot.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let (installations, resources) = (snapshot.installations.iter(), snapshot.resources.iter());
-        Self::new(&snapshot.settings, &snapshot.key.namespace, installations, resources, snapshot.guards.values())
+        let guards = snapshot.guards.as_ref().and_then(Lookup::found);
+        Self::new(&snapshot.settings, &snapshot.key.namespace, installations, resources, guards)
     }
 
-    /// Of the installations and the resources of one namespace, and what its Deployments remember of policies.
+    /// Of the installations and the resources of one namespace, and what is recorded of its policies.
     pub fn new(
         settings: &Settings,
         namespace: &'a str,
         installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>> + Clone,
         resources: impl Iterator<Item = &'a Resource<Spec>> + Clone,
-        guards: impl Iterator<Item = &'a Guards>,
+        guards: Option<&'a LiveGuards>,
     ) -> Self {
         let names: BTreeSet<&str> = installations.clone().map(|found| found.meta.name.as_str()).collect();
         // What cannot be read may say Required.
@@ -49,7 +50,8 @@ impl<'a> Access<'a> {
             ..Trust::default()
         };
         let mut policies: Vec<Policy<'a>> = resources.filter_map(|resource| policy(resource, &names)).collect();
-        policies.extend(removed(guards, namespace, &policies));
+        let guards = guards.filter(|live| live.ours).map(|live| &live.guards);
+        policies.extend(guards.map(|guards| guards.removed(namespace, &policies)).unwrap_or_default());
         Self { trust, policies }
     }
 }

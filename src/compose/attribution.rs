@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Guards,
     displaced::Displaced,
     ownership::{Place, PlaceRef, by_ref},
 };
@@ -18,9 +17,6 @@ pub const RETAINED: &str = "\"retained\"";
 
 /// The field that tells what stood in the place of a variable.
 pub const DISPLACED: &str = "\"displaced\"";
-
-/// The field that tells by which access policies a Deployment is guarded.
-const GUARDS: &str = "\"guards\"";
 
 /// The annotation's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,9 +31,6 @@ pub struct Attribution {
     /// `<container>/<VARIABLE>` → what stood there before we adopted it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     displaced: BTreeMap<String, Displaced>,
-    /// By which access policies it is guarded.
-    #[serde(default, skip_serializing_if = "Guards::is_empty")]
-    guards: Guards,
     /// For the person who finds variables that nobody holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -45,14 +38,7 @@ pub struct Attribution {
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self {
-            v: 1,
-            vars: BTreeMap::new(),
-            retained: BTreeSet::new(),
-            displaced: BTreeMap::new(),
-            guards: Guards::default(),
-            note: None,
-        }
+        Self { v: 1, vars: BTreeMap::new(), retained: BTreeSet::new(), displaced: BTreeMap::new(), note: None }
     }
 }
 
@@ -86,22 +72,6 @@ impl Attribution {
     /// What stood in a variable's place before it was adopted.
     pub fn displaced(&self, place: PlaceRef<'_>) -> Option<&Displaced> {
         self.displaced.get(&key(place))
-    }
-
-    /// Records by which access policies it is guarded.
-    pub fn guard(&mut self, guards: Guards) {
-        self.guards = guards;
-    }
-
-    /// By which access policies it is guarded.
-    pub fn guards(&self) -> &Guards {
-        &self.guards
-    }
-
-    /// By which access policies a Deployment with this annotation is guarded. It is read only where that is told.
-    pub fn guards_of(annotation: Option<&str>) -> Guards {
-        let tells = annotation.filter(|text| text.contains(GUARDS));
-        tells.and_then(|_| Self::read(annotation)).map(|it| it.guards).unwrap_or_default()
     }
 
     /// Leaves a note.

@@ -493,7 +493,7 @@ mod tests {
             ]),
             secrets: BTreeMap::new(),
             networks: BTreeMap::new(),
-            guards: BTreeMap::new(),
+            guards: None,
             unguarded: BTreeMap::new(),
             consumers: Default::default(),
             hands: Hands::default(),

@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashSet, HashSetExt as _};
 use serde_json::{Value as Json, json};
 
-use crate::api::{Code, Component, Kind, Meta, PolicyTarget};
+use crate::api::{Code, Component, Kind, Meta};
 
 use super::{
-    Access, Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
+    Attribution, Demand, Event, EventType, LiveContainer, LiveDeployment, LiveValue, Rollout, Snapshot, Value,
     displaced::Displaced,
-    guards::guards,
     hands::Demander,
     hindrance::Seizure,
     keep::{KeptValue, keep},
@@ -69,8 +68,6 @@ pub struct DeploymentPlan {
     pub seized: BTreeMap<Place, Seizure>,
     /// Variables that are left to other hands, and to which demand they are lost.
     pub lost: BTreeMap<Place, Demander>,
-    /// The components that run in it, as access policies call them.
-    pub targets: BTreeSet<PolicyTarget>,
     /// Whether the next request replaces pods.
     pub changes_template: bool,
     /// Variables that only a deleted KeyVaultBinding stands for.
@@ -190,7 +187,6 @@ pub fn plan_deployment(
     site: &Site<'_>,
     claims: &[Claim],
     adrift: &[&Meta],
-    access: &Access<'_>,
 ) -> Option<DeploymentPlan> {
     if site.absence(&snapshot.key.namespace).is_some() {
         return None;
@@ -256,10 +252,7 @@ pub fn plan_deployment(
         (&seizure.deployment, (seizure.place.clone(), seizure.clone()))
     });
     displace(site, &seized, &containers, &mut attribution);
-    attribution.guard(guards(snapshot, site, access));
-    let is_held = !containers.is_empty()
-        || stable_secrets.iter().any(|secret| secret.stays && !secret.data.is_empty())
-        || !attribution.guards().is_empty();
+    let is_held = !containers.is_empty() || stable_secrets.iter().any(|secret| secret.stays && !secret.data.is_empty());
     let template =
         Template { containers: &containers, content: content.as_deref(), record: is_held.then_some(&attribution) };
     let apply = match live {
@@ -297,7 +290,6 @@ pub fn plan_deployment(
         seized,
         lost,
         name: site.name.to_owned(),
-        targets: site.targets().collect(),
         uid,
         version: live.map(|live| live.version.clone()).filter(|version| !version.is_empty()),
         containers,

@@ -155,10 +155,6 @@ impl<'a> Judge<'a> {
                 Ok(Spec::AzureSso(spec)) => Some(spec.clone()),
                 _ => None,
             },
-            target: match &resource.spec {
-                Ok(Spec::InboundAccessPolicy(spec)) => Some(spec.target),
-                _ => None,
-            },
             untrusted: matches!(&resource.spec, Ok(Spec::ExternalTokenProvider(spec)) if !spec.enabled),
             previous: resource.status.clone(),
             suspended,
@@ -167,6 +163,7 @@ impl<'a> Judge<'a> {
                 false => "not judged while suspended",
             }),
             network: None,
+            guards: None,
             problems,
             accepted,
             references,

@@ -16,7 +16,7 @@ use crate::api::{
     ANNOTATION_CONTENT, ANNOTATION_DELIVERED, Component, LABEL_MANAGED, LABEL_WORKLOAD_IDENTITY, Sensitive,
 };
 
-use super::{Attribution, Guards, Ownership, Rollout};
+use super::{Ownership, Rollout};
 
 /// A live Deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,11 +136,6 @@ impl LiveEnv {
 }
 
 impl LiveDeployment {
-    /// By which access policies it remembers to be guarded.
-    pub fn guards(&self) -> Guards {
-        Attribution::guards_of(self.delivered.as_deref())
-    }
-
     /// The container of that name.
     pub fn container(&self, name: &str) -> Option<&LiveContainer> {
         self.containers.iter().find(|container| container.name == name)

@@ -1,14 +1,14 @@
 //! What must be read, live, before an installation can be composed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::api::{Component, Credentials, Delivery, NetworkMode, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
+use crate::api::{Component, Credentials, Delivery, PolicyTarget, Resource, SecretKeyRef, Spec, TimbrInstallationSpec};
 
 use super::{
     InstallationKey,
     installation::{Claims, Target, named},
     kinds::components_of,
-    network_policy::{guarded_by, network_name},
+    network_policy::{guarded_by, guards_network, network_name},
 };
 
 /// Names of objects in the installation's namespace.
@@ -38,11 +38,12 @@ pub fn needs(
     let claims = Claims::new(installations);
     let names = claims.names();
     let mine: Vec<_> = resources.iter().filter(|resource| resource.key(&names).as_ref() == Ok(key)).collect();
-    let guarded: BTreeMap<Component, bool> = guarded(&mine);
-    let wanted = mine.iter().flat_map(|resource| components_of(resource.meta.kind));
-    let wanted: BTreeSet<Component> = wanted.chain(guarded.keys().copied()).collect();
-    let mut networks: BTreeSet<String> =
-        networks.iter().filter(|name| claims.holder(guarded_by(name)) == key.name.as_deref()).cloned().collect();
+    let guarded: BTreeSet<Component> =
+        mine.iter().filter_map(|resource| guards_network(resource)).map(PolicyTarget::component).collect();
+    let wanted: BTreeSet<Component> =
+        mine.iter().flat_map(|resource| components_of(resource.meta.kind)).chain(guarded.iter().copied()).collect();
+    let is_in_charge = |name: &str| guarded_by(name).is_some_and(|it| claims.holder(it) == key.name.as_deref());
+    let mut networks: BTreeSet<String> = networks.iter().filter(|name| is_in_charge(name)).cloned().collect();
     // A Deployment with nothing of ours and no resource that wants it is not even read, unless a TimbrInstallation
     // tells of it.
     let is_read = |target: &Target| {
@@ -54,8 +55,10 @@ pub fn needs(
     let targets = claims.targets(key);
     let mut deployments: BTreeSet<String> =
         targets.iter().filter(|target| is_read(target)).map(|target| target.deployment.clone()).collect();
-    let guarded = targets.iter().filter(|target| guarded.get(&target.component) == Some(&true));
+    let guarded = targets.iter().filter(|target| guarded.contains(&target.component));
     networks.extend(guarded.map(|target| network_name(&target.deployment)));
+    // Whether what is guarded is there still, though it is nobody's any more.
+    deployments.extend(networks.iter().filter_map(|name| guarded_by(name)).map(str::to_owned));
     if key.name.is_none() {
         let given_up: Vec<&String> = managed.iter().filter(|name| claims.holder(name).is_none()).collect();
         if !given_up.is_empty() || !stable.is_empty() {
@@ -72,18 +75,6 @@ pub fn needs(
         secrets.extend(Component::ALL.map(|component| component.stable_secret().to_owned()));
     }
     Needs { deployments, secrets, networks }
-}
-
-/// The components that access policies guard, and whether one asks for a NetworkPolicy.
-fn guarded(resources: &[&Resource<Spec>]) -> BTreeMap<Component, bool> {
-    let mut guarded = BTreeMap::new();
-    for resource in resources {
-        if let Ok(Spec::InboundAccessPolicy(spec)) = &resource.spec {
-            let is_managed = spec.network_policy.mode == NetworkMode::Managed;
-            *guarded.entry(spec.target.component()).or_default() |= is_managed;
-        }
-    }
-    guarded
 }
 
 /// Every Secret that a resource names.

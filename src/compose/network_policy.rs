@@ -11,22 +11,22 @@ use k8s_openapi::{
         IPBlock, NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
+        apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta},
         util::intstr::IntOrString,
     },
 };
 
 use crate::{
     api::{
-        ANNOTATION_POLICIES, Code, FIELD_MANAGER, InboundAccessPolicySpec, LABEL_COMPONENT, LABEL_INSTALLATION,
-        LABEL_MANAGED_BY, NetworkMode, NetworkPeer, PolicyTarget, Problem, Reason, Resource, Spec,
+        ANNOTATION_NOTE, ANNOTATION_POLICIES, Code, FIELD_MANAGER, InboundAccessPolicySpec, LABEL_COMPONENT,
+        LABEL_INSTALLATION, LABEL_MANAGED_BY, NetworkMode, NetworkPeer, PolicyTarget, Problem, Reason, Resource, Spec,
     },
     policy::{Policy, State, peers},
 };
 
 use super::{
     Access, Guards, Judgement, LiveDeployment, Lookup, Snapshot, Verdict,
-    guards::{remembered, removed, words},
+    guards::{remembered, words},
     installation::Claims,
     judge::taken_sentence,
     plan::is_ours,
@@ -41,9 +41,14 @@ pub fn network_name(deployment: &str) -> String {
     [deployment, SUFFIX].concat()
 }
 
-/// The Deployment that a NetworkPolicy of ours guards.
-pub fn guarded_by(network: &str) -> &str {
-    network.strip_suffix(SUFFIX).unwrap_or(network)
+/// What messages call it.
+pub fn network_title(name: &str) -> String {
+    format!("NetworkPolicy {name}")
+}
+
+/// The Deployment that a NetworkPolicy of ours guards; `None` of one that is not called as ours are.
+pub fn guarded_by(network: &str) -> Option<&str> {
+    network.strip_suffix(SUFFIX)
 }
 
 /// A live NetworkPolicy.
@@ -56,8 +61,7 @@ pub struct LiveNetwork {
     /// Whether we made it.
     ours: bool,
     labels: BTreeMap<String, String>,
-    /// Our annotation.
-    record: Option<String>,
+    annotations: BTreeMap<String, String>,
     spec: NetworkPolicySpec,
 }
 
@@ -67,29 +71,38 @@ pub fn live_network(network: NetworkPolicy) -> LiveNetwork {
     let labels = meta.labels.unwrap_or_default();
     let mut spec = network.spec.unwrap_or_default();
     spec.ingress.get_or_insert_default();
+    spec.egress = spec.egress.filter(|egress| !egress.is_empty());
+    // A label is copied easily, with the rest of an object.
+    let is_made_by_us = |entry: &ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some())
+    };
     LiveNetwork {
         uid: meta.uid.unwrap_or_default(),
         version: meta.resource_version.unwrap_or_default(),
-        ours: labels.get(LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER),
+        ours: meta.managed_fields.iter().flatten().any(is_made_by_us),
         labels,
-        record: meta.annotations.and_then(|mut annotations| annotations.remove(ANNOTATION_POLICIES)),
+        annotations: meta.annotations.unwrap_or_default(),
         spec,
     }
 }
 
 impl LiveNetwork {
-    /// By which policies it is there; nothing that can be read: by none.
-    fn guards(&self) -> Guards {
-        self.record.as_deref().and_then(|record| serde_json::from_str(record).ok()).unwrap_or_default()
+    /// By which policies it is there.
+    fn guards(&self, targets: impl Iterator<Item = PolicyTarget>) -> Guards {
+        Guards::read(self.annotations.get(ANNOTATION_POLICIES), targets)
     }
 
     /// Whether it is as planned.
     fn is(&self, planned: &NetworkPolicy) -> bool {
         let meta = &planned.metadata;
-        let record = meta.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_POLICIES));
         let mut labels = meta.labels.iter().flatten();
+        let is_annotated = |key: &str| {
+            let planned = meta.annotations.as_ref().and_then(|annotations| annotations.get(key));
+            self.annotations.get(key) == planned
+        };
         labels.all(|(key, value)| self.labels.get(key) == Some(value))
-            && self.record.as_ref() == record
+            && [ANNOTATION_POLICIES, ANNOTATION_NOTE].into_iter().all(is_annotated)
             && Some(&self.spec) == planned.spec.as_ref()
     }
 }
@@ -183,7 +196,7 @@ struct Guard<'a, 's> {
 
 impl Guard<'_, '_> {
     fn plan(&self, name: &str, lookup: &Lookup<LiveNetwork>, network: &mut Network) {
-        let (deployment, snapshot) = (guarded_by(name), self.snapshot);
+        let Some(deployment) = guarded_by(name) else { return };
         let there = match lookup {
             Lookup::Found(live) if live.ours => Some(live),
             Lookup::Missing | Lookup::NotInInput => None,
@@ -191,22 +204,22 @@ impl Guard<'_, '_> {
         };
         let mut push = |next| network.plans.push(NetworkPlan { name: name.to_owned(), next });
         let delete = |live: &LiveNetwork| NetworkStep::Delete { uid: live.uid.clone(), version: live.version.clone() };
-        let Some(site) = self.sites.iter().find(|site| site.name == deployment) else {
-            // Of a Deployment that is Timbr's no more.
-            if is_ours(self.claims, snapshot, deployment) && self.claims.all_readable() {
-                there.into_iter().for_each(|live| push(delete(live)));
-            }
+        let is_there = |site: &&Site<'_>| site.name == deployment && site.targets().next().is_some();
+        let Some(site) = self.sites.iter().find(is_there) else {
+            there.filter(|live| self.is_over(deployment, live)).into_iter().for_each(|live| push(delete(live)));
             return;
         };
         let fronts = self.fronts(site, there);
         match site.lookup {
             Lookup::Found(live) if fronts.values().any(Front::is_guarded) => {
-                let planned = self.manifest(name, site, live, &fronts);
+                let stays: Vec<Problem> =
+                    fronts.iter().filter_map(|(target, front)| stays(name, *target, front)).collect();
+                let planned = self.manifest(name, site, live, &fronts, &stays);
                 if !there.is_some_and(|there| there.is(&planned)) {
                     let version = there.map(|there| there.version.clone());
                     push(NetworkStep::Apply { manifest: Box::new(planned), version });
                 }
-                network.stays.extend(fronts.iter().filter_map(|(target, front)| stays(name, *target, front)));
+                network.stays.extend(stays);
             }
             Lookup::Found(_) => there.into_iter().for_each(|live| push(delete(live))),
             // With the Deployment goes what was remembered of it.
@@ -217,21 +230,43 @@ impl Guard<'_, '_> {
         }
     }
 
+    /// Whether nothing is left to guard in front of a Deployment that is Timbr's no more, as far as anybody says: it is
+    /// gone, or none of the policies that had it guarded wants that any longer. A name that was mistyped opens nothing.
+    fn is_over(&self, deployment: &str, live: &LiveNetwork) -> bool {
+        if !is_ours(self.claims, self.snapshot, deployment) || !self.claims.all_readable() {
+            return false;
+        }
+        if self.snapshot.deployments.get(deployment) == Some(&Lookup::Missing) {
+            return true;
+        }
+        let before = live.guards(PolicyTarget::ALL.into_iter());
+        let is_over = |target: PolicyTarget| {
+            let words = words(self.access, target, self.snapshot.resources.iter(), asks);
+            !words.values().any(|closes| *closes) && remembered(before.of(target), &words).is_empty()
+        };
+        before.targets().all(is_over)
+    }
+
     /// How the network is to let pods in, by the components that run in a Deployment.
     fn fronts(&self, site: &Site<'_>, there: Option<&LiveNetwork>) -> BTreeMap<PolicyTarget, Front> {
-        let before = there.map(LiveNetwork::guards).unwrap_or_default();
+        let before = self.before(site, there);
         site.targets().map(|target| (target, self.front(target, &before))).collect()
+    }
+
+    /// By which policies what runs in a Deployment was guarded.
+    fn before(&self, site: &Site<'_>, there: Option<&LiveNetwork>) -> Guards {
+        there.map(|live| live.guards(site.targets())).unwrap_or_default()
     }
 
     fn front(&self, target: PolicyTarget, before: &Guards) -> Front {
         let (names, namespace) = (self.claims.names(), &self.snapshot.key.namespace);
         let is_mine = |resource: &&Resource<Spec>| resource.key(&names).as_ref() == Ok(&self.snapshot.key);
         let mine = self.snapshot.resources.iter().filter(is_mine);
-        let words = words(self.access, target, mine, |spec| spec.network_policy.mode == NetworkMode::Managed);
+        let words = words(self.access, target, mine, asks);
         let policies = remembered(before.of(target), &words);
         let guards = Guards::from_iter([(target, policies.clone())]);
         let mut all = self.access.policies.clone();
-        all.extend(removed([&guards].into_iter(), namespace, &all));
+        all.extend(guards.removed(namespace, &all));
         let peers = peers(&self.access.trust, target, namespace, &all).map(|mut peers| {
             peers.extend(ingress_from(target, &all).map(peer));
             sorted(peers)
@@ -245,16 +280,22 @@ impl Guard<'_, '_> {
         site: &Site<'_>,
         live: &LiveDeployment,
         fronts: &BTreeMap<PolicyTarget, Front>,
+        stays: &[Problem],
     ) -> NetworkPolicy {
         let key = &self.snapshot.key;
         let guarded = fronts.iter().filter(|(_, front)| front.is_guarded());
         let guards: Guards = guarded.map(|(target, front)| (*target, front.policies.clone())).collect();
-        // A component that nothing guards is open as before, though another runs beside it. And a rule without peers
-        // is for everybody.
+        let ports = |target: PolicyTarget| ports(target, site, live);
+        let closed: BTreeSet<Port> = guards.targets().flat_map(ports).collect();
+        // A component that nothing guards is open as before, though another runs beside it; but for what is the other's.
+        // And a rule without peers is for everybody.
         let rule = |(target, front): (&PolicyTarget, &Front)| {
-            let from = front.peers.clone().filter(|_| front.is_guarded());
-            let is_closed = from.as_ref().is_some_and(Vec::is_empty);
-            (!is_closed).then(|| NetworkPolicyIngressRule { from, ports: Some(ports(*target, site, live)) })
+            let (from, mut ports) = (front.peers.clone().filter(|_| front.is_guarded()), ports(*target));
+            if from.is_none() {
+                ports.retain(|port| !closed.contains(port));
+            }
+            let is_closed = from.as_ref().is_some_and(Vec::is_empty) || ports.is_empty();
+            (!is_closed).then(|| NetworkPolicyIngressRule { from, ports: Some(ports.into_iter().map(port).collect()) })
         };
         let components: Vec<&str> = guards.targets().map(|target| target.component().name()).collect();
         let labels = [
@@ -262,13 +303,16 @@ impl Guard<'_, '_> {
             (LABEL_COMPONENT, components.join(".")),
             (LABEL_INSTALLATION, key.label()),
         ];
-        let record = serde_json::to_string(&guards).unwrap_or_default();
+        let notes: Vec<&str> = stays.iter().map(|problem| problem.message.as_str()).collect();
+        let note = Some(notes.join("\n")).filter(|note| !note.is_empty());
+        let annotations = [(ANNOTATION_POLICIES, Some(guards.write())), (ANNOTATION_NOTE, note)];
+        let annotations = annotations.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         NetworkPolicy {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some(key.namespace.clone()),
                 labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
-                annotations: Some([(ANNOTATION_POLICIES.to_owned(), record)].into()),
+                annotations: Some(annotations.collect()),
                 ..Default::default()
             },
             spec: Some(NetworkPolicySpec {
@@ -285,7 +329,7 @@ impl Guard<'_, '_> {
         let (snapshot, meta) = (self.snapshot, &judgement.meta);
         let is_this = |resource: &&Resource<Spec>| resource.meta.kind == meta.kind && resource.meta.name == meta.name;
         let spec = policy_of(snapshot.resources.iter().find(is_this)?)?;
-        if spec.network_policy.mode != NetworkMode::Managed {
+        if !asks(spec) {
             return None;
         }
         if !judgement.accepted.is_true() || !judgement.references.is_true() {
@@ -328,10 +372,10 @@ impl Guard<'_, '_> {
             Some(Lookup::Found(live)) => Some(live),
             Some(Lookup::Missing | Lookup::NotInInput) | None => None,
         };
-        if let Some(failure) = snapshot.unguarded.get(&name) {
-            return failure.verdict(&format!("NetworkPolicy {name}"));
+        if let Some(failure) = snapshot.unguarded.get(&network_title(&name)) {
+            return failure.verdict(&network_title(&name));
         }
-        if !self.front(target, &there.map(LiveNetwork::guards).unwrap_or_default()).is_guarded() {
+        if !self.front(target, &self.before(site, there)).is_guarded() {
             let target = target.as_str();
             let message = format!("every policy of {target} says enforcement: Audit, so there is no NetworkPolicy");
             return Verdict::yes(Reason::Delivered, message);
@@ -351,32 +395,41 @@ fn policy_of(resource: &Resource<Spec>) -> Option<&InboundAccessPolicySpec> {
     }
 }
 
+/// The component whose NetworkPolicy a resource asks for, if it asks for one.
+pub fn guards_network(resource: &Resource<Spec>) -> Option<PolicyTarget> {
+    policy_of(resource).filter(|spec| asks(spec)).map(|spec| spec.target)
+}
+
 /// Who else may connect to a component, of the policies that are heard.
 fn ingress_from<'a>(target: PolicyTarget, policies: &'a [Policy<'a>]) -> impl Iterator<Item = &'a NetworkPeer> {
     let heard = policies.iter().filter_map(|policy| match policy.state {
         State::Accepted(spec) => Some(spec),
         State::Invalid | State::Removed => None,
     });
-    let managed = heard.filter(move |it| it.target == target && it.network_policy.mode == NetworkMode::Managed);
+    let managed = heard.filter(move |it| it.target == target && asks(it));
     managed.flat_map(|spec| &spec.network_policy.ingress_from)
 }
 
+/// Whether an access policy asks for a NetworkPolicy.
+fn asks(spec: &InboundAccessPolicySpec) -> bool {
+    spec.network_policy.mode == NetworkMode::Managed
+}
+
+/// A port: number and protocol.
+type Port = (i32, String);
+
 /// The ports of a component: the usual one, and what its pods say they listen at, but for the containers of other
 /// components.
-fn ports(target: PolicyTarget, site: &Site<'_>, live: &LiveDeployment) -> Vec<NetworkPolicyPort> {
+fn ports(target: PolicyTarget, site: &Site<'_>, live: &LiveDeployment) -> BTreeSet<Port> {
     let component = target.component();
     let is_others = |container: &str| site.component(container).is_some_and(|it| it != component);
     let declared = live.ports.iter().filter(|port| !is_others(&port.container));
-    let declared = declared.map(|port| (port.number, port.protocol.as_str()));
-    let ports: BTreeSet<(i32, &str)> = declared.chain([(component.usual_port(), "TCP")]).collect();
-    ports
-        .into_iter()
-        .map(|(number, protocol)| NetworkPolicyPort {
-            port: Some(IntOrString::Int(number)),
-            protocol: Some(protocol.to_owned()),
-            end_port: None,
-        })
-        .collect()
+    let declared = declared.map(|port| (port.number, port.protocol.clone()));
+    declared.chain([(component.usual_port(), "TCP".to_owned())]).collect()
+}
+
+fn port((number, protocol): Port) -> NetworkPolicyPort {
+    NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some(protocol), end_port: None }
 }
 
 fn stays(name: &str, target: PolicyTarget, front: &Front) -> Option<Problem> {
@@ -384,7 +437,8 @@ fn stays(name: &str, target: PolicyTarget, front: &Front) -> Option<Problem> {
     let (names, target) = (names.join(", "), target.as_str());
     (front.is_guarded() && !front.is_said).then(|| {
         let message = format!(
-            "NetworkPolicy {name} stays, and keeps everybody else out of {target}, though InboundAccessPolicy {names} was deleted or is not accepted: what is removed opens nothing; to open it, delete the NetworkPolicy, or make that policy anew with networkPolicy.mode: Disabled"
+            "{} stays, and keeps everybody else out of {target}, though InboundAccessPolicy {names} was deleted or is not accepted: what is removed opens nothing; to open it, delete the NetworkPolicy, or make that policy anew with networkPolicy.mode: Disabled",
+            network_title(name)
         );
         Problem::warning("spec", Code::NetworkPolicyStays, message)
     })

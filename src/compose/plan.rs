@@ -4,24 +4,21 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{
-    api::{
-        AzureSsoSpec, CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Meta,
-        PolicyTarget, Problem, Reason, Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
-    },
-    policy::{Policy, State},
+use crate::api::{
+    AzureSsoSpec, CheckLevel, CheckStatus, Code, Component, ComponentState, ComponentStatus, ConditionStatus, Kind,
+    Meta, Problem, Reason, Resource, RoleGroupSyncSpec, Spec, Status, TimbrInstallationSpec,
 };
 
 use super::{
     Access, Check, ClientSecret, Demand, Lookup, PlainValue, Probe, Snapshot, SqlAccess, SqlTarget, Value,
     deployment::{Claim, DeploymentPlan, RETAINED_NOTE, plan_deployment},
     gate::judge_checks,
-    guards::removed,
+    guards::{self, Guarded, GuardsStep},
     hindrance::{SetElsewhere, judge_delivery},
     installation::{Claims, Target, problems},
     judge::{Judge, accepted, references, taken_sentence},
     moving::{have_all_arrived, moving},
-    network_policy::{self, NetworkPlan},
+    network_policy::{self, Network, NetworkPlan},
     references::Unresolved,
     site::{Site, forbidden},
     sql::{self, Sql},
@@ -35,6 +32,8 @@ pub struct Plan {
     pub deployments: Vec<DeploymentPlan>,
     /// What is to become of Secrets that charts name, and that no plan of a Deployment speaks of.
     pub leftovers: Vec<Leftover>,
+    /// What is to become of the record of access policies, when it does not say what it ought to.
+    pub guards: Option<GuardsStep>,
     /// NetworkPolicies that are not as they ought to be.
     pub networks: Vec<NetworkPlan>,
     /// Its Deployments that the operator may not read: what is on them is as it was.
@@ -100,8 +99,6 @@ pub struct Judgement {
     pub groups: Option<RoleGroupSyncSpec>,
     /// Of an AzureSso: what it asks for.
     pub sign_on: Option<AzureSsoSpec>,
-    /// Of an access policy: the component that it guards.
-    pub target: Option<PolicyTarget>,
     /// Of an ExternalTokenProvider: whether it says that it is not to be trusted.
     pub untrusted: bool,
     /// What was last said about it.
@@ -120,6 +117,8 @@ pub struct Judgement {
     pub delivered: Verdict,
     /// Of an access policy that asks for a NetworkPolicy: Delivered.
     pub network: Option<Verdict>,
+    /// Of an access policy: why it is not recorded what it says of its component.
+    pub guards: Option<Verdict>,
     /// While its variables are not taken from the Secret that charts name: whether all are there otherwise.
     pub in_force: bool,
     /// The Deployments it is on, or wants to be on.
@@ -238,23 +237,40 @@ pub fn compose(snapshot: &Snapshot) -> Plan {
     }
     judge_checks(snapshot, &sites, &mut judgements, &mut asked);
     judge_delivery(snapshot, &sites, &mut judgements, &mut asked);
-    let access = Access::of(snapshot);
-    let network = network_policy::plan(snapshot, &claims, &sites, &access, &mut judgements);
+    let (mut guarded, mut network) = (Guarded::default(), Network::default());
+    if snapshot.guards.is_some() || !snapshot.networks.is_empty() {
+        let access = Access::of(snapshot);
+        guarded = guards::plan(snapshot, &access);
+        network = network_policy::plan(snapshot, &claims, &sites, &access, &mut judgements);
+    }
+    if let Some(hindrance) = &guarded.hindrance {
+        let policies = judgements.iter_mut().filter(|judgement| judgement.meta.kind == Kind::InboundAccessPolicy);
+        policies.filter(|it| it.accepted.is_true()).for_each(|it| it.guards = Some(hindrance.clone()));
+    }
     let adrift = belongs_nowhere(snapshot, &claims);
     let staying = |site: &Site<'_>| match is_target(&targets, site.name) {
         true => adrift.clone(),
         false => adrift.iter().copied().chain(moving(snapshot, &claims, site.record())).collect(),
     };
     let deployments: Vec<DeploymentPlan> =
-        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site), &access)).collect();
+        sites.iter().filter_map(|site| plan_deployment(snapshot, site, &asked, &staying(site))).collect();
     let leftovers = leftovers(snapshot, &claims, &sites, &deployments, &asked, adrift.is_empty());
     warn_of_retained(&deployments, &sites, &asked, &mut judgements);
     let unread =
         sites.iter().filter(|site| *site.lookup == Lookup::Forbidden).map(|site| site.name.to_owned()).collect();
     if let Some(installation) = &mut installation {
-        installation.problems.extend(retained(&deployments).chain(network.stays).chain(shut(&deployments, &access)));
+        installation.problems.extend(retained(&deployments).chain(network.stays).chain(guarded.shut));
     }
-    Plan { deployments, leftovers, networks: network.plans, unread, resources: judgements, installation, sql }
+    Plan {
+        deployments,
+        leftovers,
+        guards: guarded.next,
+        networks: network.plans,
+        unread,
+        resources: judgements,
+        installation,
+        sql,
+    }
 }
 
 /// Whether Timbr takes the statements of a RoleGroupSync is tried out with the rest of it.
@@ -362,21 +378,6 @@ fn retained(deployments: &[DeploymentPlan]) -> impl Iterator<Item = Problem> {
         let message = format!("Deployment {}: {} are {RETAINED_NOTE}", deployment.name, variables.join(", "));
         Problem::warning("spec", Code::KeyVaultRetained, message)
     })
-}
-
-/// What keeps components shut on account of access policies that are gone.
-fn shut(deployments: &[DeploymentPlan], access: &Access<'_>) -> Vec<Problem> {
-    let there: Vec<Policy<'_>> =
-        access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed)).copied().collect();
-    let guards = deployments.iter().map(|plan| plan.attribution.guards());
-    let problem = |policy: Policy<'_>| {
-        let (name, target) = (policy.name, policy.target?.as_str());
-        let message = format!(
-            "InboundAccessPolicy {name} was deleted, and {target} stays shut to whoever no other policy admits: what is removed opens nothing; to open it, make that policy anew with enforcement: Audit, and delete it once it is Ready"
-        );
-        Some(Problem::warning("spec", Code::PolicyRemoved, message))
-    };
-    removed(guards, "", &there).into_iter().filter_map(problem).collect()
 }
 
 fn judge_installation(

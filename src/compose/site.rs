@@ -8,7 +8,7 @@ use std::{
 use crate::api::{Component, Delivery, PolicyTarget, Reason, Sensitive};
 
 use super::{
-    Attribution, Guards, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
+    Attribution, LiveDeployment, LiveSecret, Lookup, Owner, Snapshot, Verdict,
     attribution::DISPLACED,
     displaced::Displaced,
     installation::Target,
@@ -91,11 +91,6 @@ impl<'a> Site<'a> {
     pub fn record(&self) -> Option<&Attribution> {
         let read = || Attribution::read(self.live().and_then(|live| live.delivered.as_deref()));
         self.record.get_or_init(read).as_ref()
-    }
-
-    /// By which access policies it was guarded, as our annotation has it.
-    pub fn guards(&self) -> Guards {
-        self.live().map(LiveDeployment::guards).unwrap_or_default()
     }
 
     /// The components that run in it, as access policies call them.

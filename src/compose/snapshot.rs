@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Consumer, DeploymentPlan, Failure, Foreign, Guards, Hands, InstallationKey, LiveDeployment, LiveNetwork,
+    Consumer, DeploymentPlan, Failure, Foreign, Hands, InstallationKey, LiveDeployment, LiveGuards, LiveNetwork,
     LiveSecret, LiveValue, NameKey, Trials, Value,
 };
 
@@ -166,10 +166,11 @@ pub struct Snapshot {
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
     /// The NetworkPolicies that [`super::needs`] names, live.
     pub networks: BTreeMap<String, Lookup<LiveNetwork>>,
-    /// NetworkPolicies that could not be written, and why.
+    /// By which access policies the namespace's Timbr is guarded, as it is recorded; `None`: it has no policies and no
+    /// record.
+    pub guards: Option<Lookup<LiveGuards>>,
+    /// Objects that keep others out and could not be written, by what messages call them, and why.
     pub unguarded: BTreeMap<String, Failure>,
-    /// By which access policies the namespace's Deployments remember to be guarded.
-    pub guards: BTreeMap<String, Guards>,
     /// Who runs that uses this namespace's Timbr.
     pub consumers: BTreeSet<Consumer>,
     /// What is remembered of other hands on the Deployments.
@@ -183,7 +184,6 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes in what a Deployment's request left: the Deployment, and the Secrets that were made for it.
     pub fn take_in(&mut self, plan: &DeploymentPlan, live: LiveDeployment) {
-        self.guards.insert(plan.name.clone(), live.guards());
         self.deployments.insert(plan.name.clone(), Lookup::Found(live));
         for secret in plan.secrets.iter().filter(|secret| !secret.present) {
             self.secrets.insert(secret.name.clone(), Lookup::Found(secret.live()));

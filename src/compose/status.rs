@@ -168,8 +168,13 @@ impl Teller<'_> {
         if kind.is_delivered() {
             steps.extend([(ConditionType::Delivered, delivered_verdict), (ConditionType::RolledOut, rolled_out)]);
         }
-        steps.extend(judgement.network.iter().map(|network| (ConditionType::Delivered, network.clone())));
-        let pending = pending.or_else(|| self.unremembered(judgement));
+        // What is not recorded may not be kept by the network either.
+        let (guards, network) = (judgement.guards.as_ref(), judgement.network.as_ref());
+        let is_refused = |verdict: &&Verdict| verdict.status == ConditionStatus::False;
+        let refused = guards.into_iter().chain(network).find(is_refused);
+        let of_policy = refused.or(guards.filter(|_| network.is_some())).or(network);
+        steps.extend(of_policy.map(|verdict| (ConditionType::Delivered, verdict.clone())));
+        let pending = pending.or_else(|| Some(judgement.guards.as_ref()?.message.clone()));
         let done = done(&details, judgement);
         said.again = said.again.into_iter().chain(judgement.again).min();
         let summary = Summary { suspended: judgement.suspended, delivered: !delivered.is_empty(), pending, done };
@@ -187,16 +192,6 @@ impl Teller<'_> {
         };
         *details.common_mut() = common;
         ResourceStatus { meta: judgement.meta.clone(), previous: judgement.previous.clone(), status: details }
-    }
-
-    /// Of an access policy: why the Deployment does not remember yet by which policies it is guarded.
-    fn unremembered(&self, judgement: &Judgement) -> Option<String> {
-        let target = judgement.target?;
-        let deployment = self.plan.deployments.iter().find(|plan| plan.targets.contains(&target))?;
-        match self.outcomes.get(&deployment.name)? {
-            Outcome::Failed(failure) => Some(failure.verdict(&format!("Deployment {}", deployment.name)).message),
-            Outcome::Done { .. } => None,
-        }
     }
 
     /// Where the statements of a RoleGroupSync stand; returns why not all are applied, while that is a

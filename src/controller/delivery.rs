@@ -11,6 +11,7 @@ use crate::{
     apply::WriteError,
     compose::{
         DeploymentPlan, Failure, InstallationKey, LiveDeployment, Lookup, Outcome, Plan, Snapshot, Step, compose,
+        guards_title, network_title,
     },
 };
 
@@ -56,29 +57,51 @@ impl<'a> Delivery<'a> {
         let plan = compose(&snapshot);
         let (progress, outcomes) = (BTreeMap::new(), BTreeMap::new());
         let mut delivery = Self { reconciler, key, progress, snapshot, plan, outcomes, next: Next::Wait };
-        delivery.guard().await;
         delivery.try_pairs().await;
         delivery
     }
 
-    /// Brings the NetworkPolicies to the plan, before anything is delivered to what they guard.
+    /// Brings to the plan what keeps others out, before anything is delivered to what it guards.
     async fn guard(&mut self) {
+        let mut overtaken = 0;
+        while let Some(step) = self.plan.guards.take() {
+            match self.reconciler.writer.guards(&self.key.namespace, &step).await {
+                Ok(live) => self.snapshot.guards = Some(live.map_or(Lookup::Missing, Lookup::Found)),
+                // Another installation of the namespace was quicker, mostly with the same.
+                Err(WriteError::Overtaken) if overtaken < MOST_OVERTAKEN => {
+                    overtaken += 1;
+                    match self.reconciler.reader.guards(&self.key.namespace).await {
+                        Ok(found) => self.snapshot.guards = Some(found),
+                        Err(error) => self.cannot_guard(guards_title(), &WriteError::Unreachable(error.to_string())),
+                    }
+                }
+                Err(error) => self.cannot_guard(guards_title(), &error),
+            }
+            self.plan = compose(&self.snapshot);
+            if self.snapshot.unguarded.contains_key(&guards_title()) {
+                break;
+            }
+        }
         let networks = std::mem::take(&mut self.plan.networks);
         for plan in &networks {
-            let name = plan.name.clone();
             match self.reconciler.writer.network_policy(&self.key.namespace, plan).await {
-                Ok(live) => drop(self.snapshot.networks.insert(name, live.map_or(Lookup::Missing, Lookup::Found))),
-                Err(error) => {
-                    tracing::warn!(installation = %self.key, network_policy = name, %error, "cannot write the NetworkPolicy");
-                    let failure = error.failure();
-                    self.next = max(self.next, after(&failure, &error));
-                    self.snapshot.unguarded.insert(name, failure);
+                Ok(live) => {
+                    let live = live.map_or(Lookup::Missing, Lookup::Found);
+                    self.snapshot.networks.insert(plan.name.clone(), live);
                 }
+                Err(error) => self.cannot_guard(network_title(&plan.name), &error),
             }
         }
         if !networks.is_empty() {
             self.plan = compose(&self.snapshot);
         }
+    }
+
+    fn cannot_guard(&mut self, object: String, error: &WriteError) {
+        tracing::warn!(installation = %self.key, object, %error, "cannot be written");
+        let failure = error.failure();
+        self.next = max(self.next, after(&failure, error));
+        self.snapshot.unguarded.insert(object, failure);
     }
 
     async fn try_pairs(&mut self) {
@@ -95,8 +118,9 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Sends requests until every Deployment is as planned or has failed.
+    /// Sends requests until everything is as planned or has failed.
     pub async fn run(&mut self) {
+        self.guard().await;
         while let Some(open) = self.plan.deployments.iter().find(|plan| !self.outcomes.contains_key(&plan.name)) {
             let deployment = open.clone();
             self.advance(&deployment).await;

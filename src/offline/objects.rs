@@ -10,8 +10,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{API_VERSION, Code, Component, GROUP, Kind, LABEL_ORGANIZATION, Object, Problem, without_values},
-    compose::{Attribution, Guards, LiveDeployment, LiveSecret, LiveValue, is_guid, live_deployment, live_secret},
+    api::{
+        API_VERSION, Code, Component, GROUP, GUARDS_SECRET, Kind, LABEL_ORGANIZATION, Object, Problem, without_values,
+    },
+    compose::{
+        Attribution, LiveDeployment, LiveGuards, LiveSecret, LiveValue, is_guid, live_deployment, live_guards,
+        live_secret,
+    },
 };
 
 use super::{
@@ -31,6 +36,8 @@ pub struct Objects {
     pub deployments: BTreeMap<Name, InputDeployment>,
     /// Secrets.
     pub secrets: BTreeMap<Name, LiveSecret>,
+    /// By which access policies the Timbr of a namespace is guarded, as it is recorded.
+    pub guards: BTreeMap<String, LiveGuards>,
     /// Applications that are registered in a directory: client ids, in lower case, and whose they are. What makes them
     /// so is `AzureAdApplication`s of NAIS.
     pub registered: BTreeSet<(String, Name)>,
@@ -76,16 +83,6 @@ pub struct InputDeployment {
     pub value: Value,
     /// The object as compose sees it.
     pub live: LiveDeployment,
-    /// By which access policies it remembers to be guarded.
-    pub guards: Guards,
-}
-
-impl Objects {
-    /// By which access policies the Deployments of a namespace remember to be guarded, by their names.
-    pub fn guards(&self, namespace: &str) -> impl Iterator<Item = (&String, &Guards)> {
-        let here = self.deployments.iter().filter(move |((there, _), _)| there == namespace);
-        here.map(|((_, name), deployment)| (name, &deployment.guards))
-    }
 }
 
 /// Reads objects; what is wrong with one by itself becomes a finding.
@@ -232,8 +229,7 @@ impl<'a> Reader<'a> {
             Ok(deployment) => {
                 let mut live = live_deployment(&deployment);
                 recall_ownership(&deployment, &mut live);
-                let guards = live.guards();
-                self.objects.deployments.insert(name, InputDeployment { at, value, live, guards });
+                self.objects.deployments.insert(name, InputDeployment { at, value, live });
             }
             Err((path, message)) => {
                 self.find(at, &Problem::error(path, Code::FieldType, message));
@@ -256,6 +252,9 @@ impl<'a> Reader<'a> {
                 let strings = strings.into_iter().map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes())));
                 let data: BTreeMap<_, _> = Vec::into_iter(encoded).chain(strings).collect();
                 secret.data = Some(data);
+                if name.1 == GUARDS_SECRET {
+                    self.objects.guards.insert(name.0.clone(), live_guards(&secret.metadata));
+                }
                 self.objects.secrets.insert(name, live_secret(secret));
             }
             Err(problem) => {

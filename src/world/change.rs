@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Kind, Object, PolicyTarget},
-    compose::{Consumer, Guards, OurSecret},
+    compose::{Consumer, LiveGuards, OurSecret},
 };
 
 use super::Record;
@@ -29,8 +29,6 @@ pub enum Change {
         name: String,
         /// Whether it is there and carries our label.
         managed: bool,
-        /// By which access policies it remembers to be guarded.
-        guards: Guards,
         /// Its version, when it is there.
         version: Option<Version>,
     },
@@ -44,6 +42,13 @@ pub enum Change {
         installation: Option<String>,
         /// When it is there and surely made by us: all that there is to know of it.
         ours: Option<OurSecret>,
+    },
+    /// The record of a namespace's access policies was seen, or is gone.
+    Guards {
+        /// Its namespace.
+        namespace: String,
+        /// What it says, when it is there.
+        seen: Option<Box<LiveGuards>>,
     },
     /// A NetworkPolicy that we made was seen, or is gone.
     Network {
@@ -101,6 +106,7 @@ impl Change {
             | Change::Secret { namespace, .. }
             | Change::Pod { namespace, .. }
             | Change::Network { namespace, .. }
+            | Change::Guards { namespace, .. }
             | Change::Claim { namespace, .. } => namespace,
             Change::Namespace { name, .. } => name,
         }

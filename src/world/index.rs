@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{CLAIM, Component, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair},
+    api::{
+        CLAIM, Component, GUARDS_SECRET, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair,
+    },
     compose::{
-        Charge, Consumer, Foreign, Guards, InstallationKey, OurSecret, claimants, contenders, keys, secret_refs,
+        Charge, Consumer, Foreign, InstallationKey, LiveGuards, OurSecret, claimants, contenders, keys, secret_refs,
         token_ref, wanted,
     },
 };
@@ -59,8 +61,8 @@ pub struct View {
     pub owners: BTreeSet<String>,
     /// Its NetworkPolicies that we made.
     pub networks: BTreeSet<String>,
-    /// By which access policies its Deployments remember to be guarded.
-    pub guards: BTreeMap<String, Guards>,
+    /// Whether it is recorded by which access policies its Timbr is guarded.
+    pub is_guarded: bool,
     /// Who runs that uses its Timbr.
     pub consumers: BTreeSet<Consumer>,
 }
@@ -88,17 +90,13 @@ impl Index {
                 Object::Resource(resource) => self.resource(resource, version),
             },
             Change::ObjectGone { kind, namespace, name } => self.gone(kind, &namespace, &name),
-            Change::Deployment { namespace, name, managed, guards, version } => {
-                let is_guarded_otherwise = self.guarded(&namespace, &name, guards);
-                let mut concerned = self.deployment(&namespace, name, managed, version);
-                if is_guarded_otherwise {
-                    concerned.extend(self.keys(Some(&namespace)));
-                }
-                concerned
+            Change::Deployment { namespace, name, managed, version } => {
+                self.deployment(&namespace, name, managed, version)
             }
             Change::Secret { namespace, name, installation, ours } => {
                 self.secret(&namespace, name, installation.map(|label| Labelled { label, ours }))
             }
+            Change::Guards { namespace, seen } => self.guarded(&namespace, seen.map(|seen| *seen)),
             Change::Network { namespace, name, is_there } => self.network(&namespace, name, is_there),
             Change::Namespace { name, organization } => self.organization(name, organization),
             Change::Claim { namespace, record } => self.claimed(namespace, record),
@@ -120,7 +118,7 @@ impl Index {
             managed: here.managed.clone(),
             owners: here.owners(),
             networks: here.networks.clone(),
-            guards: here.guards.clone(),
+            is_guarded: here.guards.is_some(),
             consumers: self.consumers.of(namespace),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
@@ -136,23 +134,9 @@ impl Index {
         self.namespaces.get(namespace).into_iter().flat_map(Namespace::resources)
     }
 
-    /// By which access policies a namespace's Deployments remember to be guarded.
-    pub fn guards(&self, namespace: &str) -> impl Iterator<Item = &Guards> {
-        self.namespaces.get(namespace).into_iter().flat_map(|here| here.guards.values())
-    }
-
-    /// Takes in by which access policies a Deployment is guarded; returns whether that is news.
-    fn guarded(&mut self, namespace: &str, name: &str, guards: Guards) -> bool {
-        let before = self.namespaces.get(namespace).and_then(|here| here.guards.get(name));
-        if before.unwrap_or(&Guards::default()) == &guards {
-            return false;
-        }
-        let here = self.namespaces.entry(namespace.to_owned()).or_default();
-        match guards.is_empty() {
-            true => here.guards.remove(name),
-            false => here.guards.insert(name.to_owned(), guards),
-        };
-        true
+    /// By which access policies the Timbr of a namespace is guarded, as it is recorded.
+    pub fn guards(&self, namespace: &str) -> Option<&LiveGuards> {
+        self.namespaces.get(namespace)?.guards.as_deref()
     }
 
     /// What providers in other namespaces want of what a namespace's want.
@@ -268,6 +252,7 @@ impl Index {
             let claimed = self.claims.keys().filter(|name| namespace.is_none_or(|only| only == name.as_str()));
             return claimed.map(|namespace| (namespace.clone(), CLAIM.to_owned())).collect();
         }
+        let guards_secret = GUARDS_SECRET.to_owned();
         let here = self.namespaces.iter().filter(|(name, _)| namespace.is_none_or(|only| only == name.as_str()));
         here.flat_map(|(namespace, here)| {
             let names: Vec<&String> = match what {
@@ -276,7 +261,10 @@ impl Index {
                     here.resources.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name).collect()
                 }
                 Known::Deployment => here.managed.iter().collect(),
-                Known::Secret => here.secrets.keys().collect(),
+                Known::Secret => {
+                    let record = here.guards.as_ref().map(|_| &guards_secret);
+                    here.secrets.keys().chain(record).collect()
+                }
                 Known::Network => here.networks.iter().collect(),
                 Known::Namespace | Known::Claim | Known::Pod(_) => Vec::new(),
             };
@@ -470,6 +458,16 @@ impl Index {
         concerned
     }
 
+    /// It is every installation's of its namespace.
+    fn guarded(&mut self, namespace: &str, seen: Option<LiveGuards>) -> BTreeSet<InstallationKey> {
+        if self.guards(namespace) == seen.as_ref() {
+            return BTreeSet::new();
+        }
+        let here = self.namespaces.entry(namespace.to_owned()).or_default();
+        here.guards = seen.map(Box::new);
+        keys(namespace, &here.names()).into_iter().collect()
+    }
+
     /// Whose it is tells the Deployment that it guards, so it may be of any: there are few.
     fn network(&mut self, namespace: &str, name: String, is_there: bool) -> BTreeSet<InstallationKey> {
         if is_there {
@@ -537,13 +535,7 @@ mod tests {
     }
 
     fn deployment(name: &str, managed: bool) -> Change {
-        Change::Deployment {
-            namespace: "ns".into(),
-            name: name.into(),
-            managed,
-            guards: Guards::default(),
-            version: None,
-        }
+        Change::Deployment { namespace: "ns".into(), name: name.into(), managed, version: None }
     }
 
     fn key(name: &str) -> InstallationKey {
@@ -682,7 +674,6 @@ mod tests {
             namespace: "ns".into(),
             name: name.into(),
             managed,
-            guards: Guards::default(),
             version: Version::parse(version),
         };
         wrote(&mut index, "7");
@@ -714,13 +705,7 @@ mod tests {
     fn a_secret_of_an_installation_that_is_gone_is_looked_after() {
         let mut index = Index::default();
         index.apply(installation("a", "web"));
-        let seen = || Change::Deployment {
-            namespace: "ns".into(),
-            name: "web".into(),
-            managed: true,
-            guards: Guards::default(),
-            version: None,
-        };
+        let seen = || Change::Deployment { namespace: "ns".into(), name: "web".into(), managed: true, version: None };
         assert_eq!(names(index.apply(seen())), ["a"]);
         for (label, concerned) in [("default", &["-", "a"][..]), ("gone", &["-", "a"][..]), ("a", &["a"][..])] {
             index.apply(secret("timbr-platform-identity", Some(label)));
@@ -737,7 +722,6 @@ mod tests {
             namespace: "ns".into(),
             name: "web".into(),
             managed,
-            guards: Guards::default(),
             version: Version::parse(version),
         };
         let nobody: [&str; 0] = [];
@@ -754,13 +738,7 @@ mod tests {
         assert_eq!(names(index.apply(seen(false, "9"))), ["a"]);
         assert!(!index.write_ends(&key("a"), "web", &none, Some("9")));
         // What arrived lets go of what it came from.
-        let old = Change::Deployment {
-            namespace: "ns".into(),
-            name: "old".into(),
-            managed: true,
-            guards: Guards::default(),
-            version: None,
-        };
+        let old = Change::Deployment { namespace: "ns".into(), name: "old".into(), managed: true, version: None };
         index.apply(old);
         index.write_begins(&key("a"), "web", &none);
         assert_eq!(names(index.apply(seen(true, "10"))), ["-"]);
@@ -787,7 +765,6 @@ mod tests {
             namespace: "ns".into(),
             name: "web".into(),
             managed,
-            guards: Guards::default(),
             version: Version::parse(version),
         };
         // Written and seen, before or after the answer.
@@ -847,13 +824,7 @@ mod tests {
         assert_eq!(foreign(&index, "elsewhere"), []);
         // Nothing new is no news, and nothing else of a namespace is another's business.
         assert_eq!(keys(index.apply(provider("b", "x"))), [] as [&str; 0]);
-        let seen = Change::Deployment {
-            namespace: "b".into(),
-            name: "timbr-api".into(),
-            managed: true,
-            guards: Guards::default(),
-            version: None,
-        };
+        let seen = Change::Deployment { namespace: "b".into(), name: "timbr-api".into(), managed: true, version: None };
         assert_eq!(keys(index.apply(seen)), ["b"]);
         let claim = Change::Claim { namespace: "b".into(), record: Some(Record::default()) };
         assert_eq!(keys(index.apply(claim)), ["b"]);

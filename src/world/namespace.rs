@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     api::{Component, Kind, Resource, Spec, Status, TimbrInstallationSpec},
-    compose::{Guards, InstallationKey, OurSecret, named},
+    compose::{InstallationKey, LiveGuards, OurSecret, named},
 };
 
 use super::change::Version;
@@ -24,8 +24,8 @@ pub(super) struct Namespace {
     pub secrets: BTreeMap<String, Box<Labelled>>,
     /// NetworkPolicies that we made.
     pub networks: BTreeSet<String>,
-    /// By which access policies Deployments remember to be guarded.
-    pub guards: BTreeMap<String, Guards>,
+    /// By which access policies its Timbr is guarded, as it is recorded.
+    pub guards: Option<Box<LiveGuards>>,
 }
 
 /// A Secret that we made, or that is called as if we had.
@@ -120,7 +120,7 @@ impl Namespace {
             && self.managed.is_empty()
             && self.secrets.is_empty()
             && self.networks.is_empty()
-            && self.guards.is_empty()
+            && self.guards.is_none()
     }
 
     /// The implicit installation, when there are Deployments of other installations that none names any more:

@@ -9,10 +9,10 @@ use std::{
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret, networking::v1::NetworkPolicy};
 use kube::{Api, Client};
 
-use crate::api::Component;
+use crate::api::{Component, GUARDS_SECRET, Kind};
 use crate::compose::{
-    Hands, InstallationKey, LiveDeployment, LiveSecret, Lookup, NameKey, OurSecret, Settings, Snapshot,
-    live_deployment, live_network, live_secret, needs,
+    Hands, InstallationKey, LiveDeployment, LiveGuards, LiveSecret, Lookup, NameKey, OurSecret, Settings, Snapshot,
+    live_deployment, live_guards, live_network, live_secret, needs,
 };
 
 use super::{describe, index::Index, users::LastReading};
@@ -86,9 +86,11 @@ impl Reader {
             let found = self.secret(&key.namespace, &name).await?;
             secrets.insert(name, found);
         }
-        let mut guards = view.guards;
-        let live = deployments.iter().filter_map(|(name, found)| Some((name.clone(), found.found()?.guards())));
-        guards.extend(live);
+        let has_policies = || view.resources.iter().any(|it| it.meta.kind == Kind::InboundAccessPolicy);
+        let guards = match view.is_guarded || has_policies() {
+            true => Some(self.guards(&key.namespace).await?),
+            false => None,
+        };
         let mut networks = BTreeMap::new();
         for name in needs.networks {
             let found = self.get::<NetworkPolicy>("NetworkPolicy", &key.namespace, &name).await?;
@@ -154,6 +156,15 @@ impl Reader {
         }
         snapshot.deployments.insert(deployment.to_owned(), found);
         Ok(())
+    }
+
+    /// By which access policies a namespace's Timbr is guarded, as it is recorded now.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn guards(&self, namespace: &str) -> Result<Lookup<LiveGuards>, ReadError> {
+        let found = self.get::<Secret>("Secret", namespace, GUARDS_SECRET).await?;
+        Ok(map(found, |secret| live_guards(&secret.metadata)))
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Lookup<LiveSecret>, ReadError> {

@@ -26,10 +26,10 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     api::{
-        ANNOTATION_DELIVERED, CLAIM, Component, FIELD_MANAGER, GROUP, Kind, LABEL_INSTALLATION, LABEL_MANAGED,
+        CLAIM, Component, FIELD_MANAGER, GROUP, GUARDS_SECRET, Kind, LABEL_INSTALLATION, LABEL_MANAGED,
         LABEL_MANAGED_BY, LABEL_ORGANIZATION, Object, PolicyTarget, VERSION,
     },
-    compose::{Attribution, Consumer, Guards, InstallationKey, OurSecret},
+    compose::{Consumer, InstallationKey, OurSecret, live_guards},
 };
 
 use super::{
@@ -304,14 +304,14 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a String> {
 fn deployment(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
     let version = meta.resource_version.as_deref().and_then(Version::parse);
-    let managed = label(meta, LABEL_MANAGED).is_some();
-    let record = meta.annotations.as_ref().filter(|_| managed).and_then(|all| all.get(ANNOTATION_DELIVERED));
-    let guards = Attribution::guards_of(record.map(String::as_str));
-    Change::Deployment { namespace, name, managed, guards, version }
+    Change::Deployment { namespace, name, managed: label(meta, LABEL_MANAGED).is_some(), version }
 }
 
 fn secret(meta: &ObjectMeta) -> Change {
     let (namespace, name) = place(meta);
+    if name == GUARDS_SECRET {
+        return Change::Guards { namespace, seen: Some(Box::new(live_guards(meta))) };
+    }
     // By name too: one of ours whose labels somebody took is still missed when it goes.
     let by_label = label(meta, LABEL_MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
     let by_name = Component::ALL
@@ -393,9 +393,8 @@ impl Feed {
     fn gone(&self, namespace: String, name: String) -> Change {
         match self.source.what {
             Known::Object(kind) => Change::ObjectGone { kind, namespace, name },
-            Known::Deployment => {
-                Change::Deployment { namespace, name, managed: false, guards: Guards::default(), version: None }
-            }
+            Known::Deployment => Change::Deployment { namespace, name, managed: false, version: None },
+            Known::Secret if name == GUARDS_SECRET => Change::Guards { namespace, seen: None },
             Known::Secret => Change::Secret { namespace, name, installation: None, ours: None },
             Known::Network => Change::Network { namespace, name, is_there: false },
             Known::Namespace => Change::Namespace { name, organization: None },

@@ -3,13 +3,13 @@
 use serde_json::{Value as Json, json};
 use timbr_identity::{
     api::{Kind, Resource, Spec, Status},
-    compose::{Failure, InstallationKey, Lookup, Mail, Memory, NetworkStep, live_deployment, statuses},
+    compose::{Failure, InstallationKey, Lookup, Mail, Memory, NetworkStep, live_deployment, live_network, statuses},
 };
 
 use crate::{
     fixtures::{at, key, verdict},
     kinds::{installation, resource},
-    world::{World, kept},
+    world::{World, kept, recorded},
 };
 
 const NAME: &str = "timbr-api-identity";
@@ -47,6 +47,13 @@ fn world(resources: Vec<Resource<Spec>>) -> World {
     let mut world = World { resources, ..World::default() };
     add(&mut world, "timbr-api", deployment("timbr-api", &[("timbr-api", &[])]));
     world
+}
+
+/// Sends what is planned; returns what of it was about NetworkPolicies.
+fn guard(world: &mut World, key: &InstallationKey) -> Vec<String> {
+    let mut steps = world.guard(key);
+    steps.retain(|step| step.starts_with("apply") || step.starts_with("delete"));
+    steps
 }
 
 /// The NetworkPolicy that is planned, as it is sent.
@@ -137,8 +144,8 @@ fn the_network_lets_in_whom_the_rules_name_and_nobody_else() {
         },
     });
     assert_eq!(planned(&world, &key(None)), expected);
-    assert_eq!(world.guard(&key(None)), [format!("apply {NAME}")]);
-    assert_eq!(world.guard(&key(None)), [] as [&str; 0], "once it is there nothing is left to do");
+    assert_eq!(guard(&mut world, &key(None)), [format!("apply {NAME}")]);
+    assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0], "once it is there nothing is left to do");
     assert_eq!(said(&world, &key(None), "api"), ["True/Delivered", "True/Ready", "False/Settled"]);
     assert_eq!(message(&world, "api"), format!("NetworkPolicy {NAME} lets in the pods that the policies of Api name"));
 }
@@ -147,8 +154,8 @@ fn the_network_lets_in_whom_the_rules_name_and_nobody_else() {
 fn without_rules_nobody_connects() {
     let mut world = world(vec![policy("api", json!({"inbound": {"rules": []}}))]);
     assert_eq!(planned(&world, &key(None))["spec"]["ingress"], json!([]));
-    assert_eq!(world.guard(&key(None)).len(), 1);
-    assert_eq!(world.guard(&key(None)), [] as [&str; 0]);
+    assert_eq!(guard(&mut world, &key(None)).len(), 1);
+    assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0]);
 }
 
 /// A NetworkPolicy is about all of a pod: what runs beside the component stays as it was.
@@ -169,7 +176,7 @@ fn of_two_components_in_one_deployment_each_has_its_own_door() {
         |ports: &[i32]| -> Vec<Json> { ports.iter().map(|it| json!({"port": it, "protocol": "TCP"})).collect() };
     let from = |world: &World, at: usize| ingress(world)[at]["from"].as_array().map(Vec::len);
     let found = [0, 1].map(|at| (from(&world, at), ingress(&world)[at]["ports"].clone()));
-    assert_eq!(found, [(Some(2), ports(&[1, 3, 9000]).into()), (None, ports(&[2, 3, 8088]).into())]);
+    assert_eq!(found, [(Some(2), ports(&[1, 3, 9000]).into()), (None, ports(&[2, 8088]).into())]);
 
     world.resources.push(policy("web", json!({"target": "Platform", "inbound": {"rules": []}})));
     assert_eq!(ingress(&world).as_array().map(Vec::len), Some(1), "a rule without peers would let everybody in");
@@ -201,10 +208,10 @@ fn what_is_said_opens_and_what_is_removed_does_not() {
     ];
     for (what, resources, peers) in rows {
         let mut world = world(vec![managed("a")]);
-        world.guard(&key(None));
+        guard(&mut world, &key(None));
         world.resources = resources;
-        let steps = world.guard(&key(None));
-        assert_eq!(world.guard(&key(None)), [] as [&str; 0], "{what}");
+        let steps = guard(&mut world, &key(None));
+        assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0], "{what}");
         let Some(peers) = peers else {
             assert_eq!((steps, world.networks.len()), (vec![format!("delete {NAME}")], 0), "{what}");
             continue;
@@ -227,11 +234,15 @@ fn what_stays_is_told_and_can_be_let_go() {
     let mut world = world(vec![policy("a", json!({}))]);
     world.installations = vec![installation("main", json!({}))];
     let key = key(Some("main"));
-    world.guard(&key);
-    let problems = |world: &World| status(world, &key, "main").common().problems.clone();
+    guard(&mut world, &key);
+    let problems = |world: &World| {
+        let mut problems = status(world, &key, "main").common().problems.clone();
+        problems.retain(|problem| problem.code != "PolicyRemoved");
+        problems
+    };
     assert_eq!(problems(&world), []);
     let policies = std::mem::take(&mut world.resources);
-    assert_eq!(world.guard(&key), [format!("apply {NAME}")]);
+    assert_eq!(guard(&mut world, &key), [format!("apply {NAME}")]);
     let [problem] = problems(&world).try_into().expect("one problem");
     assert_eq!(problem.code, "NetworkPolicyStays");
     assert_eq!(
@@ -240,26 +251,26 @@ fn what_stays_is_told_and_can_be_let_go() {
     );
     let mut back = world.clone();
     back.resources = policies;
-    assert_eq!(back.guard(&key), [format!("apply {NAME}")], "it is let in again");
+    assert_eq!(guard(&mut back, &key), [format!("apply {NAME}")], "it is let in again");
     assert_eq!(problems(&back), []);
 
     let mut open = world.clone();
     open.resources = vec![policy("a", json!({"networkPolicy": {"mode": "Disabled"}}))];
-    assert_eq!(open.guard(&key), [format!("delete {NAME}")]);
+    assert_eq!(guard(&mut open, &key), [format!("delete {NAME}")]);
 
     world.deployments.insert("timbr-api".to_owned(), Lookup::Missing);
-    assert_eq!(world.guard(&key), [format!("delete {NAME}")]);
+    assert_eq!(guard(&mut world, &key), [format!("delete {NAME}")]);
 }
 
 #[test]
 fn a_deployment_that_comes_back_is_guarded_at_once() {
     let mut world = world(vec![policy("api", json!({}))]);
-    world.guard(&key(None));
+    guard(&mut world, &key(None));
     let deployment = world.deployments.insert("timbr-api".to_owned(), Lookup::Missing).expect("it is there");
-    assert_eq!(world.guard(&key(None)), [] as [&str; 0]);
+    assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0]);
     assert_eq!(said(&world, &key(None), "api")[0], "False/DeploymentNotFound");
     world.deployments.insert("timbr-api".to_owned(), deployment);
-    assert_eq!(world.guard(&key(None)), [] as [&str; 0]);
+    assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0]);
     assert_eq!(said(&world, &key(None), "api")[0], "True/Delivered");
 }
 
@@ -267,6 +278,7 @@ fn a_deployment_that_comes_back_is_guarded_at_once() {
 fn why_there_is_none_is_told() {
     let of = |change: &dyn Fn(&mut World)| {
         let mut world = world(vec![policy("api", json!({}))]);
+        world.guards = Some(recorded(r#"{"Api":["api"]}"#));
         change(&mut world);
         (said(&world, &key(None), "api"), message(&world, "api"), world.plan(&key(None)).networks.len())
     };
@@ -274,8 +286,10 @@ fn why_there_is_none_is_told() {
     assert_eq!(found.0, ["False/DeploymentNotFound", "False/DeploymentNotFound", "True/WaitingForDeployment"]);
     let found = of(&|world| drop(world.deployments.insert("timbr-api".to_owned(), Lookup::Forbidden)));
     assert_eq!(found.0, ["False/Forbidden", "False/Forbidden", "False/Settled"]);
-    let theirs = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": NAME}});
-    let found = of(&|world| drop(world.networks.insert(NAME.to_owned(), kept(theirs.clone(), 1))));
+    let theirs =
+        json!({"metadata": {"name": NAME, "labels": {"app.kubernetes.io/managed-by": "timbr-identity-operator"}}});
+    let theirs = live_network(serde_json::from_value(theirs).expect("a NetworkPolicy"));
+    let found = of(&|world| drop(world.networks.insert(NAME.to_owned(), theirs.clone())));
     assert_eq!(found.0, ["False/Conflict", "False/Conflict", "False/Settled"]);
     assert_eq!(
         (found.1.as_str(), found.2),
@@ -284,7 +298,10 @@ fn why_there_is_none_is_told() {
             0
         )
     );
-    let found = of(&|world| world.resources[0] = policy("api", json!({"enforcement": "Audit"})));
+    let found = of(&|world| {
+        world.guards = None;
+        world.resources[0] = policy("api", json!({"enforcement": "Audit"}));
+    });
     assert_eq!(found.0, ["True/Delivered", "True/Ready", "False/Settled"]);
     assert_eq!(
         (found.1.as_str(), found.2),
@@ -293,7 +310,8 @@ fn why_there_is_none_is_told() {
     let found = of(&|world| world.resources[0] = policy("api", json!({"inbound": {"rules": [{"application": " "}]}})));
     assert_eq!((found.0[0].as_str(), found.2), ("Unknown/Pending", 0), "one that was never accepted closes nothing");
 
-    let world = world(vec![policy("api", json!({}))]);
+    let mut world = world(vec![policy("api", json!({}))]);
+    world.guards = Some(recorded(r#"{"Api":["api"]}"#));
     let failures = [
         (Failure::Forbidden("no right".to_owned()), "False/Forbidden", "NetworkPolicy timbr-api-identity: no right"),
         (Failure::Conflict("another's".to_owned()), "False/Conflict", "NetworkPolicy timbr-api-identity: another's"),
@@ -305,7 +323,7 @@ fn why_there_is_none_is_told() {
     ];
     for (failure, expected, sentence) in failures {
         let mut snapshot = world.snapshot(&key(None));
-        snapshot.unguarded.insert(NAME.to_owned(), failure);
+        snapshot.unguarded.insert(format!("NetworkPolicy {NAME}"), failure);
         let plan = timbr_identity::compose::compose(&snapshot);
         let said = statuses(&plan, &Default::default(), Memory::Whole, &Mail::default(), at(9)).statuses;
         let common = said[0].status.common();
@@ -326,7 +344,8 @@ fn why_there_is_none_is_told() {
 
 #[test]
 fn who_does_not_ask_for_one_has_no_condition_of_it() {
-    let world = world(vec![policy("api", json!({"networkPolicy": {"mode": "Disabled"}}))]);
+    let mut world = world(vec![policy("api", json!({"networkPolicy": {"mode": "Disabled"}}))]);
+    guard(&mut world, &key(None));
     assert_eq!(said(&world, &key(None), "api"), ["", "True/Ready", "False/Settled"]);
     assert_eq!(world.snapshot(&key(None)).networks.len(), 0, "nothing is read for it");
 }
@@ -335,12 +354,12 @@ fn who_does_not_ask_for_one_has_no_condition_of_it() {
 fn a_suspended_installation_stays_as_it_is() {
     let mut world = world(vec![policy("api", json!({}))]);
     world.installations = vec![installation("main", json!({}))];
-    world.guard(&key(Some("main")));
+    guard(&mut world, &key(Some("main")));
     world.installations = vec![installation("main", json!({"suspend": true}))];
     world.resources = vec![policy("api", json!({"networkPolicy": {"mode": "Disabled"}}))];
-    assert_eq!(world.guard(&key(Some("main"))), [] as [&str; 0]);
+    assert_eq!(guard(&mut world, &key(Some("main"))), [] as [&str; 0]);
     world.installations = vec![installation("main", json!({}))];
-    assert_eq!(world.guard(&key(Some("main"))), [format!("delete {NAME}")]);
+    assert_eq!(guard(&mut world, &key(Some("main"))), [format!("delete {NAME}")]);
 }
 
 /// A consumer names a namespace, not an installation: the rules of all policies there count, also on the network.
@@ -363,16 +382,25 @@ fn the_rules_of_a_namespace_count_in_front_of_each_installation() {
     }
     let (a, b) = (key(Some("a")), key(Some("b")));
     assert_eq!(planned(&world, &a)["spec"]["ingress"][0]["from"].as_array().map(Vec::len), Some(2));
-    assert_eq!(world.guard(&a), ["apply a-api-identity"]);
-    assert_eq!(world.guard(&b), [] as [&str; 0], "none of its policies asks for one");
+    assert_eq!(guard(&mut world, &a), ["apply a-api-identity"]);
+    assert_eq!(guard(&mut world, &b), [] as [&str; 0], "none of its policies asks for one");
     // The Deployment goes to the other: what is in front of it goes with it, by its name.
     world.installations = vec![installation("a", components("other")), installation("b", components("a-api"))];
-    assert_eq!((world.guard(&a), world.guard(&key(None))), (vec![], vec![]));
-    assert_eq!(world.guard(&b), ["apply a-api-identity"], "it is labelled with its installation");
-    assert_eq!(world.guard(&b), [] as [&str; 0]);
-    // And once it is nobody's, nothing guards it.
+    assert_eq!((guard(&mut world, &a), guard(&mut world, &key(None))), (vec![], vec![]));
+    assert_eq!(guard(&mut world, &b), ["apply a-api-identity"], "it is labelled with its installation");
+    assert_eq!(guard(&mut world, &b), [] as [&str; 0]);
+    // It is nobody's, perhaps for a name that was mistyped: that opens nothing, unless somebody says so.
     world.installations = vec![installation("a", components("other"))];
-    assert_eq!((world.guard(&a), world.guard(&key(None))), (vec![], vec!["delete a-api-identity".to_owned()]));
+    assert_eq!((guard(&mut world, &a), guard(&mut world, &key(None))), (vec![], vec![]));
+    let gone = vec!["delete a-api-identity".to_owned()];
+    let mut open = world.clone();
+    open.resources = vec![of("a", json!({"networkPolicy": {"mode": "Disabled"}}))];
+    assert_eq!((guard(&mut open, &a), guard(&mut open, &key(None))), (vec![], gone.clone()));
+    let mut open = world.clone();
+    open.resources.clear();
+    assert_eq!((guard(&mut open, &a), guard(&mut open, &key(None))), (vec![], vec![]), "removed");
+    world.deployments.remove("a-api");
+    assert_eq!((guard(&mut world, &a), guard(&mut world, &key(None))), (vec![], gone));
 }
 
 #[test]
@@ -395,4 +423,52 @@ fn whoever_cuts_a_component_off_is_warned() {
         assert_eq!(warnings(vec![of("p", target, json!({}))]), [], "{target}");
     }
     assert_eq!(warnings(vec![of("p", "Api", alone)]), []);
+}
+
+/// By its managed fields: a label is copied with the rest of an object.
+#[test]
+fn what_somebody_else_made_is_not_ours_whatever_its_labels_say() {
+    let mut world = world(vec![]);
+    let copy = |name: &str| {
+        let labels = json!({"app.kubernetes.io/managed-by": "timbr-identity-operator"});
+        let meta = json!({"name": name, "labels": labels, "annotations": {"identity.timbr.ai/policies": "{}"}});
+        live_network(serde_json::from_value(json!({"metadata": meta})).expect("a NetworkPolicy"))
+    };
+    for name in ["timbr-api-identity", "other-identity", "copy"] {
+        world.networks.insert(name.to_owned(), copy(name));
+    }
+    // Nor what we made, by a name that is none of ours.
+    let mine = json!({"metadata": {"name": "timbr-api"}, "spec": {"policyTypes": ["Ingress"]}});
+    world.networks.insert("timbr-api".to_owned(), kept(mine, 1));
+    assert_eq!(guard(&mut world, &key(None)), [] as [&str; 0]);
+}
+
+#[test]
+fn what_a_person_does_to_it_is_put_back() {
+    let mut world = world(vec![policy("api", json!({}))]);
+    guard(&mut world, &key(None));
+    let as_it_was = planned_anew(&world);
+    let changes: [&dyn Fn(&mut Json); 6] = [
+        &|it| it["metadata"]["labels"] = json!({}),
+        &|it| it["metadata"]["annotations"] = json!({}),
+        &|it| it["metadata"]["annotations"]["identity.timbr.ai/policies"] = json!("{"),
+        &|it| it["spec"]["ingress"][0]["from"] = json!([]),
+        &|it| it["spec"]["podSelector"] = json!({"matchLabels": {"app": "other"}}),
+        &|it| it["spec"]["egress"] = json!([{}]),
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut changed = as_it_was.clone();
+        change(&mut changed);
+        world.networks.insert(NAME.to_owned(), kept(changed.clone(), 7));
+        assert_eq!(planned(&world, &key(None)), as_it_was, "{i}");
+        // What cannot be read any more, and what is not said any more, opens nothing.
+        let mut removed = World { resources: vec![], ..world.clone() };
+        guard(&mut removed, &key(None));
+        let left = removed.networks.get(NAME).map(|it| format!("{it:?}"));
+        assert!(left.is_some_and(|it| it.contains("ingress: Some([])")), "{i}");
+    }
+}
+
+fn planned_anew(world: &World) -> Json {
+    planned(&World { networks: Default::default(), ..world.clone() }, &key(None))
 }

@@ -7,17 +7,18 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value as Json, json};
 use timbr_identity::{
     api::{
-        ANNOTATION_CONTENT, ANNOTATION_DELIVERED, Component, LABEL_MANAGED, Resource, Sensitive, Spec, Status,
-        TimbrInstallationSpec,
+        ANNOTATION_CONTENT, ANNOTATION_DELIVERED, ANNOTATION_GUARDS, ANNOTATION_NOTE, Component, FIELD_MANAGER, Kind,
+        LABEL_MANAGED, LABEL_MANAGED_BY, Resource, Sensitive, Spec, Status, TimbrInstallationSpec,
     },
     compose::{
-        Change, DeploymentPlan, Displaced, Event, Failure, Foreign, Guards, Hands, InstallationKey, Leftover,
-        LiveDeployment, LiveEnv, LiveNetwork, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey, NetworkStep,
-        Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Step, Trials, Value, compose, keys,
-        live_network, needs, statuses,
+        Change, DeploymentPlan, Displaced, Event, Failure, Foreign, GuardsStep, Hands, InstallationKey, Leftover,
+        LiveDeployment, LiveEnv, LiveGuards, LiveNetwork, LiveSecret, LiveValue, Lookup, Mail, Memory, NameKey,
+        NetworkPlan, NetworkStep, Outcome, Owner, Plan, ResourceStatus, SecretPlan, Settings, Snapshot, Step, Trials,
+        Value, compose, keys, live_guards, live_network, needs, statuses,
     },
 };
 
@@ -35,6 +36,8 @@ pub struct World {
     pub foreign: Vec<Foreign>,
     pub deployments: BTreeMap<String, Lookup<LiveDeployment>>,
     pub secrets: BTreeMap<String, Lookup<LiveSecret>>,
+    /// The record of the access policies by which its Timbr is guarded.
+    pub guards: Option<LiveGuards>,
     /// NetworkPolicies that we made, or that are called as if we had.
     pub networks: BTreeMap<String, LiveNetwork>,
     /// Whether there may be more of ours than is here, as in files.
@@ -97,6 +100,7 @@ impl World {
             let found = self.secrets.get(name).cloned().unwrap_or_else(missing);
             (name.clone(), found)
         });
+        let guards = self.guards.is_some() || self.resources.iter().any(|it| it.meta.kind == Kind::InboundAccessPolicy);
         let networks = needs.networks.iter().map(|name| {
             let found = self.networks.get(name).cloned();
             (name.clone(), found.map_or(Lookup::Missing, Lookup::Found))
@@ -112,19 +116,13 @@ impl World {
             deployments: deployments.collect(),
             secrets: secrets.collect(),
             networks: networks.collect(),
-            guards: self.guards(),
+            guards: guards.then(|| self.guards.clone().map_or(Lookup::Missing, Lookup::Found)),
             unguarded: BTreeMap::new(),
             consumers: Default::default(),
             hands: self.hands.get(key).cloned().unwrap_or_default(),
             trials: self.trials.clone(),
             refused: self.refused.clone(),
         }
-    }
-
-    /// By which policies the Deployments remember to be guarded.
-    fn guards(&self) -> BTreeMap<String, Guards> {
-        let live = self.deployments.iter();
-        live.filter_map(|(name, found)| Some((name.clone(), found.found()?.guards()))).collect()
     }
 
     pub fn plan(&self, key: &InstallationKey) -> Plan {
@@ -141,6 +139,7 @@ impl World {
 
     fn look_at(&mut self, key: InstallationKey, now: Timestamp) -> Look {
         let first = self.plan(&key);
+        self.guard(&key);
         let (mut steps, mut events) = (Vec::new(), Vec::new());
         let (plan, outcomes) = self.deliver(&key, now, &mut steps, &mut events);
         let statuses = statuses(&plan, &outcomes, Memory::Partial, &Mail::default(), now).statuses;
@@ -200,9 +199,25 @@ impl World {
         (plan, outcomes)
     }
 
-    /// Sends the requests about an installation's NetworkPolicies; returns what they were.
+    /// Sends the requests about what keeps others out of an installation; returns what they were.
     pub fn guard(&mut self, key: &InstallationKey) -> Vec<String> {
-        let plans = self.plan(key).networks;
+        let Plan { guards, networks: plans, .. } = self.plan(key);
+        let told = guards.map(|step| match step {
+            GuardsStep::Write { guards, note, version } => {
+                assert_eq!(version.as_ref(), self.guards.as_ref().map(|live| &live.version), "another's");
+                self.guards = Some(noted(&guards.write(), note));
+                format!("record {}", guards.write())
+            }
+            GuardsStep::Delete { .. } => {
+                self.guards.take().expect("it is there");
+                "forget".to_owned()
+            }
+        });
+        let networks = self.guard_network(&plans);
+        told.into_iter().chain(networks).collect()
+    }
+
+    fn guard_network(&mut self, plans: &[NetworkPlan]) -> Vec<String> {
         plans
             .iter()
             .map(|plan| match &plan.next {
@@ -453,12 +468,29 @@ pub fn entries(patch: &Json) -> Vec<(Place, LiveValue)> {
         .collect()
 }
 
-/// A NetworkPolicy as the API server keeps it and answers with it.
+/// A NetworkPolicy of ours as the API server keeps it and answers with it.
 pub fn kept(mut manifest: Json, version: usize) -> LiveNetwork {
     manifest["metadata"]["uid"] = "uid-of-the-network-policy".into();
     manifest["metadata"]["resourceVersion"] = version.to_string().into();
-    if manifest.pointer("/spec/ingress").is_some_and(|ingress| ingress == &Json::Array(vec![])) {
-        manifest["spec"].as_object_mut().expect("a spec").remove("ingress");
-    }
+    manifest["metadata"]["managedFields"] =
+        json!([{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:podSelector": {}}}}]);
+    let spec = manifest["spec"].as_object_mut().expect("a spec");
+    spec.retain(|_, value| *value != json!([]));
     live_network(serde_json::from_value(manifest).expect("a NetworkPolicy"))
+}
+
+/// The record of access policies that says this.
+pub fn recorded(guards: &str) -> LiveGuards {
+    noted(guards, None)
+}
+
+fn noted(guards: &str, note: Option<String>) -> LiveGuards {
+    let mut annotations = BTreeMap::from([(ANNOTATION_GUARDS.to_owned(), guards.to_owned())]);
+    annotations.extend(note.map(|note| (ANNOTATION_NOTE.to_owned(), note)));
+    live_guards(&ObjectMeta {
+        labels: Some(BTreeMap::from([(LABEL_MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned())])),
+        annotations: Some(annotations),
+        resource_version: Some("1".to_owned()),
+        ..Default::default()
+    })
 }

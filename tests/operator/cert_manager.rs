@@ -82,9 +82,8 @@ async fn cert_manager_makes_the_certificate_and_nobody_notices_that_it_is_renewe
         async move {
             let mut asked = 0;
             while !ends.load(Ordering::Relaxed) {
-                let uri = format!(
-                    "/apis/identity.timbr.ai/v1alpha1/namespaces/{timbr}/inboundaccesspolicies?dryRun=All"
-                );
+                let uri =
+                    format!("/apis/identity.timbr.ai/v1alpha1/namespaces/{timbr}/inboundaccesspolicies?dryRun=All");
                 let request = http::Request::post(uri).header("Content-Type", "application/json");
                 client.request_text(request.body(body.clone()).expect("a request")).await.expect("it is answered");
                 asked += 1;

@@ -1,13 +1,16 @@
 //! The webhook on a real API server: who is let in, what is refused, and with which words.
 
 use serde_json::{Value, json};
-use testkit::ControlPlane;
+use testkit::{ControlPlane, eventually};
 
 use crate::{
     fixtures::{CLIENT_ID, TENANT, deployment, entra, secret},
     harness::{Lab, SOON, tally},
     shop::{Stage, loosen, own_plane_without_controllers},
 };
+
+/// Where it is recorded by which policies Timbr is guarded.
+const RECORD: &str = "secret/timbr-identity-guards";
 
 /// A refusal of the webhook's, without what kubectl and the API server put before it.
 fn refusal(printed: &str) -> &str {
@@ -57,11 +60,9 @@ async fn a_policy_that_is_deleted_opens_nothing() {
     lab.apply(&deployment("timbr-api", &["timbr-api"])).await;
     stage.apply(&stage.policy(json!([]))).await;
     lab.wait("inboundaccesspolicy/api", "Ready").await;
-    let api = lab.get("deployment/timbr-api").await;
-    assert_eq!(
-        api["metadata"]["annotations"]["identity.timbr.ai/delivered"],
-        r#"{"v":1,"vars":{},"guards":{"Api":["api"]}}"#
-    );
+    let record = lab.get(RECORD).await;
+    assert_eq!(record["metadata"]["annotations"], json!({"identity.timbr.ai/guards": r#"{"Api":["api"]}"#}));
+    assert_eq!((&record["data"], &record["metadata"]["ownerReferences"]), (&Value::Null, &Value::Null));
     lab.kubectl(&["delete", "iap", "api"]).await;
     let consumer = stage.consumer("Deployment", "orders").to_string();
     let (done, printed) = stage.try_apply(&consumer).await;
@@ -71,6 +72,16 @@ async fn a_policy_that_is_deleted_opens_nothing() {
         lab.namespace
     );
     assert!(refusal(&printed).starts_with(&expected), "{printed}");
+    // Whoever looks after that Timbr is told too, though there is no TimbrInstallation.
+    let notes = eventually("it is told", SOON, async || {
+        let notes = lab.notes("Secret", "PolicyRemoved").await;
+        if notes.is_empty() { Err("not yet") } else { Ok(notes) }
+    })
+    .await;
+    assert!(notes.len() == 1 && notes[0].starts_with("InboundAccessPolicy api was deleted, "), "{notes:?}");
+    // Nor does it matter what becomes of Timbr's Deployment.
+    lab.kubectl(&["delete", "deployment", "timbr-api"]).await;
+    assert!(!stage.try_apply(&consumer).await.0);
     // As it says: once it was said that it may be open, it is.
     let mut audit = stage.policy(json!([]));
     audit["spec"]["enforcement"] = json!("Audit");
@@ -79,10 +90,11 @@ async fn a_policy_that_is_deleted_opens_nothing() {
     lab.kubectl(&["delete", "iap", "api"]).await;
     let (done, printed) = stage.try_apply(&consumer).await;
     assert!(done, "{printed}");
-    let api = lab.get("deployment/timbr-api").await;
-    assert!(api["metadata"]["annotations"]["identity.timbr.ai/delivered"].is_null(), "{api}");
+    assert!(lab.find(RECORD).await.is_none());
     let writes = lab.writes().await;
-    assert_eq!(tally(&writes)["patch deployments"], 2, "remembered, and forgotten");
+    let tally = tally(&writes);
+    assert!(tally.keys().all(|what| !what.ends_with(" deployments")), "{tally:?}");
+    assert_eq!((tally["patch secrets"], tally["delete secrets"]), (1, 1), "noted, and forgotten: {tally:?}");
 }
 
 /// Must show 1, the end.

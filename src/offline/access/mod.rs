@@ -30,7 +30,7 @@ pub fn access<'a>(judged: &'a Judged<'_>, namespace: &'a str) -> Access<'a> {
         }
         _ => None,
     });
-    let guards = judged.objects.guards(namespace).map(|(_, guards)| guards);
+    let guards = judged.objects.guards.get(namespace);
     let mut access = Access::new(&judged.settings, namespace, installations, resources, guards);
     let of_kind = |kind: Kind| here().filter(move |ours| ours.object.meta().kind == kind);
     for policy in &mut access.policies {
