@@ -804,3 +804,31 @@ fn no_claim_writes_over_a_terminal() {
     assert!(!run.out.contains(['\u{1b}', '\u{202e}']), "{}", run.out);
     assert!(!run.out.lines().any(|line| line.starts_with("Allowed")), "{}", run.out);
 }
+
+/// By the record of a cluster, as `kubectl get secret -o yaml` prints it.
+#[test]
+fn what_was_removed_from_a_cluster_opens_nothing() {
+    let record = |annotation: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "timbr-identity-guards", "namespace": "timbr",
+                "annotations": {"identity.timbr.ai/guards": annotation},
+            },
+        })
+    };
+    let ask = |input: &[Value]| {
+        let run = run("explain --from app=orders,namespace=shop --to api -n timbr -f - -o json", &stream(input));
+        let decision: Value = serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{}", run.err));
+        (run.code, decision["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let shut = record(r#"{"Api":["gone"]}"#);
+    assert_eq!(ask(std::slice::from_ref(&shut)), (1, "policy_removed".to_owned()));
+    assert_eq!(ask(&[record("{}")]), (0, "no_policy".to_owned()));
+    assert_eq!(ask(&[record(r#"{"Server":["gone"]}"#)]), (0, "no_policy".to_owned()));
+    let admits = policy(json!({"inbound": {"rules": [{"application": "orders", "namespace": "shop"}]}}));
+    assert_eq!(ask(&[shut.clone(), admits]), (0, "rule_matched".to_owned()));
+    // One that only watches does not open what another shut.
+    let watches = policy(json!({"enforcement": "Audit"}));
+    assert_eq!(ask(&[shut, watches]), (1, "no_rule_matched".to_owned()));
+}
