@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use timbr_identity::{
-    compose::{Mail, Memory, Outcome, Plan, Rollout, Settings, compose, statuses},
+    compose::{Lookup, Mail, Memory, Outcome, Plan, Rollout, Settings, compose, statuses},
     offline::{Finding, judge, manifests, read},
     yaml,
 };
@@ -39,6 +39,9 @@ fn outcome(case: &Path) -> String {
     // As in a cluster: what is not in the case is not there.
     for installation in &mut judged.installations {
         installation.snapshot.complete = true;
+        for lookup in installation.snapshot.networks.values_mut() {
+            *lookup = Lookup::Missing;
+        }
         installation.plan = compose(&installation.snapshot);
     }
     let mut text = String::from("# Made, or changed:\n");

@@ -1,6 +1,9 @@
 //! Workloads that use Timbr, by the labels of their pods.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Deserialize;
 
@@ -10,7 +13,7 @@ use crate::{
     policy::Workload,
 };
 
-use super::review::{Operation, Request, Verdict};
+use super::review::{Operation, Request, Verdict, no_object};
 
 /// A workload that uses Timbr.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +55,13 @@ pub const CONTROLLERS: [&str; 8] = [
 ];
 
 /// What is looked at of an object.
-#[derive(Default, Deserialize)]
-struct Object {
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Object {
     metadata: Option<Metadata>,
     spec: Option<Spec>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     name: Option<String>,
@@ -66,24 +69,24 @@ struct Metadata {
     labels: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
     template: Option<Template>,
     job_template: Option<JobTemplate>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Template {
     metadata: Option<Metadata>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct JobTemplate {
     spec: Option<JobSpec>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct JobSpec {
     template: Option<Template>,
 }
@@ -100,11 +103,14 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// What a request asks.
+    /// What a request asks; `decode` makes of an object what is looked at.
     ///
     /// # Errors
     /// A refusal: the request is none that can be judged.
-    pub fn of(request: &Request) -> Result<Self, Verdict> {
+    pub fn of<'r, O>(
+        request: &'r Request<O>,
+        decode: impl Fn(&'r O) -> Result<Cow<'r, Object>, Verdict>,
+    ) -> Result<Self, Verdict> {
         let (group, kind) = (request.kind.group.as_str(), request.kind.kind.as_str());
         if !KINDS.iter().any(|known| (known.0, known.1) == (group, kind)) {
             let message = format!(
@@ -116,12 +122,15 @@ impl Asked {
         if !matches!(request.operation, Operation::Create | Operation::Update) || is_controller(request) {
             return Ok(Self::Nothing);
         }
-        let consumer = request.object::<Object>()?.consumer(request);
+        let consumer = decode(request.object.as_ref().ok_or_else(no_object)?)?.consumer(request);
         if consumer.uses.is_empty() && consumer.misspelt.is_empty() {
             return Ok(Self::Nothing);
         }
         let before = match request.operation {
-            Operation::Update => request.old_object::<Object>()?.map(|before| before.consumer(request)),
+            Operation::Update => {
+                let before = request.old_object.as_ref().map(decode).transpose()?;
+                before.map(|before| before.consumer(request))
+            }
             _ => None,
         };
         let is_as_before =
@@ -130,25 +139,26 @@ impl Asked {
     }
 }
 
-fn is_controller(request: &Request) -> bool {
+fn is_controller<O>(request: &Request<O>) -> bool {
     request.user_info.username.as_deref().is_some_and(|name| CONTROLLERS.contains(&name))
 }
 
 impl Object {
-    fn consumer(self, request: &Request) -> Consumer {
-        let metadata = self.metadata.unwrap_or_default();
-        let name = match (&metadata.name, &metadata.generate_name) {
-            (Some(name), _) => name.clone(),
-            (None, Some(prefix)) => format!("{prefix}…"),
-            (None, None) => request.name.clone(),
+    fn consumer<O>(&self, request: &Request<O>) -> Consumer {
+        let metadata = self.metadata.as_ref();
+        let name = match metadata.map(|metadata| (&metadata.name, &metadata.generate_name)) {
+            Some((Some(name), _)) => name.clone(),
+            Some((None, Some(prefix))) => format!("{prefix}…"),
+            Some((None, None)) | None => request.name.clone(),
         };
-        let spec = self.spec.unwrap_or_default();
-        let template = match request.kind.kind.as_str() {
-            "Pod" => Some(metadata),
-            "CronJob" => spec.job_template.and_then(|job| job.spec?.template?.metadata),
-            _ => spec.template.and_then(|template| template.metadata),
+        let spec = self.spec.as_ref();
+        let of_template = |template: &'_ Option<Template>| template.as_ref()?.metadata.as_ref()?.labels.clone();
+        let labels = match request.kind.kind.as_str() {
+            "Pod" => metadata.and_then(|metadata| metadata.labels.clone()),
+            "CronJob" => spec.and_then(|spec| of_template(&spec.job_template.as_ref()?.spec.as_ref()?.template)),
+            _ => spec.and_then(|spec| of_template(&spec.template)),
         };
-        let labels = template.and_then(|template| template.labels).unwrap_or_default();
+        let labels = labels.unwrap_or_default();
         let title = format!("{} {}/{name}", request.kind.kind, request.namespace);
         Consumer::new(title, &request.namespace, &labels)
     }

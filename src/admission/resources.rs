@@ -51,7 +51,7 @@ pub fn look(request: &Request, settings: &Settings) -> Result<Judged, Verdict> {
     // What it is was asked about, whatever it says itself.
     fields.insert("apiVersion".to_owned(), API_VERSION.into());
     fields.insert("kind".to_owned(), kind.name().into());
-    let before: Option<Value> = request.old_object()?;
+    let before: Option<Value> = request.old_object.as_ref().map(|object| request.decode(object)).transpose()?;
     // Whatever is wrong with it was there before, and keeps nobody from putting a label on it, or taking a finalizer off.
     if before.is_some_and(|before| before.get("spec") == object.get("spec")) {
         return Ok(nothing);

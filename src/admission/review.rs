@@ -1,7 +1,7 @@
 //! An AdmissionReview: what the API server asks, and how it is answered.
 //!
 //! Of the object only its text is kept at first: what is wrong with it is a refusal in words, and what nobody looks at
-//! is not decoded.
+//! is not decoded. Where it is known what is looked at, and mostly nothing is wrong, both are read in one go.
 
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube::core::{
@@ -15,16 +15,16 @@ use serde_json::value::RawValue;
 /// What the API server sends. Source: Kubernetes, "Dynamic Admission Control", request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Review {
+struct Review<O> {
     api_version: String,
     kind: String,
-    request: Option<Request>,
+    request: Option<Request<O>>,
 }
 
-/// A request that is to be judged.
+/// A request that is to be judged. Of its objects it has the text, or what is looked at.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Request {
+pub struct Request<O = Box<RawValue>> {
     /// Which request it is: the answer repeats it.
     pub uid: String,
     /// What the object is.
@@ -39,8 +39,10 @@ pub struct Request {
     pub operation: Operation,
     /// Who does it.
     pub user_info: UserInfo,
-    object: Option<Box<RawValue>>,
-    old_object: Option<Box<RawValue>>,
+    /// The object as it is to be.
+    pub object: Option<O>,
+    /// The object as it was, where it is changed.
+    pub old_object: Option<O>,
 }
 
 /// A kind of object.
@@ -82,7 +84,7 @@ impl Verdict {
     }
 }
 
-impl Request {
+impl<O: DeserializeOwned> Request<O> {
     /// Reads a review.
     ///
     /// # Errors
@@ -96,33 +98,35 @@ impl Request {
         }
         request.ok_or_else(|| "the AdmissionReview has no request".to_owned())
     }
+}
 
+impl Request {
     /// The object as it is to be.
     ///
     /// # Errors
     /// A refusal.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, Verdict> {
-        let Some(object) = &self.object else {
-            return Err(Verdict::Denied(400, "the AdmissionReview has no object".to_owned()));
-        };
-        self.decode(object)
+        self.object.as_ref().ok_or_else(no_object).and_then(|object| self.decode(object))
     }
 
-    /// The object as it was, where it is changed.
+    /// One of its objects.
     ///
     /// # Errors
     /// A refusal.
-    pub fn old_object<T: DeserializeOwned>(&self) -> Result<Option<T>, Verdict> {
-        self.old_object.as_deref().map(|object| self.decode(object)).transpose()
-    }
-
-    fn decode<T: DeserializeOwned>(&self, object: &RawValue) -> Result<T, Verdict> {
+    pub fn decode<T: DeserializeOwned>(&self, object: &RawValue) -> Result<T, Verdict> {
         serde_json::from_str(object.get()).map_err(|error| {
             let error = crate::api::without_values(&error.to_string());
             Verdict::Denied(400, format!("the {} cannot be read: {error}", self.kind.kind))
         })
     }
+}
 
+/// The refusal of a request without what it is about.
+pub fn no_object() -> Verdict {
+    Verdict::Denied(400, "the AdmissionReview has no object".to_owned())
+}
+
+impl<O> Request<O> {
     /// The answer as it is sent.
     pub fn answer(&self, verdict: Verdict) -> AdmissionReview<DynamicObject> {
         let mut response = AdmissionResponse::invalid("");

@@ -1,13 +1,14 @@
 //! What the webhook answers: reads a review, asks who decides, and says what came of it.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{Request as HttpRequest, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -22,17 +23,18 @@ use kube::{
     Api, Client,
     api::{DynamicObject, ListParams, PostParams},
 };
+use serde_json::value::RawValue;
 
 use crate::{
     api::{GUARDS_SECRET, Kind, Object, PolicyTarget, Resource, Spec, message},
-    compose::{Access, LiveGuards, Settings, live_guards},
+    compose::{Access, LiveGuards, Settings, is_sound, live_guards},
     metrics::Metrics,
     policy::{Caller, Code, Decision, Trust, decide},
     world::{Index, Sync, api_resource, describe},
 };
 
 use super::{
-    consumer::{Asked, Consumer},
+    consumer::{self, Asked, Consumer},
     denial::denial,
     resources,
     review::{Request, Verdict},
@@ -75,6 +77,10 @@ pub fn router(desk: Desk) -> Router {
 
 async fn resources(State(desk): State<Desk>, request: HttpRequest) -> Response {
     let request = match read(request).await {
+        Ok(body) => Request::read(&body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error)),
+        Err(refusal) => Err(refusal),
+    };
+    let request: Request = match request {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
@@ -86,37 +92,34 @@ async fn resources(State(desk): State<Desk>, request: HttpRequest) -> Response {
 }
 
 async fn consumers(State(desk): State<Desk>, request: HttpRequest) -> Response {
-    let request = match read(request).await {
-        Ok(request) => request,
+    let body = match read(request).await {
+        Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    // Whoever decides on half the truth lets in, or keeps out, whom it should not.
-    if !desk.sync.is_complete() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the operator has not read everything yet; try again");
+    // An object that is none is told apart from the review that holds it.
+    if let Ok(request) = Request::<consumer::Object>::read(&body) {
+        let asked = Asked::of(&request, |object| Ok(Cow::Borrowed(object)));
+        return desk.consumers(&request, asked).await;
     }
-    let verdict = match Asked::of(&request) {
-        Ok(Asked::Nothing) => Ok(Verdict::allowed()),
-        Ok(Asked::Use(consumer)) => desk.judge(&consumer, true).await,
-        Ok(Asked::UseOn(consumer)) => desk.judge(&consumer, false).await,
-        Err(verdict) => Ok(verdict),
-    };
-    match verdict {
-        Ok(verdict) => desk.answer("consumers", &request, verdict),
-        Err(unknown) => refuse(StatusCode::SERVICE_UNAVAILABLE, unknown),
+    match Request::<Box<RawValue>>::read(&body) {
+        Ok(request) => {
+            let asked = Asked::of(&request, |object| request.decode(object).map(Cow::Owned));
+            desk.consumers(&request, asked).await
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-/// Reads a review from a request.
-async fn read(request: HttpRequest) -> Result<Request, Response> {
+/// The body of a request, if it can be a review.
+async fn read(request: HttpRequest) -> Result<Bytes, Response> {
     let content = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !content.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send an AdmissionReview as application/json"));
     }
-    let body = body(request.into_body()).await?;
-    Request::read(&body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))
+    body(request.into_body()).await
 }
 
-async fn body(body: Body) -> Result<axum::body::Bytes, Response> {
+async fn body(body: Body) -> Result<Bytes, Response> {
     match tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => {
@@ -131,7 +134,24 @@ fn refuse(status: StatusCode, sentence: &str) -> Response {
 }
 
 impl Desk {
-    fn answer(&self, webhook: &'static str, request: &Request, verdict: Verdict) -> Response {
+    async fn consumers<O>(&self, request: &Request<O>, asked: Result<Asked, Verdict>) -> Response {
+        // Whoever decides on half the truth lets in, or keeps out, whom it should not.
+        if !self.sync.is_complete() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "the operator has not read everything yet; try again");
+        }
+        let verdict = match asked {
+            Ok(Asked::Nothing) => Ok(Verdict::allowed()),
+            Ok(Asked::Use(consumer)) => self.judge(&consumer, true).await,
+            Ok(Asked::UseOn(consumer)) => self.judge(&consumer, false).await,
+            Err(verdict) => Ok(verdict),
+        };
+        match verdict {
+            Ok(verdict) => self.answer("consumers", request, verdict),
+            Err(unknown) => refuse(StatusCode::SERVICE_UNAVAILABLE, unknown),
+        }
+    }
+
+    fn answer<O>(&self, webhook: &'static str, request: &Request<O>, verdict: Verdict) -> Response {
         let result = match &verdict {
             Verdict::Allowed(warnings) if warnings.is_empty() => "allowed",
             Verdict::Allowed(_) => "warned",
@@ -186,7 +206,8 @@ impl Desk {
         let installations = index.installations(of);
         let access = match live {
             Some(Live { policies, guards }) => {
-                Access::new(&self.settings, of, installations, policies.iter(), guards.as_ref())
+                let policies = policies.iter().map(|policy| (policy, is_sound(policy)));
+                Access::new(&self.settings, of, installations, policies, guards.as_ref())
             }
             None => Access::new(&self.settings, of, installations, index.resources(of), index.guards(of)),
         };

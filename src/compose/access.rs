@@ -24,17 +24,19 @@ pub struct Access<'a> {
 impl<'a> Access<'a> {
     /// Of a snapshot.
     pub fn of(snapshot: &'a Snapshot) -> Self {
-        let (installations, resources) = (snapshot.installations.iter(), snapshot.resources.iter());
+        let installations = snapshot.installations.iter();
+        let resources = snapshot.resources.iter().map(|resource| (resource, is_sound(resource)));
         let guards = snapshot.guards.as_ref().and_then(Lookup::found);
         Self::new(&snapshot.settings, &snapshot.key.namespace, installations, resources, guards)
     }
 
-    /// Of the installations and the resources of one namespace, and what is recorded of its policies.
+    /// Of the installations and the resources of one namespace, each with whether it [is sound](is_sound), and what is
+    /// recorded of its policies.
     pub fn new(
         settings: &Settings,
         namespace: &'a str,
         installations: impl Iterator<Item = &'a Resource<TimbrInstallationSpec>> + Clone,
-        resources: impl Iterator<Item = &'a Resource<Spec>> + Clone,
+        resources: impl Iterator<Item = (&'a Resource<Spec>, bool)> + Clone,
         guards: Option<&'a LiveGuards>,
     ) -> Self {
         let names: BTreeSet<&str> = installations.clone().map(|found| found.meta.name.as_str()).collect();
@@ -49,17 +51,23 @@ impl<'a> Access<'a> {
             unlisted: if installations.clone().any(is_closed) { Unlisted::Closed } else { Unlisted::Open },
             ..Trust::default()
         };
-        let mut policies: Vec<Policy<'a>> = resources.filter_map(|resource| policy(resource, &names)).collect();
+        let mut policies: Vec<Policy<'a>> = resources.filter_map(|(it, sound)| policy(it, sound, &names)).collect();
         let guards = guards.filter(|live| live.ours).map(|live| &live.guards);
         policies.extend(guards.map(|guards| guards.removed(namespace, &policies)).unwrap_or_default());
         Self { trust, policies }
     }
 }
 
+/// Whether nothing is wrong with a resource by itself.
+pub fn is_sound(resource: &Resource<Spec>) -> bool {
+    let is_sound = |spec| kinds::problems(spec).iter().all(|problem| problem.severity == Severity::Warning);
+    resource.spec.as_ref().is_ok_and(is_sound)
+}
+
 /// A resource as a policy, if it is one.
-fn policy<'a>(resource: &'a Resource<Spec>, installations: &BTreeSet<&str>) -> Option<Policy<'a>> {
+fn policy<'a>(resource: &'a Resource<Spec>, sound: bool, installations: &BTreeSet<&str>) -> Option<Policy<'a>> {
     let (target, state) = match &resource.spec {
-        Ok(Spec::InboundAccessPolicy(spec)) if is_valid(resource, installations) => {
+        Ok(Spec::InboundAccessPolicy(spec)) if sound && resource.key(installations).is_ok() => {
             (Some(spec.target), State::Accepted(spec))
         }
         Ok(Spec::InboundAccessPolicy(spec)) => (Some(spec.target), State::Invalid),
@@ -69,19 +77,15 @@ fn policy<'a>(resource: &'a Resource<Spec>, installations: &BTreeSet<&str>) -> O
     Some(Policy { namespace: &resource.meta.namespace, name: &resource.meta.name, target, state })
 }
 
-/// Whether nothing is wrong with a resource by itself, and it belongs to an installation.
-fn is_valid(resource: &Resource<Spec>, installations: &BTreeSet<&str>) -> bool {
-    let is_sound = |spec| kinds::problems(spec).iter().all(|problem| problem.severity == Severity::Warning);
-    resource.spec.as_ref().is_ok_and(is_sound) && resource.key(installations).is_ok()
-}
-
 /// The directory that people sign in to: of the oldest AzureSso that is valid, if it names it by its id.
 fn directory<'a>(
-    resources: impl Iterator<Item = &'a Resource<Spec>>,
+    resources: impl Iterator<Item = (&'a Resource<Spec>, bool)>,
     installations: &BTreeSet<&str>,
 ) -> Option<String> {
-    let sign_on = resources.filter_map(|resource| match &resource.spec {
-        Ok(Spec::AzureSso(spec)) if is_valid(resource, installations) => Some((&resource.meta, &spec.tenant_id)),
+    let sign_on = resources.filter_map(|(resource, sound)| match &resource.spec {
+        Ok(Spec::AzureSso(spec)) if sound && resource.key(installations).is_ok() => {
+            Some((&resource.meta, &spec.tenant_id))
+        }
         _ => None,
     });
     let (_, tenant) = sign_on.min_by(|(a, _), (b, _)| a.age_order(b))?;

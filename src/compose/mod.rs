@@ -62,7 +62,7 @@ mod step;
 mod summary;
 mod trial;
 
-pub use access::Access;
+pub use access::{Access, is_sound};
 pub use attribution::Attribution;
 pub use azure_sso::is_administrator;
 pub use case::Case;

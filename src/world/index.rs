@@ -7,8 +7,8 @@ use crate::{
         CLAIM, Component, GUARDS_SECRET, Kind, Meta, Object, Resource, Spec, Status, TimbrInstallationSpec, TrustedPair,
     },
     compose::{
-        Charge, Consumer, Foreign, InstallationKey, LiveGuards, OurSecret, claimants, contenders, keys, secret_refs,
-        token_ref, wanted,
+        Charge, Consumer, Foreign, InstallationKey, LiveGuards, OurSecret, claimants, contenders, is_sound, keys,
+        secret_refs, token_ref, wanted,
     },
 };
 
@@ -129,9 +129,9 @@ impl Index {
         self.namespaces.get(namespace).into_iter().flat_map(Namespace::installations)
     }
 
-    /// The other resources of a namespace.
-    pub fn resources(&self, namespace: &str) -> impl Iterator<Item = &Resource<Spec>> + Clone {
-        self.namespaces.get(namespace).into_iter().flat_map(Namespace::resources)
+    /// The other resources of a namespace, each with whether nothing is wrong with it by itself.
+    pub fn resources(&self, namespace: &str) -> impl Iterator<Item = (&Resource<Spec>, bool)> + Clone {
+        self.namespaces.get(namespace).into_iter().flat_map(Namespace::judged)
     }
 
     /// By which access policies the Timbr of a namespace is guarded, as it is recorded.
@@ -351,7 +351,8 @@ impl Index {
         let here = self.namespaces.entry(namespace.clone()).or_default();
         let place = (resource.meta.kind, resource.meta.name.clone());
         let before = here.resources.get(&place).map(Box::as_ref);
-        let now = Box::new(Kept::after(before, resource, version));
+        let sound = is_sound(&resource);
+        let now = Box::new(Kept::after(before, resource, version).judged(sound));
         // Our own status coming back is no news.
         if before.is_some_and(|before| now.is_no_news(before, announced)) {
             here.resources.insert(place, now);

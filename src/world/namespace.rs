@@ -42,6 +42,8 @@ pub(super) struct Labelled {
 pub(super) struct Kept<S> {
     /// What it says.
     pub resource: Resource<S>,
+    /// Whether nothing is wrong with it by itself: the webhook asks often, and it is not judged anew each time.
+    pub sound: bool,
     /// Its newest version that is known: seen, or of our own writing.
     version: Option<Version>,
 }
@@ -56,7 +58,12 @@ impl<S: PartialEq> Kept<S> {
         {
             seen.status.clone_from(&before.resource.status);
         }
-        Self { resource: seen, version: known.max(version) }
+        Self { resource: seen, sound: true, version: known.max(version) }
+    }
+
+    /// The same, with whether nothing is wrong with it by itself.
+    pub fn judged(self, sound: bool) -> Self {
+        Self { sound, ..self }
     }
 
     /// Whether it is as it was before, but for a status that is being written.
@@ -95,6 +102,11 @@ impl Namespace {
     /// Its other resources.
     pub fn resources(&self) -> impl Iterator<Item = &Resource<Spec>> + Clone {
         self.resources.values().map(|kept| &kept.resource)
+    }
+
+    /// The same, each with whether nothing is wrong with it by itself.
+    pub fn judged(&self) -> impl Iterator<Item = (&Resource<Spec>, bool)> + Clone {
+        self.resources.values().map(|kept| (&kept.resource, kept.sound))
     }
 
     /// The names of its TimbrInstallations.

@@ -40,7 +40,7 @@ use super::{
 };
 
 /// Items a page of a list: bounds the memory that a list takes.
-pub(super) const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 50;
 
 /// Pause before a watch begins anew.
 const ANEW: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{Kind, Object},
-    compose::Access,
+    compose::{Access, is_sound},
     policy::{State, Unlisted, Workload},
 };
 
@@ -26,7 +26,7 @@ pub fn access<'a>(judged: &'a Judged<'_>, namespace: &'a str) -> Access<'a> {
     });
     let resources = here().filter_map(|ours| match &ours.object {
         Object::Resource(resource) if resource.meta.kind == Kind::InboundAccessPolicy || ours.stands() => {
-            Some(resource)
+            Some((resource, is_sound(resource)))
         }
         _ => None,
     });
