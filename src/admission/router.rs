@@ -23,7 +23,6 @@ use kube::{
     Api, Client,
     api::{DynamicObject, ListParams, PostParams},
 };
-use serde_json::value::RawValue;
 
 use crate::{
     api::{GUARDS_SECRET, Kind, Object, PolicyTarget, Resource, Spec, message},
@@ -76,11 +75,7 @@ pub fn router(desk: Desk) -> Router {
 }
 
 async fn resources(State(desk): State<Desk>, request: HttpRequest) -> Response {
-    let request = match read(request).await {
-        Ok(body) => Request::read(&body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error)),
-        Err(refusal) => Err(refusal),
-    };
-    let request: Request = match request {
+    let request = match read(request).await.and_then(|body| review(&body)) {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
@@ -101,13 +96,17 @@ async fn consumers(State(desk): State<Desk>, request: HttpRequest) -> Response {
         let asked = Asked::of(&request, |object| Ok(Cow::Borrowed(object)));
         return desk.consumers(&request, asked).await;
     }
-    match Request::<Box<RawValue>>::read(&body) {
+    match review(&body) {
         Ok(request) => {
             let asked = Asked::of(&request, |object| request.decode(object).map(Cow::Owned));
             desk.consumers(&request, asked).await
         }
-        Err(error) => refuse(StatusCode::BAD_REQUEST, &error),
+        Err(refusal) => refusal,
     }
+}
+
+fn review(body: &[u8]) -> Result<Request, Response> {
+    Request::read(body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))
 }
 
 /// The body of a request, if it can be a review.
