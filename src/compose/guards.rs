@@ -27,7 +27,7 @@ use super::{Access, Lookup, Snapshot, Verdict};
 pub struct Guards(BTreeMap<PolicyTarget, BTreeSet<String>>);
 
 /// What stands for the policies in a record that cannot be read. No policy is called so.
-const UNKNOWN: &str = "?";
+pub const UNKNOWN: &str = "?";
 
 impl Guards {
     /// Reads a record. What cannot be read opens nothing: each of these components is guarded, nobody knows by what.
@@ -74,39 +74,54 @@ impl FromIterator<(PolicyTarget, BTreeSet<String>)> for Guards {
     }
 }
 
-/// The words of a component's policies, by name: whether they are to keep others out. One that cannot be read, or is
-/// not accepted, cannot say so; but it can say that it is not to.
-pub type Words<'a> = BTreeMap<&'a str, bool>;
-
-/// The words of these resources, as far as they are policies of a component; `closes` reads a policy's.
-pub fn words<'a>(
-    access: &Access<'_>,
-    target: PolicyTarget,
-    resources: impl Iterator<Item = &'a Resource<Spec>>,
-    closes: impl Fn(&InboundAccessPolicySpec) -> bool,
-) -> Words<'a> {
-    let is_accepted = |name: &str| {
-        access.policies.iter().any(|policy| policy.name == name && matches!(policy.state, State::Accepted(_)))
-    };
-    let word = |resource: &'a Resource<Spec>| match &resource.spec {
-        Ok(Spec::InboundAccessPolicy(spec)) if spec.target == target => {
-            let (name, closes) = (resource.meta.name.as_str(), closes(spec));
-            (!closes || is_accepted(name)).then_some((name, closes))
-        }
-        _ => None,
-    };
-    resources.filter_map(word).collect()
+/// What a component's policies say now.
+pub struct Words<'a> {
+    /// By name: whether it is to keep others out.
+    said: BTreeMap<&'a str, bool>,
+    /// Those that are there and have no word: one that cannot be read, or is not accepted, cannot say that it is to keep
+    /// others out; but it can say that it is not to.
+    silent: BTreeSet<&'a str>,
 }
 
-/// The policies by which a component is guarded from now on. While one says so, those that do; else those that did, but
-/// for the ones that say otherwise by now.
-pub fn remembered(before: Option<&BTreeSet<String>>, words: &Words<'_>) -> BTreeSet<String> {
-    let closing: BTreeSet<String> =
-        words.iter().filter(|(_, closes)| **closes).map(|(name, _)| (*name).to_owned()).collect();
-    if !closing.is_empty() {
-        return closing;
+impl<'a> Words<'a> {
+    /// Those of these resources, as far as they are policies of a component; `closes` reads a policy's.
+    pub fn of(
+        access: &Access<'a>,
+        target: PolicyTarget,
+        resources: impl Iterator<Item = &'a Resource<Spec>>,
+        closes: impl Fn(&InboundAccessPolicySpec) -> bool,
+    ) -> Self {
+        let there = access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed));
+        let there: Vec<_> = there.filter(|policy| policy.target.is_none_or(|its| its == target)).collect();
+        let is_accepted = |name: &str| there.iter().any(|it| it.name == name && matches!(it.state, State::Accepted(_)));
+        let word = |resource: &'a Resource<Spec>| match &resource.spec {
+            Ok(Spec::InboundAccessPolicy(spec)) if spec.target == target => {
+                let (name, closes) = (resource.meta.name.as_str(), closes(spec));
+                (!closes || is_accepted(name)).then_some((name, closes))
+            }
+            _ => None,
+        };
+        let said: BTreeMap<&str, bool> = resources.filter_map(word).collect();
+        let silent = there.iter().map(|policy| policy.name).filter(|name| !said.contains_key(name)).collect();
+        Self { said, silent }
     }
-    before.into_iter().flatten().filter(|name| !words.contains_key(name.as_str())).cloned().collect()
+
+    /// Whether one says that it is to keep others out.
+    pub fn close(&self) -> bool {
+        self.said.values().any(|closes| *closes)
+    }
+}
+
+/// The policies by which a component is guarded from now on: those that say so, and those that did and have no word now.
+/// What did and is gone counts until another says so.
+pub fn remembered(before: Option<&BTreeSet<String>>, words: &Words<'_>) -> BTreeSet<String> {
+    let closing = words.said.iter().filter(|(_, closes)| **closes).map(|(name, _)| *name);
+    let is_kept = |name: &&str| match words.said.contains_key(name) {
+        true => false,
+        false => !words.close() || words.silent.contains(name),
+    };
+    let kept = before.into_iter().flatten().map(String::as_str).filter(is_kept);
+    closing.chain(kept).map(str::to_owned).collect()
 }
 
 /// The live record.
@@ -179,7 +194,7 @@ pub fn plan(snapshot: &Snapshot, access: &Access<'_>) -> Guarded {
     let guards: Guards = PolicyTarget::ALL
         .into_iter()
         .map(|target| {
-            let words = words(access, target, snapshot.resources.iter(), is_enforced);
+            let words = Words::of(access, target, snapshot.resources.iter(), is_enforced);
             (target, remembered(before.of(target), &words))
         })
         .collect();
@@ -240,6 +255,13 @@ fn shut(guards: &Guards, access: &Access<'_>) -> Vec<Problem> {
         access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed)).copied().collect();
     let problem = |policy: Policy<'_>| {
         let (name, target) = (policy.name, policy.target?.as_str());
+        if name == UNKNOWN {
+            let title = guards_title();
+            let message = format!(
+                "what {title} says of {target} cannot be read, so it stays shut to whoever no policy admits; delete {title}: what policies say is recorded anew"
+            );
+            return Some(Problem::warning("spec", Code::PolicyRemoved, message));
+        }
         let message = format!(
             "InboundAccessPolicy {name} was deleted, or guards another component now, and {target} stays shut to whoever no other policy admits: what is removed opens nothing; to open it, make a policy of that name for {target} with enforcement: Audit, and delete it once it is Ready; or delete {}",
             guards_title()
@@ -259,22 +281,26 @@ mod tests {
 
     #[test]
     fn what_is_removed_is_remembered_until_it_says_otherwise() {
-        type Row<'a> = (&'a [&'a str], &'a [(&'a str, bool)], &'a [&'a str]);
-        let rows: [Row<'_>; 9] = [
-            (&[], &[], &[]),
-            (&[], &[("a", false)], &[]),
-            (&[], &[("a", true), ("b", false)], &["a"]),
-            (&["a"], &[("a", true)], &["a"]),
-            (&["a"], &[], &["a"]),
-            (&["a"], &[("b", false)], &["a"]),
-            (&["a"], &[("a", false)], &[]),
-            (&["a", "b"], &[("a", false)], &["b"]),
-            // The other one guards it now, and what it says counts.
-            (&["a"], &[("b", true)], &["b"]),
+        type Row<'a> = (&'a [&'a str], &'a [(&'a str, bool)], &'a [&'a str], &'a [&'a str]);
+        // Recorded, said, without a word; then.
+        let rows: [Row<'_>; 12] = [
+            (&[], &[], &[], &[]),
+            (&[], &[("a", false)], &[], &[]),
+            (&[], &[("a", true), ("b", false)], &[], &["a"]),
+            (&[], &[("a", true)], &["b"], &["a"]),
+            (&["a"], &[("a", true)], &[], &["a"]),
+            (&["a"], &[], &[], &["a"]),
+            (&["a"], &[], &["a"], &["a"]),
+            (&["a"], &[("b", false)], &[], &["a"]),
+            (&["a"], &[("a", false)], &[], &[]),
+            (&["a", "b"], &[("a", false)], &[], &["b"]),
+            // The other one guards it now, and what it says counts; but not for one that is there still.
+            (&["a"], &[("b", true)], &[], &["b"]),
+            (&["a"], &[("b", true)], &["a"], &["a", "b"]),
         ];
-        for (before, words, expected) in rows {
-            let found = remembered(Some(&names(before)), &words.iter().copied().collect());
-            assert_eq!(found, names(expected), "{before:?} {words:?}");
+        for (before, said, silent, expected) in rows {
+            let words = Words { said: said.iter().copied().collect(), silent: silent.iter().copied().collect() };
+            assert_eq!(remembered(Some(&names(before)), &words), names(expected), "{before:?} {said:?} {silent:?}");
         }
     }
 

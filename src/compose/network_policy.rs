@@ -26,7 +26,7 @@ use crate::{
 
 use super::{
     Access, Guards, Judgement, LiveDeployment, Lookup, Snapshot, Verdict,
-    guards::{remembered, words},
+    guards::{UNKNOWN, Words, remembered},
     installation::Claims,
     judge::taken_sentence,
     plan::is_ours,
@@ -222,8 +222,8 @@ impl Guard<'_, '_> {
                 network.stays.extend(stays);
             }
             Lookup::Found(_) => there.into_iter().for_each(|live| push(delete(live))),
-            // With the Deployment goes what was remembered of it.
-            Lookup::Missing if fronts.values().all(|front| !front.is_said) => {
+            // It may come back.
+            Lookup::Missing if fronts.values().all(|front| front.policies.is_empty()) => {
                 there.into_iter().for_each(|live| push(delete(live)));
             }
             Lookup::Missing | Lookup::Forbidden | Lookup::NotInInput => {}
@@ -241,8 +241,8 @@ impl Guard<'_, '_> {
         }
         let before = live.guards(PolicyTarget::ALL.into_iter());
         let is_over = |target: PolicyTarget| {
-            let words = words(self.access, target, self.snapshot.resources.iter(), asks);
-            !words.values().any(|closes| *closes) && remembered(before.of(target), &words).is_empty()
+            let words = Words::of(self.access, target, self.snapshot.resources.iter(), asks);
+            remembered(before.of(target), &words).is_empty()
         };
         before.targets().all(is_over)
     }
@@ -262,7 +262,7 @@ impl Guard<'_, '_> {
         let (names, namespace) = (self.claims.names(), &self.snapshot.key.namespace);
         let is_mine = |resource: &&Resource<Spec>| resource.key(&names).as_ref() == Ok(&self.snapshot.key);
         let mine = self.snapshot.resources.iter().filter(is_mine);
-        let words = words(self.access, target, mine, asks);
+        let words = Words::of(self.access, target, mine, asks);
         let policies = remembered(before.of(target), &words);
         let guards = Guards::from_iter([(target, policies.clone())]);
         let mut all = self.access.policies.clone();
@@ -271,7 +271,7 @@ impl Guard<'_, '_> {
             peers.extend(ingress_from(target, &all).map(peer));
             sorted(peers)
         });
-        Front { policies, is_said: words.values().any(|closes| *closes), peers }
+        Front { policies, is_said: words.close(), peers }
     }
 
     fn manifest(
@@ -436,6 +436,13 @@ fn stays(name: &str, target: PolicyTarget, front: &Front) -> Option<Problem> {
     let names: Vec<&str> = front.policies.iter().map(String::as_str).collect();
     let (names, target) = (names.join(", "), target.as_str());
     (front.is_guarded() && !front.is_said).then(|| {
+        if front.policies.contains(UNKNOWN) {
+            let title = network_title(name);
+            let message = format!(
+                "by which policies {title} is there cannot be read, so it stays, and keeps everybody else out of {target}; delete it: it is made anew where a policy asks for it"
+            );
+            return Problem::warning("spec", Code::NetworkPolicyStays, message);
+        }
         let message = format!(
             "{} stays, and keeps everybody else out of {target}, though InboundAccessPolicy {names} was deleted or is not accepted: what is removed opens nothing; to open it, delete the NetworkPolicy, or make that policy anew with networkPolicy.mode: Disabled",
             network_title(name)

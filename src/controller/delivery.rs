@@ -63,22 +63,30 @@ impl<'a> Delivery<'a> {
 
     /// Brings to the plan what keeps others out, before anything is delivered to what it guards.
     async fn guard(&mut self) {
-        let mut overtaken = 0;
+        let mut rounds = 0;
         while let Some(step) = self.plan.guards.take() {
-            match self.reconciler.writer.guards(&self.key.namespace, &step).await {
-                Ok(live) => self.snapshot.guards = Some(live.map_or(Lookup::Missing, Lookup::Found)),
-                // Another installation of the namespace was quicker, mostly with the same.
-                Err(WriteError::Overtaken) if overtaken < MOST_OVERTAKEN => {
-                    overtaken += 1;
-                    match self.reconciler.reader.guards(&self.key.namespace).await {
-                        Ok(found) => self.snapshot.guards = Some(found),
-                        Err(error) => self.cannot_guard(guards_title(), &WriteError::Unreachable(error.to_string())),
-                    }
+            rounds += 1;
+            let written = match rounds {
+                ..=MOST_STEPS => self.reconciler.writer.guards(&self.key.namespace, &step).await,
+                _ => Err(WriteError::NotOurs(
+                    "somebody changes what the operator writes there, each time: an admission policy?".to_owned(),
+                )),
+            };
+            let look_again = match written {
+                Ok(live) => {
+                    self.snapshot.guards = Some(live.map_or(Lookup::Missing, Lookup::Found));
+                    Ok(())
                 }
-                Err(error) => self.cannot_guard(guards_title(), &error),
-            }
+                // Another installation of the namespace was quicker, mostly with the same.
+                Err(WriteError::Overtaken) => {
+                    let again = self.reconciler.reader.guarded_again(&mut self.snapshot).await;
+                    again.map_err(|error| WriteError::Unreachable(error.to_string()))
+                }
+                Err(error) => Err(error),
+            };
+            let is_over = look_again.map_err(|error| self.cannot_guard(guards_title(), &error)).is_err();
             self.plan = compose(&self.snapshot);
-            if self.snapshot.unguarded.contains_key(&guards_title()) {
+            if is_over {
                 break;
             }
         }

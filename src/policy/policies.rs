@@ -37,6 +37,10 @@ impl<'a> Policy<'a> {
         }
     }
 
+    fn is_removed(&self) -> bool {
+        matches!(self.state, State::Removed)
+    }
+
     /// A part of it.
     pub(super) fn part(&self, path: impl Into<String>) -> MatchedRule {
         MatchedRule { policy: self.name.to_owned(), path: path.into() }
@@ -74,7 +78,7 @@ impl<'a> Policies<'a> {
 
     /// Whether all of them were removed.
     fn are_removed(&self) -> bool {
-        self.by_name.iter().all(|policy| matches!(policy.state, State::Removed))
+        self.by_name.iter().all(|policy| policy.is_removed())
     }
 
     /// Those that are to be heard, and what they say.
@@ -101,10 +105,21 @@ impl<'a> Policies<'a> {
         self.by_name.first().map_or("", |policy| policy.namespace)
     }
 
-    /// Their names, in a sentence.
+    /// Their names, in a sentence: of those that are there, if any is.
     pub(super) fn titles(&self) -> String {
-        let names: Vec<_> = self.by_name.iter().map(|policy| policy.name).collect();
-        let kind = if names.len() == 1 { "InboundAccessPolicy" } else { "InboundAccessPolicies" };
-        format!("{kind} {}", names.join(", "))
+        let (removed, there): (Vec<_>, Vec<_>) = self.by_name.iter().partition(|policy| policy.is_removed());
+        title(if there.is_empty() { &removed } else { &there })
     }
+
+    /// The same of those that were removed, if others are there.
+    pub(super) fn removed(&self) -> Option<String> {
+        let removed: Vec<_> = self.by_name.iter().copied().filter(|policy| policy.is_removed()).collect();
+        (!removed.is_empty() && removed.len() < self.by_name.len()).then(|| title(&removed))
+    }
+}
+
+fn title(policies: &[&Policy<'_>]) -> String {
+    let names: Vec<_> = policies.iter().map(|policy| policy.name).collect();
+    let kind = if names.len() == 1 { "InboundAccessPolicy" } else { "InboundAccessPolicies" };
+    format!("{kind} {}", names.join(", "))
 }

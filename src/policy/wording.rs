@@ -1,6 +1,6 @@
 //! Decisions in sentences: who, why, and what to do about it.
 
-use crate::api::{InboundRule, foreign};
+use crate::api::{GUARDS_SECRET, InboundRule, foreign};
 
 use super::{
     CallerKind, CallerName, Claims, Code, MatchedRule, Workload,
@@ -28,7 +28,7 @@ impl Case<'_> {
                 "nobody may use {target}: no InboundAccessPolicy speaks of it, and accessPolicy is Required; write one with target: {target} that admits {who}"
             ),
             Code::PolicyRemoved => format!(
-                "nobody may use {target}: {titles} was removed, which opens nothing; write one with target: {target} that admits {who}, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready"
+                "nobody may use {target}: {titles} was removed, which opens nothing; write one with target: {target} that admits {who}, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready (or delete Secret {GUARDS_SECRET})"
             ),
             Code::PolicyNotAccepted => {
                 format!("{titles} is not accepted, and admits nobody until it is mended; see its status")
@@ -72,7 +72,12 @@ impl Case<'_> {
             }
             None => "start the operator with --cluster-name, and add a rule that names the other cluster".to_owned(),
         };
-        format!("no rule of {} admits {}{inert}; {fix}", self.policies.titles(), self.identity.title())
+        let removed = self.policies.removed().map_or_else(String::new, |titles| {
+            format!(
+                "; {titles} was removed, which opens nothing: write it again with enforcement: Audit, and delete it once it is Ready (or delete Secret {GUARDS_SECRET})"
+            )
+        });
+        format!("no rule of {} admits {}{inert}; {fix}{removed}", self.policies.titles(), self.identity.title())
     }
 
     /// Of an application that no rule names by its id.

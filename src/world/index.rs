@@ -61,8 +61,6 @@ pub struct View {
     pub owners: BTreeSet<String>,
     /// Its NetworkPolicies that we made.
     pub networks: BTreeSet<String>,
-    /// Whether it is recorded by which access policies its Timbr is guarded.
-    pub is_guarded: bool,
     /// Who runs that uses its Timbr.
     pub consumers: BTreeSet<Consumer>,
 }
@@ -118,7 +116,6 @@ impl Index {
             managed: here.managed.clone(),
             owners: here.owners(),
             networks: here.networks.clone(),
-            is_guarded: here.guards.is_some(),
             consumers: self.consumers.of(namespace),
             stable: here.stable().map(|component| component.stable_secret().to_owned()).collect(),
         }
@@ -461,7 +458,8 @@ impl Index {
 
     /// It is every installation's of its namespace.
     fn guarded(&mut self, namespace: &str, seen: Option<LiveGuards>) -> BTreeSet<InstallationKey> {
-        if self.guards(namespace) == seen.as_ref() {
+        // One that is being deleted is gone twice, and may have been read in between.
+        if seen.is_some() && self.guards(namespace) == seen.as_ref() {
             return BTreeSet::new();
         }
         let here = self.namespaces.entry(namespace.to_owned()).or_default();

@@ -61,7 +61,14 @@ impl Reader {
     /// When the API server does not answer; what it says is not there, or may not be read, is part of
     /// the snapshot.
     pub async fn snapshot(&self, key: &InstallationKey) -> Result<Snapshot, ReadError> {
+        // Before what policies say: what is recorded of them is never newer than that.
+        let is_guarded = self.index.read().unwrap_or_else(PoisonError::into_inner).guards(&key.namespace).is_some();
+        let mut guards = if is_guarded { Some(self.guards(&key.namespace).await?) } else { None };
         let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&key.namespace);
+        let mut has_policies = view.resources.iter().map(|it| it.meta.kind == Kind::InboundAccessPolicy);
+        if guards.is_none() && has_policies.any(|it| it) {
+            guards = Some(self.guards(&key.namespace).await?);
+        }
         let mut managed = view.managed;
         if view.installations.is_empty() {
             // Whether anything still names a Secret of ours tells the Deployment that it was made for.
@@ -86,11 +93,6 @@ impl Reader {
             let found = self.secret(&key.namespace, &name).await?;
             secrets.insert(name, found);
         }
-        let has_policies = || view.resources.iter().any(|it| it.meta.kind == Kind::InboundAccessPolicy);
-        let guards = match view.is_guarded || has_policies() {
-            true => Some(self.guards(&key.namespace).await?),
-            false => None,
-        };
         let mut networks = BTreeMap::new();
         for name in needs.networks {
             let found = self.get::<NetworkPolicy>("NetworkPolicy", &key.namespace, &name).await?;
@@ -162,9 +164,23 @@ impl Reader {
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn guards(&self, namespace: &str) -> Result<Lookup<LiveGuards>, ReadError> {
-        let found = self.get::<Secret>("Secret", namespace, GUARDS_SECRET).await?;
-        Ok(map(found, |secret| live_guards(&secret.metadata)))
+    async fn guards(&self, namespace: &str) -> Result<Lookup<LiveGuards>, ReadError> {
+        Ok(match self.get::<Secret>("Secret", namespace, GUARDS_SECRET).await? {
+            // It is as good as gone.
+            Lookup::Found(secret) if secret.metadata.deletion_timestamp.is_some() => Lookup::Missing,
+            found => map(found, |secret| live_guards(&secret.metadata)),
+        })
+    }
+
+    /// Reads that anew into a snapshot, and what policies say after it.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn guarded_again(&self, snapshot: &mut Snapshot) -> Result<(), ReadError> {
+        snapshot.guards = Some(self.guards(&snapshot.key.namespace).await?);
+        let view = self.index.read().unwrap_or_else(PoisonError::into_inner).view(&snapshot.key.namespace);
+        (snapshot.installations, snapshot.resources) = (view.installations, view.resources);
+        Ok(())
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Lookup<LiveSecret>, ReadError> {

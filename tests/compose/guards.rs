@@ -119,6 +119,23 @@ fn only_who_says_audit_opens_the_door() {
     }
 }
 
+/// One that is spoilt while another enforces, and deleted after that one opened.
+#[test]
+fn what_is_there_and_has_no_word_is_kept_in_mind() {
+    for silent in [spoilt("b"), unreadable("b")] {
+        let mut world = world(vec![enforced("a"), enforced("b")]);
+        world.look(at(0));
+        world.resources = vec![enforced("a"), silent.clone()];
+        world.look(at(60));
+        assert_eq!(record(&world), r#"{"Api":["a","b"]}"#);
+        world.resources = vec![audit("a"), silent];
+        world.look(at(120));
+        world.resources = vec![audit("a")];
+        world.look(at(180));
+        assert_eq!((record(&world).as_str(), stranger(&world).as_str()), (r#"{"Api":["b"]}"#, "no_rule_matched"));
+    }
+}
+
 /// Whoever mistypes a policy, and takes it away again, has shut nothing.
 #[test]
 fn what_was_never_accepted_is_not_recorded() {
@@ -139,11 +156,16 @@ fn what_cannot_be_read_any_more_keeps_everything_shut() {
     world.resources.clear();
     world.guards = Some(recorded("{"));
     assert_eq!(stranger(&world), "policy_removed");
-    // A policy that says what holds puts it right; a label that somebody took is put back.
-    world.resources = vec![audit("a"), audit("?")];
-    assert_eq!(world.guard(&key(None)), [r#"record {"Platform":["?"],"Server":["?"]}"#]);
+    let told = "what Secret timbr-identity-guards says of Server cannot be read, so it stays shut to whoever no policy admits; delete Secret timbr-identity-guards: what policies say is recorded anew";
+    let steps = world.guard(&key(None));
+    assert_eq!(steps, [r#"record {"Api":["?"],"Platform":["?"],"Server":["?"]}"#]);
+    assert!(format!("{:?}", world.guards).contains(told));
+    // A policy that says what holds puts it right, of its component; and it can be deleted.
     world.resources = vec![enforced("a")];
-    world.look(at(60));
+    assert_eq!(world.guard(&key(None)), [r#"record {"Api":["a"],"Platform":["?"],"Server":["?"]}"#]);
+    world.guards = None;
+    assert_eq!(world.guard(&key(None)), [r#"record {"Api":["a"]}"#]);
+    // A label that somebody took is put back.
     world.guards = Some(live_guards(&ObjectMeta {
         annotations: Some(BTreeMap::from([(ANNOTATION_GUARDS.to_owned(), r#"{"Api":["a"]}"#.to_owned())])),
         resource_version: Some("1".to_owned()),
@@ -241,6 +263,11 @@ proptest! {
                 prop_assert!(is_audit || closing.is_empty(), "{name} {act}: {closing:?}");
             }
             closing.retain(|it| *it != name || !is_audit);
+            let enforces = |it: &Resource<Spec>| it.spec == enforced(&it.meta.name).spec;
+            if world.resources.iter().any(enforces) {
+                // What is gone is over once another one guards it.
+                closing.retain(|it| world.resources.iter().any(|there| there.meta.name == *it));
+            }
             if act == 0 {
                 closing.push(name);
             }

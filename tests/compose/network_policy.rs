@@ -258,6 +258,13 @@ fn what_stays_is_told_and_can_be_let_go() {
     open.resources = vec![policy("a", json!({"networkPolicy": {"mode": "Disabled"}}))];
     assert_eq!(guard(&mut open, &key), [format!("delete {NAME}")]);
 
+    // A Deployment may come back.
+    let deployment = world.deployments.insert("timbr-api".to_owned(), Lookup::Missing).expect("it is there");
+    assert_eq!(guard(&mut world, &key), [] as [&str; 0]);
+    world.deployments.insert("timbr-api".to_owned(), deployment);
+    assert_eq!(guard(&mut world, &key), [] as [&str; 0]);
+    assert_eq!(problems(&world).len(), 1);
+    world.resources = vec![policy("a", json!({"networkPolicy": {"mode": "Disabled"}}))];
     world.deployments.insert("timbr-api".to_owned(), Lookup::Missing);
     assert_eq!(guard(&mut world, &key), [format!("delete {NAME}")]);
 }

@@ -205,7 +205,8 @@ impl World {
         let told = guards.map(|step| match step {
             GuardsStep::Write { guards, note, version } => {
                 assert_eq!(version.as_ref(), self.guards.as_ref().map(|live| &live.version), "another's");
-                self.guards = Some(noted(&guards.write(), note));
+                let version = version.map_or(0, |version| version.parse().expect("a number")) + 1;
+                self.guards = Some(noted(&guards.write(), note, version));
                 format!("record {}", guards.write())
             }
             GuardsStep::Delete { .. } => {
@@ -481,16 +482,16 @@ pub fn kept(mut manifest: Json, version: usize) -> LiveNetwork {
 
 /// The record of access policies that says this.
 pub fn recorded(guards: &str) -> LiveGuards {
-    noted(guards, None)
+    noted(guards, None, 1)
 }
 
-fn noted(guards: &str, note: Option<String>) -> LiveGuards {
+fn noted(guards: &str, note: Option<String>, version: u32) -> LiveGuards {
     let mut annotations = BTreeMap::from([(ANNOTATION_GUARDS.to_owned(), guards.to_owned())]);
     annotations.extend(note.map(|note| (ANNOTATION_NOTE.to_owned(), note)));
     live_guards(&ObjectMeta {
         labels: Some(BTreeMap::from([(LABEL_MANAGED_BY.to_owned(), FIELD_MANAGER.to_owned())])),
         annotations: Some(annotations),
-        resource_version: Some("1".to_owned()),
+        resource_version: Some(version.to_string()),
         ..Default::default()
     })
 }

@@ -68,7 +68,7 @@ async fn a_policy_that_is_deleted_opens_nothing() {
     let (done, printed) = stage.try_apply(&consumer).await;
     assert!(!done, "{printed}");
     let expected = format!(
-        "Deployment {shop}/orders may not use Api of the Timbr in namespace {}: nobody may use Api: InboundAccessPolicy api was removed, which opens nothing; write one with target: Api that admits application orders of namespace {shop}, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready\n",
+        "Deployment {shop}/orders may not use Api of the Timbr in namespace {}: nobody may use Api: InboundAccessPolicy api was removed, which opens nothing; write one with target: Api that admits application orders of namespace {shop}, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready (or delete Secret timbr-identity-guards)\n",
         lab.namespace
     );
     assert!(refusal(&printed).starts_with(&expected), "{printed}");

@@ -108,12 +108,19 @@ fn without_a_policy_it_is_said_what_holds() {
     says(
         &decide(&trust(), Api, &[policy("api", State::Removed)], &pods("orders")),
         Code::PolicyRemoved,
-        "nobody may use Api: InboundAccessPolicy api was removed, which opens nothing; write one with target: Api that admits application orders of namespace shop, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready",
+        "nobody may use Api: InboundAccessPolicy api was removed, which opens nothing; write one with target: Api that admits application orders of namespace shop, or, to let everybody in, write it again with enforcement: Audit, and delete it once it is Ready (or delete Secret timbr-identity-guards)",
     );
     says(
         &decide(&trust(), Api, &[policy("b", State::Removed), policy("a", State::Invalid)], &pods("orders")),
         Code::PolicyNotAccepted,
-        "InboundAccessPolicies a, b is not accepted, and admits nobody until it is mended; see its status",
+        "InboundAccessPolicy a is not accepted, and admits nobody until it is mended; see its status",
+    );
+    // One that only watches does not open what another kept shut: whoever sees only that one is told.
+    let watches = spec(json!({"enforcement": "Audit"}));
+    says(
+        &decide(&trust(), Api, &[policy("b", State::Removed), policy("a", State::Accepted(&watches))], &pods("orders")),
+        Code::NoRuleMatched,
+        "no rule of InboundAccessPolicy a admits application orders of namespace shop; add to spec.inbound.rules: {\"application\": \"orders\", \"namespace\": \"shop\"}; InboundAccessPolicy b was removed, which opens nothing: write it again with enforcement: Audit, and delete it once it is Ready (or delete Secret timbr-identity-guards)",
     );
 }
 
