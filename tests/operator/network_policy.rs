@@ -173,3 +173,52 @@ async fn one_in_the_way_is_left_alone() {
     operator.stop().await;
     assert_eq!(lab.writes().await.of("networkpolicies").len(), 1);
 }
+
+/// An admission policy that changes what the operator writes is told, and not fought for ever.
+#[tokio::test]
+async fn whoever_changes_the_record_each_time_is_told() {
+    const RECORD: &str = "timbr-identity-guards";
+    let lab = Lab::new("changed").await;
+    let name = &lab.namespace;
+    let label = "Object{metadata: Object.metadata{labels: {'app.kubernetes.io/managed-by': 'somebody'}}}";
+    let here = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+    let rules = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]);
+    let changes = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"namespaceSelector": here, "resourceRules": rules},
+            "matchConditions": [{"name": "record", "expression": format!("object.metadata.name == '{RECORD}'")}],
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": label}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name},
+    });
+    for object in [changes, binding] {
+        lab.plane.kubectl(&["apply", "-f", "-"], Some(&object.to_string())).await.ok();
+    }
+    eventually("it is in force", SOON, async || {
+        let tried = lab.kubectl(&["create", "secret", "generic", RECORD, "--dry-run=server", "-o", "json"]).await;
+        if tried.contains("somebody") { Ok(()) } else { Err(tried) }
+    })
+    .await;
+    lab.apply_all(&[api(), policy(json!([]), "Disabled")]).await;
+    let operator = lab.start().await;
+    let message = lab.wait_condition(POLICY, "Ready", "False", "Conflict").await;
+    assert_eq!(
+        message,
+        "Secret timbr-identity-guards: somebody changes what the operator writes there, each time: an admission policy?"
+    );
+    operator.looks_at_least(1).await;
+    let writes = tally(&lab.writes().await);
+    println!("{writes:?}");
+    assert!(writes["patch secrets"] <= 3 * 8, "{writes:?}");
+    for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
+        lab.plane.kubectl(&["delete", kind, name], None).await.ok();
+    }
+    lab.kubectl(&["annotate", POLICY, "identity.timbr.ai/reconcile-requested-at=now"]).await;
+    lab.wait(POLICY, "Ready").await;
+    operator.stop().await;
+}
