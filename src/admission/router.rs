@@ -75,9 +75,13 @@ pub fn router(desk: Desk) -> Router {
 }
 
 async fn resources(State(desk): State<Desk>, request: HttpRequest) -> Response {
-    let request = match read(request).await.and_then(|body| review(&body)) {
-        Ok(request) => request,
+    let body = match read(request).await {
+        Ok(body) => body,
         Err(refusal) => return refusal,
+    };
+    let request: Request = match Request::read(&body) {
+        Ok(request) => request,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
     };
     let verdict = match resources::look(&request, &desk.settings) {
         Ok(judged) => desk.may_read(&request, judged).await,
@@ -96,17 +100,12 @@ async fn consumers(State(desk): State<Desk>, request: HttpRequest) -> Response {
         let asked = Asked::of(&request, |object| Ok(Cow::Borrowed(object)));
         return desk.consumers(&request, asked).await;
     }
-    match review(&body) {
-        Ok(request) => {
-            let asked = Asked::of(&request, |object| request.decode(object).map(Cow::Owned));
-            desk.consumers(&request, asked).await
-        }
-        Err(refusal) => refusal,
-    }
-}
-
-fn review(body: &[u8]) -> Result<Request, Response> {
-    Request::read(body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error))
+    let request: Request = match Request::read(&body) {
+        Ok(request) => request,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
+    };
+    let asked = Asked::of(&request, |object| request.decode(object).map(Cow::Owned));
+    desk.consumers(&request, asked).await
 }
 
 /// The body of a request, if it can be a review.
