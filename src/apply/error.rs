@@ -1,9 +1,13 @@
 //! Failed writes, sorted by what to do about them.
 
-use std::{future::Future, time::Duration};
+use std::{fmt::Debug, future::Future, time::Duration};
 
-use kube::{api::Patch, core::Status};
-use serde::Serialize;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, Preconditions},
+    core::Status,
+};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{api::foreign, compose::Failure, world::describe};
 
@@ -109,6 +113,11 @@ impl WriteError {
     }
 }
 
+/// A precondition did not hold: somebody wrote in between.
+pub(super) fn overtaken(error: WriteError) -> WriteError {
+    if error.is_code(409) { WriteError::Overtaken } else { error }
+}
+
 fn is_apply_conflict(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 409 && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
@@ -124,6 +133,24 @@ impl From<kube::Error> for WriteError {
 }
 
 impl Writer {
+    /// Deletes an object that is still what it was; one that is gone already is no failure.
+    pub(super) async fn delete_exactly<K>(
+        &self,
+        api: &Api<K>,
+        resource: &'static str,
+        name: &str,
+        preconditions: Preconditions,
+    ) -> Result<(), WriteError>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let params = DeleteParams::default().preconditions(preconditions);
+        match self.send("delete", resource, api.delete(name, &params)).await {
+            Err(error) if !error.is_code(404) => Err(overtaken(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends a write once, within its time limit, and counts it; nothing is sent unless this process leads.
     pub(super) async fn send<T>(
         &self,

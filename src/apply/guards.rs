@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::json;
 
@@ -12,7 +12,10 @@ use crate::{
     compose::{GuardsStep, LiveGuards, live_guards},
 };
 
-use super::{Writer, error::WriteError, secret::overtaken};
+use super::{
+    Writer,
+    error::{WriteError, overtaken},
+};
 
 impl Writer {
     /// Sends a request about the record; returns what is there then.
@@ -25,11 +28,7 @@ impl Writer {
             GuardsStep::Write { guards, note, version } => (guards.write(), note, version),
             GuardsStep::Delete { version } => {
                 let preconditions = Preconditions { resource_version: Some(version.clone()), uid: None };
-                let params = DeleteParams::default().preconditions(preconditions);
-                return match self.send("delete", "secrets", api.delete(GUARDS_SECRET, &params)).await {
-                    Err(error) if !error.is_code(404) => Err(overtaken(error)),
-                    _ => Ok(None),
-                };
+                return self.delete_exactly(&api, "secrets", GUARDS_SECRET, preconditions).await.map(|()| None);
             }
         };
         let mut annotations = json!({ANNOTATION_GUARDS: guards});

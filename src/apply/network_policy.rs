@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{
     Api, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{Patch, PatchParams, PostParams, Preconditions},
 };
 
 use crate::{
@@ -11,7 +11,10 @@ use crate::{
     compose::{LiveNetwork, NetworkPlan, NetworkStep, live_network},
 };
 
-use super::{Writer, error::WriteError, secret::overtaken};
+use super::{
+    Writer,
+    error::{WriteError, overtaken},
+};
 
 const RESOURCE: &str = "networkpolicies";
 
@@ -49,18 +52,9 @@ impl Writer {
             }
             NetworkStep::Delete { uid, version } => {
                 let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(version.clone()) };
-                let params = DeleteParams::default().preconditions(preconditions);
-                match self.send("delete", RESOURCE, api.delete(name, &params)).await {
-                    Err(error) if !error.is_code(404) => Err(overtaken(error)),
-                    _ => {
-                        tracing::info!(
-                            namespace,
-                            network_policy = name,
-                            "deleted: no access policy asks for it any more"
-                        );
-                        Ok(None)
-                    }
-                }
+                self.delete_exactly(&api, RESOURCE, name, preconditions).await?;
+                tracing::info!(namespace, network_policy = name, "deleted: no access policy asks for it any more");
+                Ok(None)
             }
         }
     }

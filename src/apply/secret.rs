@@ -19,7 +19,10 @@ use crate::{
     compose::{Leftover, LiveSecret, OurSecret, SecretPlan, live_secret},
 };
 
-use super::{Writer, error::WriteError};
+use super::{
+    Writer,
+    error::{WriteError, overtaken},
+};
 
 impl Writer {
     /// Makes sure that a planned Secret is there, with this content and this owner. A Secret of that
@@ -132,14 +135,9 @@ impl Writer {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let version = self.unchanged(&api, name, seen).await?;
         let preconditions = Preconditions { resource_version: Some(version), uid: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..Default::default() };
-        match self.send("delete", "secrets", api.delete(name, &params)).await {
-            Err(error) if !error.is_code(404) => Err(overtaken(error)),
-            _ => {
-                tracing::info!(namespace, secret = name, "deleted the Secret: no Deployment names it any more");
-                Ok(())
-            }
-        }
+        self.delete_exactly(&api, "secrets", name, preconditions).await?;
+        tracing::info!(namespace, secret = name, "deleted the Secret: no Deployment names it any more");
+        Ok(())
     }
 
     /// The version of a Secret that is as it was seen, and so ours.
@@ -174,11 +172,6 @@ impl Writer {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
         self.send("patch", "secrets", api.patch(&plan.name, &params, &Patch::Merge(patch))).await.map(|_| ())
     }
-}
-
-/// A precondition did not hold: somebody wrote in between.
-pub(super) fn overtaken(error: WriteError) -> WriteError {
-    if error.is_code(409) { WriteError::Overtaken } else { error }
 }
 
 /// What changes of a Secret's data, as a merge patch: a null takes a key away.

@@ -19,7 +19,7 @@ use crate::{
     policy::{Policy, State},
 };
 
-use super::{Access, Lookup, Snapshot, Verdict};
+use super::{Access, Lookup, Snapshot, Verdict, secret::unreadable};
 
 /// Names of access policies, by the component that they guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl<'a> Words<'a> {
         resources: impl Iterator<Item = &'a Resource<Spec>>,
         closes: impl Fn(&InboundAccessPolicySpec) -> bool,
     ) -> Self {
-        let there = access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed));
+        let there = access.policies.iter().filter(|policy| !policy.is_removed());
         let there: Vec<_> = there.filter(|policy| policy.target.is_none_or(|its| its == target)).collect();
         let is_accepted = |name: &str| there.iter().any(|it| it.name == name && matches!(it.state, State::Accepted(_)));
         let word = |resource: &'a Resource<Spec>| match &resource.spec {
@@ -199,8 +199,7 @@ pub fn plan(snapshot: &Snapshot, access: &Access<'_>) -> Guarded {
         })
         .collect();
     let shut = shut(&guards, access);
-    let note = shut.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n");
-    let note = Some(note).filter(|note| !note.is_empty());
+    let note = note(&shut);
     let next = match live {
         Some(live) if guards.is_empty() => Some(GuardsStep::Delete { version: live.version.clone() }),
         None if guards.is_empty() => None,
@@ -209,6 +208,12 @@ pub fn plan(snapshot: &Snapshot, access: &Access<'_>) -> Guarded {
     };
     let hindrance = next.as_ref().and_then(|_| hindrance(snapshot, lookup));
     Guarded { next: next.filter(|_| !is_in_the_way(lookup)), shut, hindrance }
+}
+
+/// The note on what outlives what it was made for.
+pub fn note(problems: &[Problem]) -> Option<String> {
+    let notes: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
 }
 
 /// Whether the record cannot be read, or another object has its name.
@@ -221,7 +226,6 @@ fn is_in_the_way(lookup: &Lookup<LiveGuards>) -> bool {
 }
 
 fn hindrance(snapshot: &Snapshot, lookup: &Lookup<LiveGuards>) -> Option<Verdict> {
-    let namespace = &snapshot.key.namespace;
     let title = guards_title();
     match lookup {
         Lookup::Found(live) if !live.ours => Some(Verdict::no(
@@ -230,12 +234,7 @@ fn hindrance(snapshot: &Snapshot, lookup: &Lookup<LiveGuards>) -> Option<Verdict
                 "{title} is in the way: it was not made by this operator, which keeps in a Secret of that name by which policies Timbr is guarded; rename it"
             ),
         )),
-        Lookup::Forbidden => Some(Verdict::no(
-            Reason::Forbidden,
-            format!(
-                "{title}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get, create, patch and delete on secrets there"
-            ),
-        )),
+        Lookup::Forbidden => Some(unreadable(GUARDS_SECRET, &snapshot.key.namespace)),
         // Of files nobody knows.
         Lookup::NotInInput => None,
         Lookup::Found(_) | Lookup::Missing => Some(match snapshot.unguarded.get(&title) {
@@ -251,8 +250,7 @@ pub fn guards_title() -> String {
 }
 
 fn shut(guards: &Guards, access: &Access<'_>) -> Vec<Problem> {
-    let there: Vec<Policy<'_>> =
-        access.policies.iter().filter(|policy| !matches!(policy.state, State::Removed)).copied().collect();
+    let there: Vec<Policy<'_>> = access.policies.iter().filter(|policy| !policy.is_removed()).copied().collect();
     let problem = |policy: Policy<'_>| {
         let (name, target) = (policy.name, policy.target?.as_str());
         if name == UNKNOWN {

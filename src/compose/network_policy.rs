@@ -26,7 +26,7 @@ use crate::{
 
 use super::{
     Access, Guards, Judgement, LiveDeployment, Lookup, Snapshot, Verdict,
-    guards::{UNKNOWN, Words, remembered},
+    guards::{UNKNOWN, Words, note, remembered},
     installation::Claims,
     judge::taken_sentence,
     plan::is_ours,
@@ -303,9 +303,7 @@ impl Guard<'_, '_> {
             (LABEL_COMPONENT, components.join(".")),
             (LABEL_INSTALLATION, key.label()),
         ];
-        let notes: Vec<&str> = stays.iter().map(|problem| problem.message.as_str()).collect();
-        let note = Some(notes.join("\n")).filter(|note| !note.is_empty());
-        let annotations = [(ANNOTATION_POLICIES, Some(guards.write())), (ANNOTATION_NOTE, note)];
+        let annotations = [(ANNOTATION_POLICIES, Some(guards.write())), (ANNOTATION_NOTE, note(stays))];
         let annotations = annotations.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         NetworkPolicy {
             metadata: ObjectMeta {

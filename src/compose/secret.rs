@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Sensitive};
+use crate::api::{Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_INSTALLATION, LABEL_MANAGED_BY, Reason, Sensitive};
 
-use super::{LiveSecret, LiveValue, Lookup, Snapshot, Value, keep::KeptValue, ownership::PlaceRef, site::Site};
+use super::{
+    LiveSecret, LiveValue, Lookup, Snapshot, Value, Verdict, keep::KeptValue, ownership::PlaceRef, site::Site,
+};
 
 /// A Secret that carries sensitive values to a container.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +142,16 @@ pub fn labels(snapshot: &Snapshot, component: Component) -> BTreeMap<String, Str
         (LABEL_COMPONENT.to_owned(), component.name().to_owned()),
         (LABEL_INSTALLATION.to_owned(), snapshot.key.label()),
     ])
+}
+
+/// What it means that a Secret which the operator writes may not be read.
+pub fn unreadable(name: &str, namespace: &str) -> Verdict {
+    Verdict::no(
+        Reason::Forbidden,
+        format!(
+            "Secret {name}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get, create, patch and delete on secrets there"
+        ),
+    )
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{
     keep::{KeptValue, could_be_kept},
     live::LiveContainer,
     ownership::{Place, PlaceRef},
-    secret::labels,
+    secret::{labels, unreadable},
     site::Site,
 };
 
@@ -33,16 +33,10 @@ impl<'a> Stable<'a> {
     /// Looks for it.
     pub fn find(snapshot: &'a Snapshot, component: Component) -> Self {
         let name = component.stable_secret();
-        let namespace = &snapshot.key.namespace;
         let secret = match snapshot.secrets.get(name) {
             Some(Lookup::Found(secret)) => secret,
             Some(Lookup::Forbidden) => {
-                return Self::Foreign(Verdict::no(
-                    Reason::Forbidden,
-                    format!(
-                        "Secret {name}: the operator may not read Secrets in namespace {namespace}; grant its ServiceAccount get, create, patch and delete on secrets there"
-                    ),
-                ));
+                return Self::Foreign(unreadable(name, &snapshot.key.namespace));
             }
             Some(Lookup::Missing | Lookup::NotInInput) | None => return Self::Free,
         };

@@ -37,7 +37,8 @@ impl<'a> Policy<'a> {
         }
     }
 
-    fn is_removed(&self) -> bool {
+    /// Whether it was there once, and is not any more.
+    pub fn is_removed(&self) -> bool {
         matches!(self.state, State::Removed)
     }
 
